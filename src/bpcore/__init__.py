@@ -1,0 +1,26 @@
+"""bpnet's compiled core.  ``bpnet`` is the API; what is here serves it, tests and benchmarks."""
+
+import functools
+import os
+
+from bpcore._core import Data, Engine, Net, Order, compiler, engines
+
+__all__ = ["Data", "Engine", "Net", "Order", "compiler", "engine", "engines"]
+
+
+@functools.cache
+def engine(dtype):
+    """Return the engine for float32 or float64 that this process uses.
+
+    The fastest that the CPU can run, or the one that the environment variable BPNET_ISA names
+    when this is first called.  Raises ValueError if it names another.
+    """
+    found = {row.isa: row for row in engines() if row.dtype == dtype}
+    if not found:
+        raise ValueError(f"dtype must be float32 or float64, got {dtype}")
+    isa = os.environ.get("BPNET_ISA") or list(found)[-1]
+    if isa not in found:
+        raise ValueError(
+            f"BPNET_ISA must be one of {', '.join(found)} on this machine, got {isa!r}"
+        )
+    return found[isa]

@@ -1,0 +1,447 @@
+# cython: language_level=3, embedsignature=True
+"""The binding: check, take pointers, release the GIL, call, look for signals, return."""
+
+import array as _array
+import random as _random
+import sys
+from itertools import accumulate
+
+import numpy as np
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uintptr_t
+
+
+cdef extern from "core.h" nogil:
+    enum:
+        BP_ALIGN
+        BP_MAX_CSR_INPUTS
+
+    ctypedef struct bp_layer:
+        ptrdiff_t n_in, n_out, stride
+        void *weights
+        void *biases
+        void *a
+        void *delta
+        void *transposed
+
+    ctypedef struct bp_net:
+        ptrdiff_t num_layers, rows
+        bp_layer *layers
+        void *x
+        void *y
+        int64_t *picked
+
+    ctypedef struct bp_data:
+        ptrdiff_t n, n_in, n_out
+        const void *x
+        const int64_t *offsets
+        const uint16_t *columns
+        const void *values
+        const void *y
+        const int64_t *labels
+
+    ctypedef struct bp_engine:
+        const char *isa
+        size_t itemsize
+        ptrdiff_t lanes
+        void (*load)(bp_net *, ptrdiff_t, const void *, const void *) noexcept nogil
+        void (*store)(const bp_net *, ptrdiff_t, void *, void *) noexcept nogil
+        void (*feedforward)(const bp_net *, const bp_data *, void *) noexcept nogil
+        int64_t (*evaluate)(const bp_net *, const bp_data *, ptrdiff_t, ptrdiff_t) noexcept nogil
+        void (*backprop)(const bp_net *, const bp_data *, bp_net *) noexcept nogil
+        void (*sgd)(bp_net *, const bp_data *, const int64_t *, ptrdiff_t, ptrdiff_t,
+                    ptrdiff_t, double) noexcept nogil
+        void (*csr_offsets)(ptrdiff_t, ptrdiff_t, const void *, int64_t *) noexcept nogil
+        void (*csr_fill)(ptrdiff_t, ptrdiff_t, const void *, const int64_t *, uint16_t *,
+                         void *) noexcept nogil
+        void (*gemm)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t,
+                     const void *, ptrdiff_t, void *, ptrdiff_t) noexcept nogil
+        void (*sigmoid)(ptrdiff_t, void *) noexcept nogil
+
+    const char *bp_compiler()
+    const bp_engine *const *bp_engines()
+    void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t)
+
+
+# Between two looks for signals the core does about this much arithmetic: some milliseconds.
+cdef double SLICE_FLOPS = 3e7
+
+# Below this share of nonzeros the CSR form of the inputs is the faster one (bench/sparsity.py).
+CSR_MAX_DENSITY = 0.5
+
+
+cdef class _Buffer:
+    """The memory of a C-contiguous array of a known dtype and shape, held while this lives."""
+
+    cdef Py_buffer view
+
+    def __cinit__(self, array, str name, dtype, tuple shape, bint writable=False):
+        if not isinstance(array, np.ndarray) or array.dtype != dtype:
+            raise TypeError(f"{name} must be an array of {dtype}, got "
+                            f"{getattr(array, 'dtype', type(array).__name__)}")
+        if array.shape != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+        if not (array.flags.c_contiguous and array.flags.aligned):
+            raise ValueError(f"{name} must be C-contiguous and aligned")
+        PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+
+cdef class Engine:
+    """One row of the core's table: an instruction set and an item type."""
+
+    cdef const bp_engine *row
+    cdef readonly str isa
+    cdef readonly object dtype
+
+    @property
+    def lanes(self):
+        """Items in a vector register."""
+        return self.row.lanes
+
+    def __repr__(self):
+        return f"<bpcore.Engine {self.isa} {self.dtype}>"
+
+    def gemm(self, a, b, c):
+        """Add a @ b to c in place; a (m, k) may have any strides, b and c are C-contiguous.
+
+        The number of columns of b and c must be a multiple of ``lanes``.
+        """
+        m, k = a.shape
+        n = b.shape[1]
+        if n % self.row.lanes:
+            raise ValueError(f"b must have a multiple of {self.row.lanes} columns, got {n}")
+        if a.dtype != self.dtype or not a.flags.aligned:
+            raise TypeError(f"a must be an aligned array of {self.dtype}, got {a.dtype}")
+        if any(stride % a.itemsize for stride in a.strides):
+            raise ValueError(f"a must have strides of whole items, got {a.strides}")
+        cdef _Buffer b_buffer = _Buffer(b, "b", self.dtype, (k, n))
+        cdef _Buffer c_buffer = _Buffer(c, "c", self.dtype, (m, n), True)
+        _check_vectors("b", <uintptr_t>b_buffer.view.buf, self.row)
+        _check_vectors("c", <uintptr_t>c_buffer.view.buf, self.row)
+        cdef uintptr_t address = a.__array_interface__["data"][0]
+        cdef ptrdiff_t m_ = m, n_ = n, k_ = k
+        cdef ptrdiff_t row = a.strides[0] // a.itemsize, column = a.strides[1] // a.itemsize
+        with nogil:
+            self.row.gemm(m_, n_, k_, <const void *>address, row, column, b_buffer.view.buf, n_,
+                          c_buffer.view.buf, n_)
+
+    def sigmoid(self, z):
+        """Replace z, C-contiguous with a multiple of ``lanes`` items, by its sigmoid."""
+        cdef _Buffer buffer = _Buffer(z, "z", self.dtype, z.shape, True)
+        _check_vectors("z", <uintptr_t>buffer.view.buf, self.row)
+        cdef ptrdiff_t n = z.size
+        if n % self.row.lanes:
+            raise ValueError(f"z must have a multiple of {self.row.lanes} items, got {n}")
+        with nogil:
+            self.row.sigmoid(n, buffer.view.buf)
+
+
+cdef _check_vectors(str name, uintptr_t address, const bp_engine *row):
+    if address % (row.lanes * row.itemsize):
+        raise ValueError(f"{name} must start on a boundary of {row.lanes * row.itemsize} bytes")
+
+
+def compiler():
+    """Return the name and version of the compiler that built the core."""
+    return bp_compiler().decode()
+
+
+def engines():
+    """Return the engines that this CPU and OS can run, the slowest instruction set first."""
+    found = []
+    cdef const bp_engine *const *rows = bp_engines()
+    cdef Engine engine
+    cdef size_t i = 0
+    while rows[i] != NULL:
+        engine = Engine.__new__(Engine)
+        engine.row = rows[i]
+        engine.isa = rows[i].isa.decode()
+        engine.dtype = np.dtype(f"float{8 * rows[i].itemsize}")
+        found.append(engine)
+        i += 1
+    return found
+
+
+cdef class Order:
+    """The order in which an epoch visits n examples; 0, 1, 2, ... at first."""
+
+    cdef readonly ptrdiff_t n
+    cdef object items
+    cdef _Buffer buffer
+
+    def __init__(self, n):
+        self.items = np.arange(n, dtype=np.int64)
+        self.buffer = _Buffer(self.items, "order", self.items.dtype, (n,), True)
+        self.n = n
+
+    def shuffle(self, source):
+        """Shuffle as source.shuffle would, and leave source in the state it would.
+
+        source is the module ``random`` or a ``random.Random``; where its ``shuffle`` is not
+        CPython's own on the Mersenne Twister, it is called.
+        """
+        cdef uint32_t[::1] state
+        generator = getattr(source.shuffle, "__self__", None)
+        if (type(generator) is not _random.Random or self.n >= 2**32
+                or source.shuffle.__func__ is not _random.Random.shuffle):
+            items = self.items.tolist()
+            source.shuffle(items)
+            self.items[:] = items
+            return
+        version, words, gauss_next = generator.getstate()
+        state = _array.array("I", words)
+        with nogil:
+            bp_shuffle(&state[0], <int64_t *>self.buffer.view.buf, self.n)
+        generator.setstate((version, tuple(state), gauss_next))
+
+    def tolist(self):
+        """Return the order as a list of Python ints."""
+        return self.items.tolist()
+
+
+cdef class Data:
+    """Examples in the core's form: inputs dense or CSR, desired outputs vectors or labels.
+
+    x (n, n_in) and y (n, n_out) are C-contiguous arrays of the engine's dtype, labels (n) of
+    int64 in [0, n_out), or -1 for none of them.  They are kept, not copied, and labels must not
+    change while this lives.  sparse says whether the CSR form is built; None: if few enough of x are nonzero.
+    """
+
+    cdef Engine engine
+    cdef bp_data data
+    cdef list buffers
+    cdef int64_t least_label
+
+    def __init__(self, Engine engine, x, n_out, *, y=None, labels=None, sparse=None):
+        n, n_in = x.shape
+        self.engine = engine
+        self.buffers = []
+        self.data.n, self.data.n_in, self.data.n_out = n, n_in, n_out
+        if y is not None:
+            self.data.y = self.hold(y, "y", engine.dtype, (n, n_out))
+        if labels is not None:
+            self.data.labels = <const int64_t *>self.hold(labels, "labels", np.dtype("q"), (n,))
+            self.least_label = labels.min() if n else 0
+            if n and not -1 <= self.least_label <= labels.max() < n_out:
+                raise ValueError(f"labels must be in [0, {n_out}), or -1 for none of them")
+        cdef _Buffer dense = _Buffer(x, "x", engine.dtype, (n, n_in))
+        if sparse is None:
+            sparse = 0 < n_in <= BP_MAX_CSR_INPUTS and n > 0
+            wanted = CSR_MAX_DENSITY
+        elif sparse and n_in > BP_MAX_CSR_INPUTS:
+            raise ValueError(f"sparse data must have at most {BP_MAX_CSR_INPUTS} inputs, got {n_in}")
+        else:
+            wanted = 1.0
+        if not (sparse and self.compress(dense, wanted)):
+            self.data.x = dense.view.buf
+            self.buffers.append(dense)
+
+    cdef void *hold(self, array, str name, dtype, tuple shape) except? NULL:
+        cdef _Buffer buffer = _Buffer(array, name, dtype, shape)
+        self.buffers.append(buffer)
+        return buffer.view.buf
+
+    cdef bint compress(self, _Buffer dense, double max_density) except -1:
+        """Build the CSR form, unless more than max_density of the items are nonzero."""
+        cdef const bp_engine *row = self.engine.row
+        cdef ptrdiff_t n = self.data.n, n_in = self.data.n_in
+        offsets = np.empty(n + 1, dtype=np.int64)
+        cdef int64_t *offsets_pointer = <int64_t *>self.hold(
+            offsets, "offsets", offsets.dtype, offsets.shape)
+        with nogil:
+            row.csr_offsets(n, n_in, dense.view.buf, offsets_pointer)
+        nonzeros = int(offsets[n])
+        if nonzeros > max_density * n * n_in:
+            self.buffers.pop()
+            return False
+        # Zeros, so that they are in range even if another thread writes to x meanwhile.
+        columns = np.zeros(nonzeros, dtype=np.uint16)
+        values = np.zeros(nonzeros, dtype=self.engine.dtype)
+        cdef uint16_t *columns_pointer = <uint16_t *>self.hold(
+            columns, "columns", columns.dtype, columns.shape)
+        cdef void *values_pointer = self.hold(values, "values", values.dtype, values.shape)
+        with nogil:
+            row.csr_fill(n, n_in, dense.view.buf, offsets_pointer, columns_pointer, values_pointer)
+        self.data.offsets = offsets_pointer
+        self.data.columns = columns_pointer
+        self.data.values = values_pointer
+        return True
+
+    def __len__(self):
+        return self.data.n
+
+    @property
+    def sparse(self):
+        """Whether the inputs are in CSR form."""
+        return self.data.x == NULL and self.data.offsets != NULL
+
+
+cdef class Net:
+    """A network's parameters in the core's layout, with scratch for ``rows`` examples.
+
+    All parameters are zero at first.  One thread at a time may use it.
+    """
+
+    cdef Engine engine
+    cdef tuple sizes
+    cdef bp_net net
+    cdef void *block
+
+    def __cinit__(self):
+        self.block = NULL
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.block)
+
+    def __init__(self, Engine engine, sizes, rows):
+        sizes = tuple(sizes)
+        if self.block != NULL or len(sizes) < 2 or min(sizes) < 1 or rows < 1:
+            raise ValueError(f"sizes must be two or more positive numbers and rows positive, "
+                             f"got {sizes} and {rows}")
+        item = <ptrdiff_t>engine.row.itemsize
+        strides = [_aligned(n * item) // item for n in sizes]
+        lengths = [_aligned((len(sizes) - 1) * sizeof(bp_layer)), _aligned(rows * 8),
+                   _aligned(rows * sizes[0] * item), rows * strides[-1] * item]
+        for i in range(1, len(sizes)):
+            lengths += [sizes[i - 1] * strides[i] * item, strides[i] * item,
+                        rows * strides[i] * item, rows * strides[i] * item,
+                        sizes[i] * strides[i - 1] * item if i > 1 else 0]
+        total = sum(lengths) + BP_ALIGN
+        if total > sys.maxsize:
+            raise MemoryError(f"a network of sizes {list(sizes)} does not fit in memory")
+        self.block = PyMem_RawCalloc(1, total)
+        if self.block == NULL:
+            raise MemoryError(f"a network of sizes {list(sizes)} takes {total:,} bytes")
+        self.engine, self.sizes = engine, sizes
+        self.net.num_layers, self.net.rows = len(sizes) - 1, rows
+
+        start = _aligned(<uintptr_t>self.block)
+        addresses = accumulate(lengths, initial=start)
+        self.net.layers = <bp_layer *>_pointer(next(addresses))
+        self.net.picked = <int64_t *>_pointer(next(addresses))
+        self.net.x = _pointer(next(addresses))
+        self.net.y = _pointer(next(addresses))
+        cdef ptrdiff_t l
+        cdef bp_layer *layer
+        for l in range(self.net.num_layers):
+            layer = &self.net.layers[l]
+            layer.n_in = sizes[l]
+            layer.n_out = sizes[l + 1]
+            layer.stride = strides[l + 1]
+            layer.weights = _pointer(next(addresses))
+            layer.biases = _pointer(next(addresses))
+            layer.a = _pointer(next(addresses))
+            layer.delta = _pointer(next(addresses))
+            layer.transposed = _pointer(next(addresses))
+
+    def load(self, biases, weights):
+        """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
+        cdef _Buffer b, w
+        cdef ptrdiff_t l
+        for l in range(self.net.num_layers):
+            n_in, n_out = self.sizes[l], self.sizes[l + 1]
+            b = _Buffer(biases[l], f"biases[{l}]", self.engine.dtype, (n_out, 1))
+            w = _Buffer(weights[l], f"weights[{l}]", self.engine.dtype, (n_out, n_in))
+            with nogil:
+                self.engine.row.load(&self.net, l, w.view.buf, b.view.buf)
+
+    def store(self):
+        """Return fresh lists (biases, weights) in the book's shapes."""
+        cdef _Buffer b, w
+        cdef ptrdiff_t l
+        biases, weights = [], []
+        for l in range(self.net.num_layers):
+            n_in, n_out = self.sizes[l], self.sizes[l + 1]
+            biases.append(np.empty((n_out, 1), self.engine.dtype))
+            weights.append(np.empty((n_out, n_in), self.engine.dtype))
+            b = _Buffer(biases[l], "biases", self.engine.dtype, (n_out, 1), True)
+            w = _Buffer(weights[l], "weights", self.engine.dtype, (n_out, n_in), True)
+            with nogil:
+                self.engine.row.store(&self.net, l, w.view.buf, b.view.buf)
+        return biases, weights
+
+    def feedforward(self, Data data):
+        """Return the output (n, n_out) for every example of data."""
+        self.check(data)
+        out = np.empty((data.data.n, self.sizes[-1]), self.engine.dtype)
+        cdef _Buffer buffer = _Buffer(out, "out", out.dtype, out.shape, True)
+        with nogil:
+            self.engine.row.feedforward(&self.net, &data.data, buffer.view.buf)
+        return out
+
+    def backprop(self, Data data):
+        """Return (nabla_b, nabla_w), the gradient of the cost summed over data."""
+        self.check(data, targets=True)
+        if data.data.n > self.net.rows:
+            raise ValueError(f"data must have at most {self.net.rows} examples, got {len(data)}")
+        cdef Net nabla = Net(self.engine, self.sizes, 1)
+        with nogil:
+            self.engine.row.backprop(&self.net, &data.data, &nabla.net)
+        return nabla.store()
+
+    def sgd(self, Data data, Order order, mini_batch_size, eta):
+        """Descend over all of data, in this order and in mini-batches.
+
+        Python handles signals every few milliseconds.  If a handler raises, the parameters
+        are those after a whole number of mini-batches.
+        """
+        self.check(data, targets=True)
+        if order.n != data.data.n:
+            raise ValueError(f"order must have {len(data)} items, got {order.n}")
+        if not 1 <= mini_batch_size <= self.net.rows:
+            raise ValueError(f"mini_batch_size must be in [1, {self.net.rows}], "
+                             f"got {mini_batch_size}")
+        cdef ptrdiff_t m = mini_batch_size, begin = 0, end, n = data.data.n
+        cdef ptrdiff_t step = max(1, <ptrdiff_t>(self.slice_examples() / m)) * m
+        cdef double rate = eta
+        while begin < n:
+            end = begin + min(step, n - begin)
+            with nogil:
+                self.engine.row.sgd(&self.net, &data.data, <const int64_t *>order.buffer.view.buf,
+                                    begin, end, m, rate)
+            PyErr_CheckSignals()
+            begin = end
+
+    def evaluate(self, Data data):
+        """Return how many examples have their label as the most active output."""
+        self.check(data)
+        if data.data.labels == NULL:
+            raise ValueError("data must have labels")
+        cdef ptrdiff_t begin = 0, end, n = data.data.n
+        cdef ptrdiff_t step = max(1, <ptrdiff_t>(3 * self.slice_examples()))
+        cdef int64_t correct = 0
+        while begin < n:
+            end = begin + min(step, n - begin)
+            with nogil:
+                correct += self.engine.row.evaluate(&self.net, &data.data, begin, end)
+            PyErr_CheckSignals()
+            begin = end
+        return correct
+
+    cdef double slice_examples(self):
+        flops = 6 * sum(n_in * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:]))
+        return SLICE_FLOPS / flops
+
+    cdef check(self, Data data, bint targets=False):
+        if self.block == NULL or data.engine is None or data.engine.row != self.engine.row:
+            raise ValueError("data and network must be of the same engine")
+        if data.data.n_in != self.sizes[0] or data.data.n_out != self.sizes[-1]:
+            raise ValueError(f"data must have {self.sizes[0]} inputs and {self.sizes[-1]} outputs, "
+                             f"got {data.data.n_in} and {data.data.n_out}")
+        if targets and data.data.y == NULL and (data.data.labels == NULL or data.least_label < 0):
+            raise ValueError("data must have desired outputs")
+
+
+cdef _aligned(n):
+    """n rounded up to a multiple of BP_ALIGN."""
+    return (n + BP_ALIGN - 1) // BP_ALIGN * BP_ALIGN
+
+
+cdef void *_pointer(address) except? NULL:
+    return <void *><uintptr_t>address

@@ -1,0 +1,102 @@
+/* What the binding may call: a network, its data, and the engine that computes on them.
+ *
+ * The core cannot fail: every size is checked and every buffer allocated by the caller.
+ * `real` below is float or double, the item type of the engine that the buffers are given to.
+ */
+#ifndef BP_CORE_H
+#define BP_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The compiler can build the AVX2 and AVX-512 engines (whether the CPU can run them is asked
+ * at run time).  BP_SCALAR builds what a compiler without vector extensions would. */
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(BP_SCALAR)
+#define BP_X86
+#endif
+
+/* Rows of the core's own matrices start on this boundary and are whole multiples of it,
+ * so that every engine sees whole, aligned vectors. */
+#define BP_ALIGN 64
+
+/* CSR columns are 16-bit: a row of x longer than this stays dense. */
+#define BP_MAX_CSR_INPUTS 65536
+
+/* One layer of neurons, the input layer excepted, and its scratch for `rows` examples.
+ * Padding (columns n_out and up) is zero in weights, biases and delta, whatever is done. */
+typedef struct {
+    ptrdiff_t n_in, n_out; /* neurons of the layer before, of this layer */
+    ptrdiff_t stride;      /* n_out rounded up to BP_ALIGN bytes */
+    void *weights;         /* real (n_in, stride): input-major */
+    void *biases;          /* real (stride) */
+    void *a;               /* real (rows, stride): activations */
+    void *delta;           /* real (rows, stride): dC/dz */
+    void *transposed;      /* real (n_out, stride of the layer before); NULL in the first layer */
+} bp_layer;
+
+typedef struct {
+    ptrdiff_t num_layers; /* of bp_layer: one less than the book's num_layers */
+    ptrdiff_t rows;       /* examples that the scratch holds */
+    bp_layer *layers;
+    void *x;              /* real (rows, n_in): gathered inputs of a mini-batch */
+    void *y;              /* real (rows, stride of the last layer); padding is 1/2 */
+    int64_t *picked;      /* (rows): which examples a mini-batch holds */
+} bp_net;
+
+/* Examples, one a row.  The inputs are dense (x) or CSR (x is NULL); the desired outputs are
+ * vectors (y), labels, or absent. */
+typedef struct {
+    ptrdiff_t n, n_in, n_out;
+    const void *x;           /* real (n, n_in) */
+    const int64_t *offsets;  /* (n + 1): row i is [offsets[i], offsets[i + 1]) */
+    const uint16_t *columns; /* ascending in a row */
+    const void *values;      /* real, nonzero */
+    const void *y;           /* real (n, n_out) */
+    const int64_t *labels;   /* (n) */
+} bp_data;
+
+/* The unit of dispatch: one instruction set and one item type. */
+typedef struct {
+    const char *isa;   /* "baseline", "avx2", "avx512" */
+    size_t itemsize;   /* 4 or 8 */
+    ptrdiff_t lanes;   /* items in a vector register */
+
+    /* Between the book's (n_out, n_in) and (n_out, 1) arrays and layer l. */
+    void (*load)(bp_net *net, ptrdiff_t l, const void *w, const void *b);
+    void (*store)(const bp_net *net, ptrdiff_t l, void *w, void *b);
+
+    /* out (data->n, n_out): the network's output for every example. */
+    void (*feedforward)(const bp_net *net, const bp_data *data, void *out);
+    /* How many of the examples [begin, end) have their label as the most active output. */
+    int64_t (*evaluate)(const bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end);
+    /* nabla, a zeroed network of the same shape, gets the gradient of the summed cost of all
+     * examples; there are at most net->rows. */
+    void (*backprop)(const bp_net *net, const bp_data *data, bp_net *nabla);
+    /* Gradient descent over examples order[begin..end), in mini-batches from `begin` on. */
+    void (*sgd)(bp_net *net, const bp_data *data, const int64_t *order,
+                ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size, double eta);
+
+    /* CSR from dense rows: offsets (n + 1) first, then columns and values. */
+    void (*csr_offsets)(ptrdiff_t n, ptrdiff_t n_in, const void *x, int64_t *offsets);
+    void (*csr_fill)(ptrdiff_t n, ptrdiff_t n_in, const void *x, const int64_t *offsets,
+                     uint16_t *columns, void *values);
+
+    /* The kernels, for tests and benchmarks.  c (m, n) += a (m, k) b (k, n), where a is
+     * addressed by two strides and n, ldb and ldc are whole vectors. */
+    void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
+                 ptrdiff_t a_column, const void *b, ptrdiff_t ldb, void *c, ptrdiff_t ldc);
+    void (*sigmoid)(ptrdiff_t n, void *z); /* in place; n is whole vectors */
+} bp_engine;
+
+/* The engines this CPU and OS can run, slowest first, a float32 and a float64 row for each
+ * instruction set.  Ends with NULL. */
+const bp_engine *const *bp_engines(void);
+
+/* The compiler that built this, and its version. */
+const char *bp_compiler(void);
+
+/* Shuffle order as CPython's random.shuffle would from this Mersenne Twister state:
+ * 624 words, then the position in them.  n < 2^32. */
+void bp_shuffle(uint32_t *state, int64_t *order, ptrdiff_t n);
+
+#endif

@@ -1,0 +1,29 @@
+/* One item type: `real` and the constants that belong to it.
+ *
+ * In:  REAL_BYTES, 4 or 8.  R(x) is a literal of type real.
+ * EXP_UNDERFLOW: exp of it rounds to 0.  LN2_HIGH: leading bits of ln 2, few enough that a
+ * product with any exponent is exact; LN2_LOW the rest (the double split is fdlibm's).
+ */
+#if REAL_BYTES == 4
+typedef float real;
+typedef int32_t lane_int;
+#define R(x) x##f
+#define MANTISSA_BITS 23
+#define ROUND_SHIFTER 12582912.0f /* 3 2^22 */
+#define EXP_UNDERFLOW -104.0f
+#define LN2_HIGH 0.693145751953125f
+#define LN2_LOW 1.4286068e-06f
+#define EXP_TAYLOR 1 / 5040.0f, 1 / 720.0f, 1 / 120.0f, 1 / 24.0f, 1 / 6.0f, 1 / 2.0f
+#else
+typedef double real;
+typedef int64_t lane_int;
+#define R(x) x
+#define MANTISSA_BITS 52
+#define ROUND_SHIFTER 6755399441055744.0 /* 3 2^51 */
+#define EXP_UNDERFLOW -746.0
+#define LN2_HIGH 6.93147180369123816490e-1
+#define LN2_LOW 1.90821492927058770002e-10
+#define EXP_TAYLOR                                                                             \
+    1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0, 1 / 362880.0,            \
+        1 / 40320.0, 1 / 5040.0, 1 / 720.0, 1 / 120.0, 1 / 24.0, 1 / 6.0, 1 / 2.0
+#endif

@@ -1,0 +1,50 @@
+/* One instruction set: the compiler's target for the rest of the file, and the register file.
+ *
+ * In:  BP_BASELINE, BP_AVX2 or BP_AVX512.  Out: ISA (its name), VECTOR_BYTES and
+ * the shapes of the register tiles.  The compiler's flags live here and not in setup.py, so
+ * that one command builds every file.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(BP_AVX512)
+#define ISA "avx512"
+#define VECTOR_BYTES 64
+#define VECTOR_REGISTERS 32
+#define TARGET "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"
+#elif defined(BP_AVX2)
+#define ISA "avx2"
+#define VECTOR_BYTES 32
+#define VECTOR_REGISTERS 16
+#define TARGET "avx2,fma"
+#else
+#define ISA "baseline"
+#define VECTOR_BYTES 16
+#ifdef __aarch64__
+#define VECTOR_REGISTERS 32
+#else
+#define VECTOR_REGISTERS 16
+#endif
+#endif
+
+/* Accumulators and operands of a tile fit the registers: 8 of 16, or 20 of 32 (5 x 4 divides
+ * the tutorial's mini-batch and, in float64, its padded hidden layer). */
+#if VECTOR_REGISTERS == 32
+#define TILE_ROWS 5
+#define TILE_VECTORS 4
+#else
+#define TILE_ROWS 4
+#define TILE_VECTORS 2
+#endif
+#define CSR_VECTORS 8
+
+#ifdef TARGET
+#define PRAGMA_(text) _Pragma(#text)
+#define PRAGMA(text) PRAGMA_(text)
+#ifdef __clang__
+PRAGMA(clang attribute push(__attribute__((target(TARGET))), apply_to = function))
+#else
+PRAGMA(GCC target(TARGET))
+#endif
+#endif

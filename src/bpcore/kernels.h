@@ -1,0 +1,131 @@
+/* The arithmetic: dense matrix product, sigmoid, and passes over a matrix's rows.
+ *
+ * Every element of a result is one chain of additions in ascending order of the summed index,
+ * so that cutting the work into tiles, or among threads, cannot change a bit.
+ */
+
+INLINED const vreal *vectors(const real *row)
+{
+    return (const vreal *)row;
+}
+
+/* c (R, V vectors) += a (R, k) b (k, V vectors).  R and V are constants where this is
+ * inlined: the accumulators live in registers. */
+INLINED void tile(const int R, const int V, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                        ptrdiff_t a_column, const real *b, ptrdiff_t ldb, real *c,
+                        ptrdiff_t ldc)
+{
+    vreal acc[TILE_ROWS][TILE_VECTORS];
+    for (int r = 0; r < R; r++)
+        for (int v = 0; v < V; v++)
+            acc[r][v] = vectors(c + r * ldc)[v];
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < V; v++)
+                acc[r][v] += splat(a[r * a_row + p * a_column]) * vectors(b + p * ldb)[v];
+    for (int r = 0; r < R; r++)
+        for (int v = 0; v < V; v++)
+            ((vreal *)(c + r * ldc))[v] = acc[r][v];
+}
+
+/* A column panel of V vectors: tiles of TILE_ROWS rows, then what is left, row by row. */
+INLINED void panel(const int V, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                         ptrdiff_t a_column, const real *b, ptrdiff_t ldb, real *c,
+                         ptrdiff_t ldc)
+{
+    ptrdiff_t i = 0;
+    for (; i + TILE_ROWS <= m; i += TILE_ROWS)
+        tile(TILE_ROWS, V, k, a + i * a_row, a_row, a_column, b, ldb, c + i * ldc, ldc);
+    for (; i + 2 <= m; i += 2)
+        tile(2, V, k, a + i * a_row, a_row, a_column, b, ldb, c + i * ldc, ldc);
+    for (; i < m; i++)
+        tile(1, V, k, a + i * a_row, a_row, a_column, b, ldb, c + i * ldc, ldc);
+}
+
+/* c (m, n) += a (m, k) b (k, n).  a is addressed by two strides, so this is a b as well as
+ * a-transposed b; n, ldb and ldc are whole vectors. */
+static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                 ptrdiff_t a_column, const real *b, ptrdiff_t ldb, real *c, ptrdiff_t ldc)
+{
+    const ptrdiff_t wide = TILE_VECTORS * LANES;
+    ptrdiff_t j = 0;
+    for (; j + wide <= n; j += wide)
+        panel(TILE_VECTORS, m, k, a, a_row, a_column, b + j, ldb, c + j, ldc);
+    for (; j < n; j += LANES)
+        panel(1, m, k, a, a_row, a_column, b + j, ldb, c + j, ldc);
+}
+
+/* y += s x */
+INLINED void axpy(ptrdiff_t n, real s, const real *x, real *y)
+{
+    for (ptrdiff_t j = 0; j < n; j += LANES)
+        *(vreal *)(y + j) += splat(s) * *vectors(x + j);
+}
+
+/* exp(-|z|) for any z; within 1 ulp.
+ *
+ * Cody and Waite: exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2.  ln 2 is split
+ * so that n times its high part is exact.  The polynomials are Taylor's for the high terms,
+ * cut where the rest is under a twentieth of an ulp.  2^n is applied as two factors, so that
+ * the subnormal results are right too. */
+INLINED vreal exp_minus_abs(vreal z)
+{
+    vreal x = from_bits(bits(z) | bits(splat(-R(0.0))));
+    x = choose(less(x, splat(EXP_UNDERFLOW)), splat(EXP_UNDERFLOW), x);
+    const vreal shifter = splat(ROUND_SHIFTER); /* adding it rounds to an integer */
+    const vreal n = (x * splat(R(1.4426950408889634)) + shifter) - shifter;
+    vreal r = x - n * splat(LN2_HIGH);
+    r = r - n * splat(LN2_LOW);
+
+    static const real taylor[] = {EXP_TAYLOR};
+    vreal q = splat(taylor[0]);
+    for (size_t i = 1; i < sizeof taylor / sizeof *taylor; i++)
+        q = q * r + splat(taylor[i]);
+    const vreal e = splat(R(1.0)) + (r + r * r * q);
+
+    const vreal half = (n * splat(R(0.5)) + shifter) - shifter;
+    const vint one = bits(splat(R(1.0)));
+    const vreal two_half = from_bits((bits(half + shifter) << MANTISSA_BITS) + one);
+    const vreal two_rest = from_bits((bits(n - half + shifter) << MANTISSA_BITS) + one);
+    return e * two_half * two_rest;
+}
+
+/* z = 1 / (1 + exp(-z)), in place, without overflow; n is whole vectors.  sigmoid(0) is
+ * exactly 1/2: the padding relies on it. */
+static void sigmoid(ptrdiff_t n, real *z)
+{
+    const vreal zero = {0};
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        vreal *a = (vreal *)(z + j);
+        const vreal t = exp_minus_abs(*a);
+        *a = choose(less(*a, zero), t, splat(R(1.0))) / (splat(R(1.0)) + t);
+    }
+}
+
+/* delta *= sigmoid'(z), given a = sigmoid(z): sigmoid' = a (1 - a). */
+INLINED void sigmoid_prime_mul(ptrdiff_t n, const real *a, real *delta)
+{
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vreal v = *vectors(a + j);
+        *(vreal *)(delta + j) *= v * (splat(R(1.0)) - v);
+    }
+}
+
+/* The first index of the largest item, or of the first NaN, as numpy.argmax. */
+INLINED ptrdiff_t argmax(ptrdiff_t n, const real *a)
+{
+    ptrdiff_t best = 0;
+    for (ptrdiff_t j = 0; j < n && a[best] == a[best]; j++)
+        if (!(a[j] <= a[best]))
+            best = j;
+    return best;
+}
+
+/* out (columns, out_stride) = in (rows, in_stride), transposed. */
+static void transpose(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride,
+                      real *out, ptrdiff_t out_stride)
+{
+    for (ptrdiff_t j = 0; j < columns; j++)
+        for (ptrdiff_t i = 0; i < rows; i++)
+            out[j * out_stride + i] = in[i * in_stride + j];
+}

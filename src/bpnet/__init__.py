@@ -1,0 +1,16 @@
+"""bpnet: the backpropagation tutorial's network, with the original API, on a compiled core.
+
+>>> import bpnet
+>>> net = bpnet.Network([784, 30, 10])
+>>> training_data, validation_data, test_data = bpnet.mnist_loader.load_data_wrapper()
+>>> net.SGD(training_data, 30, 10, 3.0, test_data=test_data)
+"""
+
+from bpnet import mnist_loader, network, reference
+from bpnet.config import show_config
+from bpnet.network import Network
+from bpnet.serialize import load
+
+__version__ = "0.1.0"
+
+__all__ = ["Network", "load", "mnist_loader", "network", "reference", "show_config"]

@@ -1,0 +1,312 @@
+"""What callers pass, in any accepted form, checked and turned into what the core takes.
+
+Every function raises before anything has changed, with one sentence that names the argument
+as the caller wrote it, what it must be and what it was.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import bpcore
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Examples = list[Any] | tuple[Array, Array]
+
+_REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
+
+
+def integer(name: str, value: Any, least: int) -> int:
+    """Return value as an int of at least ``least``."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, got {number}")
+    return number
+
+
+def real(name: str, value: Any, dtype: np.dtype[Any]) -> float:
+    """Return value as a float that is finite in dtype."""
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    except OverflowError:
+        number = float("inf")
+    if not abs(number) <= np.finfo(dtype).max:
+        raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
+    return number
+
+
+def floating(dtype: Any) -> np.dtype[Any]:
+    """Return dtype as float32 or float64, the two that the core computes in."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if dtype is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
+    return found.newbyteorder("=")
+
+
+def layers(sizes: Any) -> list[int]:
+    """Return sizes as ints: two or more layers, whose parameters have room in an address space."""
+    try:
+        found = list(sizes)
+    except TypeError:
+        raise TypeError(f"sizes must list the neurons of each layer, got {sizes!r}") from None
+    if len(found) < 2:
+        raise ValueError(f"sizes must list two layers or more, got {sizes!r}")
+    found = [integer(f"sizes[{l}]", n, 1) for l, n in enumerate(found)]
+    if parameter_count(found) > sys.maxsize // 8:
+        raise MemoryError(f"sizes {sizes!r} make a network that does not fit in memory")
+    return found
+
+
+def parameter_count(sizes: Sequence[int]) -> int:
+    """Return the number of weights and biases."""
+    return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:]))
+
+
+def parameters(
+    sizes: Sequence[int], biases: Any, weights: Any, dtype: np.dtype[Any]
+) -> tuple[list[Array], list[Array]]:
+    """Return (biases, weights) as lists of C-contiguous arrays of dtype that fit sizes."""
+    n_layers = len(sizes) - 1
+    for name, given in (("biases", biases), ("weights", weights)):
+        if len(given) != n_layers:
+            raise ValueError(
+                f"{name} must hold {n_layers} arrays to match sizes {list(sizes)}, got {len(given)}"
+            )
+    return (
+        [
+            _matrix(f"biases[{l}]", biases[l], (n_out, 1), sizes, dtype)
+            for l, n_out in enumerate(sizes[1:])
+        ],
+        [
+            _matrix(f"weights[{l}]", weights[l], (n_out, n_in), sizes, dtype)
+            for l, (n_in, n_out) in enumerate(zip(sizes, sizes[1:]))
+        ],
+    )
+
+
+def _matrix(
+    name: str, value: Any, shape: tuple[int, int], sizes: Sequence[int], dtype: np.dtype[Any]
+) -> Array:
+    array = _array(name, value)
+    if array.shape != shape:
+        raise ValueError(
+            f"{name} has shape {array.shape}, expected {shape} to match sizes {list(sizes)}"
+        )
+    return _require(array, dtype)
+
+
+def columns(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
+    """Return value, whose k columns are vectors of n items, as rows (k, n) of finite dtype."""
+    array = _array(name, value)
+    if array.ndim != 2 or array.shape[0] != n:
+        raise _misfit(name, array, (n, 1))
+    return _finite(name, _require(array.T, dtype))
+
+
+def column(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
+    """Return value of shape (n, 1) as one row (1, n) of finite dtype."""
+    array = _array(name, value)
+    if array.shape != (n, 1):
+        raise _misfit(name, array, (n, 1))
+    return _finite(name, _require(array.T, dtype))
+
+
+def materialise(name: str, examples: Any) -> Examples:
+    """Return examples as a list of (x, y), the caller's own if it is one, or as a pair (X, Y).
+
+    A tuple of two arrays is the pair: rows of X are inputs; Y holds labels or output rows.
+    """
+    if isinstance(examples, list):
+        return examples
+    if (
+        isinstance(examples, tuple)
+        and len(examples) == 2
+        and all(isinstance(part, np.ndarray) for part in examples)
+    ):
+        return examples
+    try:
+        return list(examples)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be a list of (x, y) or a pair of arrays (X, Y), "
+            f"got {type(examples).__name__}"
+        ) from None
+
+
+def count(examples: Examples) -> int:
+    """Return the number of materialised examples."""
+    return len(examples[0]) if isinstance(examples, tuple) else len(examples)
+
+
+def as_list(examples: Examples) -> list[Any]:
+    """Return materialised examples as a list of (x, y) columns (a label stays a label)."""
+    if isinstance(examples, list):
+        return examples
+    inputs, targets = examples
+    return [
+        (x[:, None], y[:, None] if targets.ndim == 2 else y) for x, y in zip(inputs, targets)
+    ]
+
+
+def training(
+    name: str, examples: Examples, sizes: Sequence[int], engine: bpcore.Engine
+) -> bpcore.Data:
+    """Pack examples with desired outputs; integer labels are allowed in the form (X, Y)."""
+    n_out = sizes[-1]
+    if not count(examples):
+        raise ValueError(f"{name} must hold at least one example, got none")
+    if isinstance(examples, tuple):
+        x, targets = _pair(name, examples, sizes[0], engine.dtype)
+        if targets.ndim == 1 and n_out > 1:
+            return bpcore.Data(engine, x, n_out, labels=labels(name, examples, n_out))
+        if targets.shape != (len(x), n_out):
+            raise _misfit(f"{name}[1]", targets, (len(x), n_out))
+        y = _finite(f"{name}[1]", _require(targets, engine.dtype))
+        return bpcore.Data(engine, x, n_out, y=y)
+    xs, ys = _unzip(name, examples)
+    x = _stack(name, "x", xs, sizes[0], engine.dtype)
+    y = _stack(name, "y", ys, n_out, engine.dtype)
+    return bpcore.Data(engine, x, n_out, y=y)
+
+
+def labelled(
+    name: str, examples: Examples, sizes: Sequence[int], engine: bpcore.Engine
+) -> bpcore.Data:
+    """Pack examples with labels; a y vector in place of a label counts by its argmax."""
+    if isinstance(examples, tuple):
+        x, _ = _pair(name, examples, sizes[0], engine.dtype)
+    else:
+        x = _stack(name, "x", _unzip(name, examples)[0], sizes[0], engine.dtype)
+    return bpcore.Data(engine, x, sizes[-1], labels=labels(name, examples, sizes[-1]))
+
+
+def labels(name: str, examples: Examples, n_out: int) -> NDArray[np.int64]:
+    """Return the labels of materialised examples, in [0, n_out).
+
+    The argmax of a single output is 0, whatever the label: a network of one output counts
+    the labels that are 0, as the original does, and -1 stands for any other.
+    """
+    if isinstance(examples, tuple):
+        return _labels(f"{name}[1]", examples[1], n_out)
+    values = _unzip(name, examples)[1]
+    try:
+        array = np.array(values)
+    except ValueError:  # labels and vectors mixed
+        array = np.array([_labels(f"{name}[{i}]", [y], n_out)[0] for i, y in enumerate(values)])
+    return _labels(name, array, n_out)
+
+
+def _pair(
+    name: str, examples: tuple[Array, Array], n_in: int, dtype: np.dtype[Any]
+) -> tuple[Array, Array]:
+    inputs, targets = (_array(f"{name}[{i}]", part) for i, part in enumerate(examples))
+    if inputs.ndim != 2 or inputs.shape[1] != n_in:
+        raise _misfit(f"{name}[0]", inputs, (len(inputs) if inputs.ndim else "n", n_in))
+    if targets.ndim == 0 or len(targets) != len(inputs):
+        raise ValueError(
+            f"{name} must be arrays (X, Y) of as many rows, got shapes {inputs.shape} "
+            f"and {targets.shape}"
+        )
+    return _finite(f"{name}[0]", _require(inputs, dtype)), targets
+
+
+def _unzip(name: str, examples: list[Any]) -> tuple[list[Any], list[Any]]:
+    try:
+        return [x for x, _ in examples], [y for _, y in examples]
+    except (TypeError, ValueError):
+        for i, example in enumerate(examples):
+            try:
+                _, _ = example
+            except (TypeError, ValueError):
+                raise TypeError(
+                    f"{name}[{i}] must be a pair (x, y), got {type(example).__name__}"
+                ) from None
+        raise
+
+
+def _stack(name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]) -> Array:
+    """Return columns (n, 1) as the rows of one array (len(values), n) of finite dtype."""
+    arrays = [
+        value if type(value) is np.ndarray else _array(f"{name}[{i}]: {part}", value)
+        for i, value in enumerate(values)
+    ]
+    shape = (n, 1)
+    for i, array in enumerate(arrays):
+        if array.shape != shape or array.dtype.kind not in _REAL:
+            raise _misfit(f"{name}[{i}]: {part}", _array(f"{name}[{i}]: {part}", array), shape)
+    stacked = np.empty((len(arrays), n), dtype)
+    with np.errstate(over="ignore"):  # an overflow is found below
+        if arrays:
+            np.concatenate(arrays, out=stacked.reshape(-1, 1), casting="same_kind")
+    finite = np.isfinite(stacked)
+    if not finite.all():
+        i = int(np.argmin(finite.all(axis=1)))
+        _finite(f"{name}[{i}]: {part}", stacked[i])
+    return stacked
+
+
+def _labels(name: str, values: Any, n_out: int) -> NDArray[np.int64]:
+    """Return labels as int64 from rows of numbers, (1,), (1, 1) or vectors of n_out."""
+    array = _array(name, values)
+    rows = array.reshape(len(array), -1) if array.size else np.empty((0, 1))
+    if rows.shape[1] not in (1, n_out):
+        raise ValueError(
+            f"{name} must have labels, or vectors of {n_out} outputs, got shape {array.shape}"
+        )
+    numbers = rows.argmax(axis=1) if rows.shape[1] > 1 else rows[:, 0]
+    if n_out == 1:
+        return np.where(numbers == 0, np.int64(0), np.int64(-1))
+    right = (numbers >= 0) & (numbers < n_out) & (numbers == np.floor(numbers))
+    if not right.all():
+        i = int(np.argmin(right))
+        raise ValueError(
+            f"{name}: label {i} must be an integer in [0, {n_out}), got {numbers[i]}"
+        )
+    return numbers.astype(np.int64)  # a copy: the core trusts it
+
+
+def _array(name: str, value: Any) -> Array:
+    """Return value as a base-class array of real numbers."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name} must be an array of real numbers, got {type(value).__name__}"
+        ) from None
+    if array.dtype.kind not in _REAL:
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+    return array
+
+
+def _require(array: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(over="ignore"):
+        return np.require(array, dtype, ["C", "A"])
+
+
+def _finite(name: str, array: Array) -> Array:
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise ValueError(f"{name} must be finite in {array.dtype}, got {array[~finite][0]}")
+    return array
+
+
+def _misfit(name: str, array: Array, shape: tuple[Any, ...]) -> ValueError:
+    remedy = ""
+    if array.ndim == 1 and shape == (array.size, 1):
+        remedy = f": use {name.split()[-1]}.reshape(-1, 1)"
+    return ValueError(f"{name} has shape {array.shape}, expected {shape}{remedy}")

@@ -1,0 +1,243 @@
+"""The book's Network on the compiled core.
+
+Each method runs in the core unless one of the steps it is made of has been overridden, on a
+subclass, on the instance or as this module's ``sigmoid``; then it runs the book's own code,
+inherited from ``bpnet.reference``, which calls that step.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import bpcore
+import numpy as np
+from numpy.typing import DTypeLike
+
+from bpnet import data, reference
+from bpnet.data import Array
+from bpnet.reference import sigmoid, sigmoid_prime
+
+__all__ = ["Network", "sigmoid", "sigmoid_prime"]
+
+# Scratch rows for running a network forward over many examples.
+_ROWS = 32
+
+
+class Network(reference.Network):
+    """A feedforward network of sigmoid neurons, trained by stochastic gradient descent.
+
+    sizes lists the neurons of each layer, input layer first; the object itself becomes the
+    attribute ``sizes``.  The attributes biases[l], of shape (sizes[l + 1], 1), and weights[l],
+    (sizes[l + 1], sizes[l]), are lists of arrays of dtype, float32 or float64, drawn from the
+    standard normal distribution: all biases first, then the weights.  They may be assigned or
+    written to between calls; training replaces them by new arrays and never writes to old ones.
+
+    Without a seed, initial values come from the global ``numpy.random`` and shuffles from the
+    global ``random``.  With one, the network draws what it would draw after ``numpy.random.seed``
+    and ``random.seed`` of it, and leaves the globals alone.
+
+    Raises TypeError or ValueError if sizes does not list two or more positive integers, and
+    MemoryError if the parameters do not fit.
+    """
+
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+    _rng: random.Random | None = None  # of a seeded network; None: the global generator
+
+    num_layers: int
+    sizes: Any
+    biases: list[Array]
+    weights: list[Array]
+
+    def __init__(self, sizes: Any, *, dtype: DTypeLike = np.float64, seed: int | None = None):
+        layers = data.layers(sizes)
+        dtype = data.floating(dtype)
+        np.empty(data.parameter_count(layers))  # no room: fail before anything is drawn
+        draw: Any = np.random if seed is None else np.random.RandomState(seed)
+        self.num_layers = len(layers)
+        self.sizes = sizes
+        self.biases = [draw.randn(n_out, 1).astype(dtype, copy=False) for n_out in layers[1:]]
+        self.weights = [
+            draw.randn(n_out, n_in).astype(dtype, copy=False)
+            for n_in, n_out in zip(layers, layers[1:])
+        ]
+        if dtype != Network.dtype:
+            self.dtype = dtype
+        if seed is not None:
+            self._rng = random.Random(seed)
+
+    def feedforward(self, a: Any) -> Array:
+        """Return the network's output (sizes[-1], 1) for the input a, (sizes[0], 1).
+
+        Several inputs may be the columns of a; the outputs are columns then, too.
+        """
+        if _sigmoid_replaced():
+            return super().feedforward(a)
+        layers = data.layers(self.sizes)
+        x = data.columns("x", a, layers[0], self.dtype)
+        net = self._load(layers, min(len(x), _ROWS))
+        return net.feedforward(self._inputs(x, layers)).T.copy()
+
+    def SGD(
+        self,
+        training_data: Iterable[Any],
+        epochs: int,
+        mini_batch_size: int,
+        eta: float,
+        test_data: Iterable[Any] | None = None,
+        *,
+        n_threads: int = 1,
+    ) -> None:
+        """Train by mini-batch stochastic gradient descent.
+
+        training_data holds tuples (x, y) of shapes (sizes[0], 1) and (sizes[-1], 1), or is a
+        pair of arrays (X, Y) of n rows, Y being (n, sizes[-1]) or n integer labels.  It is
+        visited in a new random order each epoch; a list ends up in the last order, as
+        ``random.shuffle`` leaves it.  eta is the learning rate.  With test_data, tuples
+        (x, label) or a pair (X, labels), each epoch prints how many are classified rightly.
+        n_threads is the most threads to use; results are the same bits for any number (this
+        version uses one).
+
+        Ctrl-C leaves the weights as they are after a whole number of mini-batches.  Raises
+        TypeError or ValueError, with nothing changed, if an argument is not as described.
+        """
+        epochs = data.integer("epochs", epochs, 0)
+        mini_batch_size = data.integer("mini_batch_size", mini_batch_size, 1)
+        data.integer("n_threads", n_threads, 1)
+        rate = data.real("eta", eta, self.dtype)
+        layers, engine = data.layers(self.sizes), bpcore.engine(self.dtype)
+        examples = data.materialise("training_data", training_data)
+        training = data.training("training_data", examples, layers, engine)
+        if test_data is None:
+            test_examples: data.Examples = []
+        elif test_data is training_data:  # which may be an iterator, spent by now
+            test_examples = examples
+        else:
+            test_examples = data.materialise("test_data", test_data)
+        test = None
+        if data.count(test_examples):
+            test = data.labelled("test_data", test_examples, layers, engine)
+
+        n, m = len(training), min(mini_batch_size, len(training))
+        rows = max(m, _ROWS)
+        source = self._rng or random
+        order = bpcore.Order(n)
+        train_by_hand = _sigmoid_replaced() or self._overrides(
+            "cost_derivative", "backprop", "update_mini_batch"
+        )
+        evaluate_by_hand = _sigmoid_replaced() or self._overrides("feedforward", "evaluate")
+        pairs = data.as_list(examples) if train_by_hand else []
+        # The parameters are in net, or, where net is None, in self: before Python code that
+        # may look at them runs, they are handed out.
+        net: bpcore.Net | None = self._load(layers, rows)
+        try:
+            for epoch in range(epochs):
+                if train_by_hand:
+                    net = None
+                    source.shuffle(pairs)
+                    for k in range(0, n, m):
+                        self.update_mini_batch(pairs[k : k + m], eta)
+                else:
+                    net = net or self._load(layers, rows)
+                    order.shuffle(source)
+                    net.sgd(training, order, m, rate)
+                if test is None:
+                    print(f"Epoch {epoch} complete")
+                    continue
+                if evaluate_by_hand:
+                    if net:
+                        self.biases, self.weights = net.store()
+                        net = None
+                    correct = self.evaluate(test_examples)
+                else:
+                    net = net or self._load(layers, rows)
+                    correct = net.evaluate(test)
+                print(f"Epoch {epoch}: {correct} / {len(test)}")
+        finally:
+            if net:
+                self.biases, self.weights = net.store()
+            if examples is training_data and not train_by_hand:
+                examples[:] = [examples[i] for i in order.tolist()]
+
+    def update_mini_batch(self, mini_batch: Iterable[Any], eta: float) -> None:
+        """Take one step of gradient descent on the mean cost of mini_batch, tuples (x, y)."""
+        layers, engine = data.layers(self.sizes), bpcore.engine(self.dtype)
+        rate = data.real("eta", eta, self.dtype)
+        examples = data.materialise("mini_batch", mini_batch)
+        packed = data.training("mini_batch", examples, layers, engine)
+        if _sigmoid_replaced() or self._overrides("cost_derivative", "backprop"):
+            super().update_mini_batch(data.as_list(examples), eta)
+            return
+        net = self._load(layers, len(packed))
+        net.sgd(packed, bpcore.Order(len(packed)), len(packed), rate)
+        self.biases, self.weights = net.store()
+
+    def backprop(self, x: Any, y: Any) -> tuple[list[Array], list[Array]]:
+        """Return the gradient of the cost of one example.
+
+        x has shape (sizes[0], 1) and y (sizes[-1], 1); both are converted to the network's
+        dtype.  The result (nabla_b, nabla_w) mirrors ``biases`` and ``weights``.  Raises
+        ValueError if a shape does not match ``sizes``.
+
+        Equations BP1-BP4, Nielsen, Neural Networks and Deep Learning, ch. 2.
+        """
+        if _sigmoid_replaced() or self._overrides("cost_derivative"):
+            return super().backprop(x, y)
+        layers = data.layers(self.sizes)
+        row = data.column("x", x, layers[0], self.dtype)
+        target = data.column("y", y, layers[-1], self.dtype)
+        net = self._load(layers, 1)
+        return net.backprop(self._inputs(row, layers, target))
+
+    def evaluate(self, test_data: Iterable[Any]) -> int:
+        """Return how many examples have their label as the most active output.
+
+        test_data holds tuples (x, label), or is a pair of arrays (X, labels).
+        """
+        examples = data.materialise("test_data", test_data)
+        if _sigmoid_replaced() or self._overrides("feedforward"):
+            pairs = data.as_list(examples)
+            labels = data.labels("test_data", examples, data.layers(self.sizes)[-1])
+            return super().evaluate([(x, label) for (x, _), label in zip(pairs, labels)])
+        layers = data.layers(self.sizes)
+        packed = data.labelled("test_data", examples, layers, bpcore.engine(self.dtype))
+        return self._load(layers, _ROWS).evaluate(packed)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file that ``bpnet.load`` reads; see ``bpnet.serialize``."""
+        from bpnet import serialize
+
+        serialize.save(self, path)
+
+    def _load(self, layers: list[int], rows: int) -> bpcore.Net:
+        """Return the parameters in the core, as they are now."""
+        net = bpcore.Net(bpcore.engine(self.dtype), layers, max(rows, 1))
+        net.load(*data.parameters(layers, self.biases, self.weights, self.dtype))
+        return net
+
+    def _inputs(self, x: Array, layers: list[int], y: Array | None = None) -> bpcore.Data:
+        return bpcore.Data(bpcore.engine(self.dtype), x, layers[-1], y=y, sparse=False)
+
+    def _overrides(self, *steps: str) -> bool:
+        """Whether any of these methods is not this module's own."""
+        return any(getattr(getattr(self, step), "__func__", None) is not _OWN[step] for step in steps)
+
+    # Looked up when called: scripts assign to this module's sigmoid.
+    @staticmethod
+    def _sigmoid(z: Array) -> Array:
+        return sigmoid(z)
+
+    @staticmethod
+    def _sigmoid_prime(z: Array) -> Array:
+        return sigmoid_prime(z)
+
+
+def _sigmoid_replaced() -> bool:
+    return sigmoid is not reference.sigmoid or sigmoid_prime is not reference.sigmoid_prime
+
+
+# As they are before anybody assigns to the class.
+_STEPS = ("cost_derivative", "backprop", "update_mini_batch", "feedforward", "evaluate")
+_OWN = {step: getattr(Network, step) for step in _STEPS}
