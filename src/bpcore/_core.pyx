@@ -93,11 +93,21 @@ cdef class _Buffer:
 
 
 cdef class Engine:
-    """One row of the core's table: an instruction set and an item type."""
+    """Row ``index`` of the core's table: an instruction set and an item type."""
 
     cdef const bp_engine *row
     cdef readonly str isa
     cdef readonly object dtype
+
+    def __cinit__(self, size_t index):
+        cdef const bp_engine *const *rows = bp_engines()
+        cdef size_t i
+        for i in range(index + 1):
+            if rows[i] == NULL:
+                raise IndexError(f"index must be less than the {i} engines, got {index}")
+        self.row = rows[index]
+        self.isa = self.row.isa.decode()
+        self.dtype = np.dtype(f"float{8 * self.row.itemsize}")
 
     @property
     def lanes(self):
@@ -154,18 +164,11 @@ def compiler():
 
 def engines():
     """Return the engines that this CPU and OS can run, the slowest instruction set first."""
-    found = []
     cdef const bp_engine *const *rows = bp_engines()
-    cdef Engine engine
-    cdef size_t i = 0
-    while rows[i] != NULL:
-        engine = Engine.__new__(Engine)
-        engine.row = rows[i]
-        engine.isa = rows[i].isa.decode()
-        engine.dtype = np.dtype(f"float{8 * rows[i].itemsize}")
-        found.append(engine)
-        i += 1
-    return found
+    cdef size_t n = 0
+    while rows[n] != NULL:
+        n += 1
+    return [Engine(i) for i in range(n)]
 
 
 cdef class Order:
@@ -175,7 +178,7 @@ cdef class Order:
     cdef object items
     cdef _Buffer buffer
 
-    def __init__(self, n):
+    def __cinit__(self, n):
         self.items = np.arange(n, dtype=np.int64)
         self.buffer = _Buffer(self.items, "order", self.items.dtype, (n,), True)
         self.n = n
@@ -218,7 +221,7 @@ cdef class Data:
     cdef list buffers
     cdef int64_t least_label
 
-    def __init__(self, Engine engine, x, n_out, *, y=None, labels=None, sparse=None):
+    def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, sparse=None):
         n, n_in = x.shape
         self.engine = engine
         self.buffers = []
@@ -293,15 +296,9 @@ cdef class Net:
     cdef bp_net net
     cdef void *block
 
-    def __cinit__(self):
-        self.block = NULL
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.block)
-
-    def __init__(self, Engine engine, sizes, rows):
+    def __cinit__(self, Engine engine not None, sizes, rows):
         sizes = tuple(sizes)
-        if self.block != NULL or len(sizes) < 2 or min(sizes) < 1 or rows < 1:
+        if len(sizes) < 2 or min(sizes) < 1 or rows < 1:
             raise ValueError(f"sizes must be two or more positive numbers and rows positive, "
                              f"got {sizes} and {rows}")
         item = <ptrdiff_t>engine.row.itemsize
@@ -340,6 +337,9 @@ cdef class Net:
             layer.delta = _pointer(next(addresses))
             layer.transposed = _pointer(next(addresses))
 
+    def __dealloc__(self):
+        PyMem_RawFree(self.block)
+
     def load(self, biases, weights):
         """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
         cdef _Buffer b, w
@@ -366,7 +366,7 @@ cdef class Net:
                 self.engine.row.store(&self.net, l, w.view.buf, b.view.buf)
         return biases, weights
 
-    def feedforward(self, Data data):
+    def feedforward(self, Data data not None):
         """Return the output (n, n_out) for every example of data."""
         self.check(data)
         out = np.empty((data.data.n, self.sizes[-1]), self.engine.dtype)
@@ -375,7 +375,7 @@ cdef class Net:
             self.engine.row.feedforward(&self.net, &data.data, buffer.view.buf)
         return out
 
-    def backprop(self, Data data):
+    def backprop(self, Data data not None):
         """Return (nabla_b, nabla_w), the gradient of the cost summed over data."""
         self.check(data, targets=True)
         if data.data.n > self.net.rows:
@@ -385,7 +385,7 @@ cdef class Net:
             self.engine.row.backprop(&self.net, &data.data, &nabla.net)
         return nabla.store()
 
-    def sgd(self, Data data, Order order, mini_batch_size, eta):
+    def sgd(self, Data data not None, Order order not None, mini_batch_size, eta):
         """Descend over all of data, in this order and in mini-batches.
 
         Python handles signals every few milliseconds.  If a handler raises, the parameters
@@ -408,7 +408,7 @@ cdef class Net:
             PyErr_CheckSignals()
             begin = end
 
-    def evaluate(self, Data data):
+    def evaluate(self, Data data not None):
         """Return how many examples have their label as the most active output."""
         self.check(data)
         if data.data.labels == NULL:
@@ -429,7 +429,7 @@ cdef class Net:
         return SLICE_FLOPS / flops
 
     cdef check(self, Data data, bint targets=False):
-        if self.block == NULL or data.engine is None or data.engine.row != self.engine.row:
+        if data.engine.row != self.engine.row:
             raise ValueError("data and network must be of the same engine")
         if data.data.n_in != self.sizes[0] or data.data.n_out != self.sizes[-1]:
             raise ValueError(f"data must have {self.sizes[0]} inputs and {self.sizes[-1]} outputs, "

@@ -62,43 +62,54 @@ INLINED void axpy(ptrdiff_t n, real s, const real *x, real *y)
         *(vreal *)(y + j) += splat(s) * *vectors(x + j);
 }
 
-/* exp(-|z|) for any z; within 1 ulp.
+/* exp(-|z|) for any z, as the sum of the result and the much smaller *low.
  *
  * Cody and Waite: exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2.  ln 2 is split
- * so that n times its high part is exact.  The polynomials are Taylor's for the high terms,
- * cut where the rest is under a twentieth of an ulp.  2^n is applied as two factors, so that
- * the subnormal results are right too. */
-INLINED vreal exp_minus_abs(vreal z)
+ * so that n times its high part is exact.  The polynomial is Taylor's, cut where the rest is
+ * under a tenth of an ulp.  2^n is applied as two factors, so that subnormal results are
+ * right too. */
+INLINED vreal exp_minus_abs(vreal z, vreal *low)
 {
-    vreal x = from_bits(bits(z) | bits(splat(-R(0.0))));
-    x = choose(less(x, splat(EXP_UNDERFLOW)), splat(EXP_UNDERFLOW), x);
+    const vreal one = splat(R(1.0)), least = splat(EXP_UNDERFLOW);
     const vreal shifter = splat(ROUND_SHIFTER); /* adding it rounds to an integer */
+    vreal x = from_bits(bits(z) | bits(splat(-R(0.0))));
+    x = choose(less(x, least), least, x);
     const vreal n = (x * splat(R(1.4426950408889634)) + shifter) - shifter;
-    vreal r = x - n * splat(LN2_HIGH);
-    r = r - n * splat(LN2_LOW);
+    const vreal r = (x - n * splat(LN2_HIGH)) - n * splat(LN2_LOW);
 
     static const real taylor[] = {EXP_TAYLOR};
     vreal q = splat(taylor[0]);
     for (size_t i = 1; i < sizeof taylor / sizeof *taylor; i++)
         q = q * r + splat(taylor[i]);
-    const vreal e = splat(R(1.0)) + (r + r * r * q);
+    const vreal rest = r + r * r * q; /* exp(r) - 1 */
+    const vreal e = one + rest;
+    const vreal e_low = rest - (e - one);
 
     const vreal half = (n * splat(R(0.5)) + shifter) - shifter;
-    const vint one = bits(splat(R(1.0)));
-    const vreal two_half = from_bits((bits(half + shifter) << MANTISSA_BITS) + one);
-    const vreal two_rest = from_bits((bits(n - half + shifter) << MANTISSA_BITS) + one);
-    return e * two_half * two_rest;
+    const vreal scale = from_bits((bits(half + shifter) << MANTISSA_BITS) + bits(one));
+    const vreal again = from_bits((bits(n - half + shifter) << MANTISSA_BITS) + bits(one));
+    *low = e_low * scale * again;
+    return e * scale * again;
 }
 
-/* z = 1 / (1 + exp(-z)), in place, without overflow; n is whole vectors.  sigmoid(0) is
- * exactly 1/2: the padding relies on it. */
+/* z = 1 / (1 + exp(-z)), in place; n is whole vectors.
+ *
+ * With t = exp(-|z|) this is 1 / (1 + t), or t / (1 + t) where z is negative: nothing can
+ * overflow.  What rounding took from t and from 1 + t is put back to first order; two
+ * roundings are left, and the result is within 2 ulp for every z.  sigmoid(0) is exactly
+ * 1/2: the padding relies on it. */
 static void sigmoid(ptrdiff_t n, real *z)
 {
-    const vreal zero = {0};
+    const vreal zero = {0}, one = splat(R(1.0));
     for (ptrdiff_t j = 0; j < n; j += LANES) {
-        vreal *a = (vreal *)(z + j);
-        const vreal t = exp_minus_abs(*a);
-        *a = choose(less(*a, zero), t, splat(R(1.0))) / (splat(R(1.0)) + t);
+        vreal *a = (vreal *)(z + j), t_low;
+        const vint negative = less(*a, zero);
+        const vreal t = exp_minus_abs(*a, &t_low);
+        const vreal sum = one + t;
+        const vreal sum_low = (t - (sum - one)) + t_low;
+        const vreal s = choose(negative, t, one) / sum;
+        const vreal inverse = choose(negative, one - s, s); /* of sum, roughly */
+        *a = s + (choose(negative, t_low, zero) - s * sum_low) * inverse;
     }
 }
 
