@@ -16,7 +16,7 @@ class BuildCore(build_ext):
         if self.compiler.compiler_type == "msvc":
             flags = ["/O2", "/std:c11"]
         else:
-            flags = ["-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-Wall", "-Wextra"]
+            flags = ["-O3", "-g0", "-ffp-contract=fast", "-fvisibility=hidden"]
         for extension in self.extensions:
             extension.extra_compile_args = flags + extension.extra_compile_args
         super().build_extensions()
@@ -27,7 +27,10 @@ setup(
     ext_modules=[
         Extension(
             "bpcore._core",
-            sources=[f"{CORE}/_core.pyx", *sorted(set(glob(f"{CORE}/*.c")) - {f"{CORE}/_core.c"})],
+            sources=[
+                f"{CORE}/_core.pyx",
+                *sorted(set(glob(f"{CORE}/*.c")) - {f"{CORE}/_core.c"}),
+            ],
             depends=sorted(glob(f"{CORE}/*.h")),
             include_dirs=[CORE],
         )

@@ -1,4 +1,4 @@
-"""bpnet's compiled core.  ``bpnet`` is the API; what is here serves it, tests and benchmarks."""
+"""The compiled core of bpnet, which is the API: what is here serves it, tests and benchmarks."""
 
 import functools
 import os

@@ -70,7 +70,7 @@ cdef extern from "core.h" nogil:
 cdef double SLICE_FLOPS = 3e7
 
 # Below this share of nonzeros the CSR form of the inputs is the faster one (bench/sparsity.py).
-CSR_MAX_DENSITY = 0.5
+CSR_MAX_DENSITY = 0.3
 
 
 cdef class _Buffer:

@@ -3,8 +3,9 @@
 import os
 import platform
 
-import bpcore
 import numpy as np
+
+import bpcore
 
 
 def show_config() -> None:

@@ -11,12 +11,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import bpcore
 import numpy as np
 from numpy.typing import NDArray
 
+import bpcore
+
 Array = NDArray[Any]
 Examples = list[Any] | tuple[Array, Array]
+
+# Examples stacked at a time: a block stays in cache between being gathered and converted.
+_BLOCK = 128
 
 _REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
@@ -59,7 +63,7 @@ def floating(dtype: Any) -> np.dtype[Any]:
 
 
 def layers(sizes: Any) -> list[int]:
-    """Return sizes as ints: two or more layers, whose parameters have room in an address space."""
+    """Return sizes as ints: two or more layers, whose parameters an address space can hold."""
     try:
         found = list(sizes)
     except TypeError:
@@ -85,7 +89,8 @@ def parameters(
     for name, given in (("biases", biases), ("weights", weights)):
         if len(given) != n_layers:
             raise ValueError(
-                f"{name} must hold {n_layers} arrays to match sizes {list(sizes)}, got {len(given)}"
+                f"{name} must hold {n_layers} arrays to match sizes {list(sizes)}, "
+                f"got {len(given)}"
             )
     return (
         [
@@ -251,8 +256,9 @@ def _stack(name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]
             raise _misfit(f"{name}[{i}]: {part}", _array(f"{name}[{i}]: {part}", array), shape)
     stacked = np.empty((len(arrays), n), dtype)
     with np.errstate(over="ignore"):  # an overflow is found below
-        if arrays:
-            np.concatenate(arrays, out=stacked.reshape(-1, 1), casting="same_kind")
+        for i in range(0, len(arrays), _BLOCK):
+            block = np.concatenate(arrays[i : i + _BLOCK])
+            stacked[i : i + _BLOCK] = block.reshape(-1, n)
     finite = np.isfinite(stacked)
     if not finite.all():
         i = int(np.argmin(finite.all(axis=1)))

@@ -12,10 +12,10 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-import bpcore
 import numpy as np
 from numpy.typing import DTypeLike
 
+import bpcore
 from bpnet import data, reference
 from bpnet.data import Array
 from bpnet.reference import sigmoid, sigmoid_prime
@@ -36,8 +36,8 @@ class Network(reference.Network):
     written to between calls; training replaces them by new arrays and never writes to old ones.
 
     Without a seed, initial values come from the global ``numpy.random`` and shuffles from the
-    global ``random``.  With one, the network draws what it would draw after ``numpy.random.seed``
-    and ``random.seed`` of it, and leaves the globals alone.
+    global ``random``.  With one, the network draws what it would draw after
+    ``numpy.random.seed(seed)`` and ``random.seed(seed)``, and leaves the globals alone.
 
     Raises TypeError or ValueError if sizes does not list two or more positive integers, and
     MemoryError if the parameters do not fit.
@@ -158,8 +158,8 @@ class Network(reference.Network):
         finally:
             if net:
                 self.biases, self.weights = net.store()
-            if examples is training_data and not train_by_hand:
-                examples[:] = [examples[i] for i in order.tolist()]
+            if isinstance(training_data, list) and not train_by_hand:
+                training_data[:] = [training_data[i] for i in order.tolist()]
 
     def update_mini_batch(self, mini_batch: Iterable[Any], eta: float) -> None:
         """Take one step of gradient descent on the mean cost of mini_batch, tuples (x, y)."""
@@ -222,7 +222,9 @@ class Network(reference.Network):
 
     def _overrides(self, *steps: str) -> bool:
         """Whether any of these methods is not this module's own."""
-        return any(getattr(getattr(self, step), "__func__", None) is not _OWN[step] for step in steps)
+        return any(
+            getattr(getattr(self, step), "__func__", None) is not _OWN[step] for step in steps
+        )
 
     # Looked up when called: scripts assign to this module's sigmoid.
     @staticmethod

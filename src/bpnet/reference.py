@@ -35,7 +35,9 @@ class Network:
         self.num_layers = len(sizes)
         self.sizes = sizes
         self.biases = [np.random.randn(n_out, 1) for n_out in sizes[1:]]
-        self.weights = [np.random.randn(n_out, n_in) for n_in, n_out in zip(sizes[:-1], sizes[1:])]
+        self.weights = [
+            np.random.randn(n_out, n_in) for n_in, n_out in zip(sizes[:-1], sizes[1:])
+        ]
 
     def feedforward(self, a):
         """Return the network's output for the input a, a column vector."""
