@@ -68,7 +68,7 @@ def main():
             }
         )
     report(
-        f"One epoch of 784-30-10, mini-batch 10, {len(training_data)} examples, then evaluation "
+        f"One epoch of 784-30-10, batch 10, on {len(training_data)} examples, then evaluation "
         f"on {len(test_data)}; accuracy after {arguments.epochs + 1} epochs",
         rows,
         training_examples=len(training_data),

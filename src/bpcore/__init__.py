@@ -1,4 +1,4 @@
-"""The compiled core of bpnet, which is the API: what is here serves it, tests and benchmarks."""
+"""The compiled core of bpnet: what is here serves the API, tests and benchmarks."""
 
 import functools
 import os

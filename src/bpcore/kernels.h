@@ -132,11 +132,15 @@ INLINED ptrdiff_t argmax(ptrdiff_t n, const real *a)
     return best;
 }
 
-/* out (columns, out_stride) = in (rows, in_stride), transposed. */
+/* out (columns, out_stride) = in (rows, in_stride), transposed; a cache line of out at a time. */
 static void transpose(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride,
                       real *out, ptrdiff_t out_stride)
 {
-    for (ptrdiff_t j = 0; j < columns; j++)
-        for (ptrdiff_t i = 0; i < rows; i++)
-            out[j * out_stride + i] = in[i * in_stride + j];
+    const ptrdiff_t line = BP_ALIGN / REAL_BYTES;
+    for (ptrdiff_t begin = 0; begin < rows; begin += line) {
+        const ptrdiff_t end = begin + line < rows ? begin + line : rows;
+        for (ptrdiff_t j = 0; j < columns; j++)
+            for (ptrdiff_t i = begin; i < end; i++)
+                out[j * out_stride + i] = in[i * in_stride + j];
+    }
 }

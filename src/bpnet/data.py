@@ -25,14 +25,16 @@ _BLOCK = 128
 _REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
 
-def integer(name: str, value: Any, least: int) -> int:
-    """Return value as an int of at least ``least``."""
+def integer(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
+    """Return value as an int in [least, most]."""
     try:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
     if number < least:
         raise ValueError(f"{name} must be at least {least}, got {number}")
+    if number > most:
+        raise ValueError(f"{name} must be at most {most}, got {number}")
     return number
 
 
@@ -63,22 +65,26 @@ def floating(dtype: Any) -> np.dtype[Any]:
 
 
 def layers(sizes: Any) -> list[int]:
-    """Return sizes as ints: two or more layers, whose parameters an address space can hold."""
+    """Return sizes as ints: two layers or more."""
     try:
         found = list(sizes)
     except TypeError:
         raise TypeError(f"sizes must list the neurons of each layer, got {sizes!r}") from None
     if len(found) < 2:
         raise ValueError(f"sizes must list two layers or more, got {sizes!r}")
-    found = [integer(f"sizes[{l}]", n, 1) for l, n in enumerate(found)]
-    if parameter_count(found) > sys.maxsize // 8:
-        raise MemoryError(f"sizes {sizes!r} make a network that does not fit in memory")
-    return found
+    return [integer(f"sizes[{l}]", n, 1) for l, n in enumerate(found)]
 
 
-def parameter_count(sizes: Sequence[int]) -> int:
-    """Return the number of weights and biases."""
-    return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:]))
+def check_memory(sizes: Sequence[int]) -> None:
+    """Raise MemoryError if there is no room for the parameters in float64."""
+    count = sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:]))
+    try:
+        np.empty(min(count, sys.maxsize // 8))  # never touched, so it costs nothing
+    except MemoryError:
+        raise MemoryError(
+            f"sizes {list(sizes)} make a network of {count:,} parameters, which do not fit "
+            f"in memory"
+        ) from None
 
 
 def parameters(
@@ -281,7 +287,7 @@ def _labels(name: str, values: Any, n_out: int) -> NDArray[np.int64]:
     if not right.all():
         i = int(np.argmin(right))
         raise ValueError(
-            f"{name}: label {i} must be an integer in [0, {n_out}), got {numbers[i]}"
+            f"{name}[{i}]: label must be an integer in [0, {n_out}), got {numbers[i]}"
         )
     return numbers.astype(np.int64)  # a copy: the core trusts it
 
@@ -295,7 +301,8 @@ def _array(name: str, value: Any) -> Array:
             f"{name} must be an array of real numbers, got {type(value).__name__}"
         ) from None
     if array.dtype.kind not in _REAL:
-        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+        got = type(value).__name__ if array.dtype == object else f"dtype {array.dtype}"
+        raise TypeError(f"{name} must be an array of real numbers, got {got}")
     return array
 
 

@@ -54,7 +54,9 @@ class Network(reference.Network):
     def __init__(self, sizes: Any, *, dtype: DTypeLike = np.float64, seed: int | None = None):
         layers = data.layers(sizes)
         dtype = data.floating(dtype)
-        np.empty(data.parameter_count(layers))  # no room: fail before anything is drawn
+        if seed is not None:
+            seed = data.integer("seed", seed, 0, 2**32 - 1)
+        data.check_memory(layers)  # before anything is drawn
         draw: Any = np.random if seed is None else np.random.RandomState(seed)
         self.num_layers = len(layers)
         self.sizes = sizes
