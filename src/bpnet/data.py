@@ -164,14 +164,14 @@ def count(examples: Examples) -> int:
     return len(examples[0]) if isinstance(examples, tuple) else len(examples)
 
 
-def as_list(examples: Examples) -> list[Any]:
-    """Return materialised examples as a list of (x, y) columns (a label stays a label)."""
+def as_list(examples: Examples, n_out: int) -> list[Any]:
+    """Return materialised examples as a list of (x, y), columns."""
     if isinstance(examples, list):
         return examples
-    inputs, targets = examples
-    return [
-        (x[:, None], y[:, None] if targets.ndim == 2 else y) for x, y in zip(inputs, targets)
-    ]
+    x, y = examples
+    if y.ndim == 1 and n_out > 1:
+        y = np.eye(n_out)[labels("y", examples, n_out)]
+    return [(row[:, None], np.reshape(target, (-1, 1))) for row, target in zip(x, y)]
 
 
 def training(

@@ -75,10 +75,10 @@ class Network(reference.Network):
 
         Several inputs may be the columns of a; the outputs are columns then, too.
         """
-        if _sigmoid_replaced():
-            return super().feedforward(a)
         layers = data.layers(self.sizes)
         x = data.columns("x", a, layers[0], self.dtype)
+        if _sigmoid_replaced():
+            return super().feedforward(x.T)
         net = self._load(layers, min(len(x), _ROWS))
         return net.feedforward(self._inputs(x, layers)).T.copy()
 
@@ -111,55 +111,43 @@ class Network(reference.Network):
         rate = data.real("eta", eta, self.dtype)
         layers, engine = data.layers(self.sizes), bpcore.engine(self.dtype)
         examples = data.materialise("training_data", training_data)
-        training = data.training("training_data", examples, layers, engine)
-        if test_data is None:
-            test_examples: data.Examples = []
-        elif test_data is training_data:  # which may be an iterator, spent by now
+        if test_data is training_data:  # which may be an iterator, spent by now
             test_examples = examples
         else:
-            test_examples = data.materialise("test_data", test_data)
-        test = None
-        if data.count(test_examples):
-            test = data.labelled("test_data", test_examples, layers, engine)
+            test_examples = data.materialise(
+                "test_data", () if test_data is None else test_data
+            )
+        training = data.training("training_data", examples, layers, engine)
+        test = data.labelled("test_data", test_examples, layers, engine)
 
         n, m = len(training), min(mini_batch_size, len(training))
-        rows = max(m, _ROWS)
-        source = self._rng or random
-        order = bpcore.Order(n)
         train_by_hand = _sigmoid_replaced() or self._overrides(
             "cost_derivative", "backprop", "update_mini_batch"
         )
         evaluate_by_hand = _sigmoid_replaced() or self._overrides("feedforward", "evaluate")
-        pairs = data.as_list(examples) if train_by_hand else []
-        # The parameters are in net, or, where net is None, in self: before Python code that
-        # may look at them runs, they are handed out.
-        net: bpcore.Net | None = self._load(layers, rows)
+        pairs = data.as_list(examples, layers[-1]) if train_by_hand else []
+        source = self._rng or random
+        order = bpcore.Order(n)
+        parameters = _Parameters(self, max(m, _ROWS))
         try:
             for epoch in range(epochs):
                 if train_by_hand:
-                    net = None
+                    parameters.hand_out()
                     source.shuffle(pairs)
                     for k in range(0, n, m):
                         self.update_mini_batch(pairs[k : k + m], eta)
                 else:
-                    net = net or self._load(layers, rows)
                     order.shuffle(source)
-                    net.sgd(training, order, m, rate)
-                if test is None:
+                    parameters.in_core().sgd(training, order, m, rate)
+                if not len(test):
                     print(f"Epoch {epoch} complete")
-                    continue
-                if evaluate_by_hand:
-                    if net:
-                        self.biases, self.weights = net.store()
-                        net = None
-                    correct = self.evaluate(test_examples)
+                elif evaluate_by_hand:
+                    parameters.hand_out()
+                    print(f"Epoch {epoch}: {self.evaluate(test_examples)} / {len(test)}")
                 else:
-                    net = net or self._load(layers, rows)
-                    correct = net.evaluate(test)
-                print(f"Epoch {epoch}: {correct} / {len(test)}")
+                    print(f"Epoch {epoch}: {parameters.in_core().evaluate(test)} / {len(test)}")
         finally:
-            if net:
-                self.biases, self.weights = net.store()
+            parameters.hand_out()
             if isinstance(training_data, list) and not train_by_hand:
                 training_data[:] = [training_data[i] for i in order.tolist()]
 
@@ -170,7 +158,10 @@ class Network(reference.Network):
         examples = data.materialise("mini_batch", mini_batch)
         packed = data.training("mini_batch", examples, layers, engine)
         if _sigmoid_replaced() or self._overrides("cost_derivative", "backprop"):
-            super().update_mini_batch(data.as_list(examples), eta)
+            super().update_mini_batch(data.as_list(examples, layers[-1]), eta)
+            self.biases, self.weights = data.parameters(
+                layers, self.biases, self.weights, self.dtype
+            )
             return
         net = self._load(layers, len(packed))
         net.sgd(packed, bpcore.Order(len(packed)), len(packed), rate)
@@ -185,11 +176,11 @@ class Network(reference.Network):
 
         Equations BP1-BP4, Nielsen, Neural Networks and Deep Learning, ch. 2.
         """
-        if _sigmoid_replaced() or self._overrides("cost_derivative"):
-            return super().backprop(x, y)
         layers = data.layers(self.sizes)
         row = data.column("x", x, layers[0], self.dtype)
         target = data.column("y", y, layers[-1], self.dtype)
+        if _sigmoid_replaced() or self._overrides("cost_derivative"):
+            return super().backprop(row.T, target.T)
         net = self._load(layers, 1)
         return net.backprop(self._inputs(row, layers, target))
 
@@ -200,8 +191,9 @@ class Network(reference.Network):
         """
         examples = data.materialise("test_data", test_data)
         if _sigmoid_replaced() or self._overrides("feedforward"):
-            pairs = data.as_list(examples)
-            labels = data.labels("test_data", examples, data.layers(self.sizes)[-1])
+            n_out = data.layers(self.sizes)[-1]
+            pairs = data.as_list(examples, n_out)
+            labels = data.labels("test_data", examples, n_out)
             return super().evaluate([(x, label) for (x, _), label in zip(pairs, labels)])
         layers = data.layers(self.sizes)
         packed = data.labelled("test_data", examples, layers, bpcore.engine(self.dtype))
@@ -236,6 +228,29 @@ class Network(reference.Network):
     @staticmethod
     def _sigmoid_prime(z: Array) -> Array:
         return sigmoid_prime(z)
+
+
+class _Parameters:
+    """A network's parameters while it trains: in the core, or handed out to Python code.
+
+    Code that a user wrote must find them in the network, and may change them there.
+    """
+
+    def __init__(self, network: Network, rows: int):
+        self._network = network
+        self._rows = rows
+        self._net: bpcore.Net | None = None
+        self.in_core()  # refuses parameters that do not fit, before anything changes
+
+    def in_core(self) -> bpcore.Net:
+        if self._net is None:
+            self._net = self._network._load(data.layers(self._network.sizes), self._rows)
+        return self._net
+
+    def hand_out(self) -> None:
+        if self._net is not None:
+            self._network.biases, self._network.weights = self._net.store()
+            self._net = None
 
 
 def _sigmoid_replaced() -> bool:
