@@ -1,0 +1,237 @@
+"""The command ``bpnet``: train, evaluate and predict from a shell."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import os
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bpnet
+from bpnet import mnist_loader
+
+_MODEL_HELP = "a network that train --save wrote"
+_DATA_HELP = (
+    "a folder with MNIST's four IDX files or mnist.pkl.gz (default: the environment variable "
+    "BPNET_DATA, the cache, a download, or a sample)"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    0: done; 1: a failure, said in one line on stderr; 2: wrong usage; 130: Ctrl-C.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # a pipe sees each epoch as it ends
+        arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("bpnet: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has enough.  Python must not fail again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
+        print(f"bpnet: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bpnet",
+        description="Train and use the backpropagation tutorial's network for digits.",
+    )
+    parser.add_argument("--version", action="version", version=f"bpnet {bpnet.__version__}")
+    parser.set_defaults(run=lambda _: parser.print_help())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(name: str, run: Any, text: str) -> Any:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added.add_argument
+
+    default = "(default: %(default)s)"
+    option = command("train", _train, "train on MNIST; without options, the tutorial's job")
+    option(
+        "--sizes",
+        type=_sizes,
+        default="784,30,10",
+        metavar="N,N,...",
+        help=f"neurons of each layer, input layer first {default}",
+    )
+    option(
+        "--epochs", type=int, default=30, metavar="N", help=f"passes over the data {default}"
+    )
+    option(
+        "--mini-batch-size",
+        type=int,
+        default=10,
+        metavar="N",
+        help=f"examples in one update {default}",
+    )
+    option("--eta", type=float, default=3.0, metavar="X", help=f"learning rate {default}")
+    option("--seed", type=int, metavar="N", help="of weights and shuffles (default: a new one)")
+    option(
+        "--dtype",
+        choices=["float64", "float32"],
+        default="float64",
+        help=f"numbers to compute with {default}",
+    )
+    option("--threads", type=int, default=1, metavar="N", help=f"the most to use {default}")
+    option("--save", metavar="FILE", help="save the network, also after Ctrl-C")
+    option("--data", metavar="PATH", help=_DATA_HELP)
+
+    option = command("evaluate", _evaluate, "count the test digits that a saved network reads")
+    option("--data", metavar="PATH", help=_DATA_HELP)
+    option("model", metavar="MODEL", help=_MODEL_HELP)
+
+    option = command("predict", _predict, "say which digit each image shows")
+    option("model", metavar="MODEL", help=_MODEL_HELP)
+    option(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="a PNG image of one digit, or a text file of the network's inputs, numbers from 0 "
+        "to 1, a row for each prediction; -: such rows from stdin",
+    )
+    command("info", lambda _: bpnet.show_config(), "say which versions and which engine run")
+    return parser
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        return [int(n) for n in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be numbers separated by commas, as 784,30,10, got {text!r}"
+        ) from None
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    if arguments.save:
+        _check_writable(Path(arguments.save))
+    seed = arguments.seed
+    if seed is None:
+        seed = random.SystemRandom().randrange(2**32)
+    net = bpnet.Network(arguments.sizes, dtype=arguments.dtype, seed=seed)
+    training, _, test = mnist_loader.load_data(arguments.data)
+    _check_fit(net, training[0].shape[1])
+    print(
+        f"{'-'.join(map(str, arguments.sizes))}, {arguments.dtype}, seed {seed}; "
+        f"{len(training[1]):,} digits to train on, {len(test[1]):,} to test"
+    )
+    start = time.perf_counter()
+    try:
+        net.SGD(
+            training,
+            arguments.epochs,
+            arguments.mini_batch_size,
+            arguments.eta,
+            test_data=test,
+            n_threads=arguments.threads,
+        )
+    except KeyboardInterrupt:  # the weights are those of a whole number of mini-batches
+        _save(net, arguments.save)
+        raise
+    seconds = time.perf_counter() - start
+    examples = arguments.epochs * len(training[1])
+    _save(net, arguments.save)
+    print(f"{seconds:.2f} s, {examples / seconds:,.0f} examples a second, evaluation included")
+    _print_accuracy(net.evaluate(test), len(test[1]))
+
+
+def _save(net: bpnet.Network, path: str | None) -> None:
+    if path:
+        net.save(path)
+        print(f"saved {path}")
+
+
+def _check_writable(path: Path) -> None:
+    """Raise OSError now rather than after the training."""
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OSError(f"--save must name a file in a folder that can be written, got {path}")
+
+
+def _check_fit(net: bpnet.Network, inputs: int) -> None:
+    if net.sizes[0] != inputs or net.sizes[-1] != 10:
+        raise ValueError(
+            f"sizes must begin with {inputs}, the pixels of a digit, and end with 10, the "
+            f"digits, got {','.join(map(str, net.sizes))}"
+        )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    net = bpnet.load(arguments.model)
+    _, _, test = mnist_loader.load_data(arguments.data)
+    _check_fit(net, test[0].shape[1])
+    _print_accuracy(net.evaluate(test), len(test[1]))
+
+
+def _print_accuracy(correct: int, n: int) -> None:
+    print(f"accuracy {100 * correct / n:.2f} %: {correct} of {n} test digits")
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    net = bpnet.load(arguments.model)
+    for name in arguments.images:
+        for x in _inputs(name, net.sizes[0]):
+            output = net.feedforward(x[:, None])[:, 0]
+            label = int(np.argmax(output))
+            print(f"{name}: {label}  ({output[label]:.3f})")
+
+
+def _inputs(name: str, n: int) -> list[Any]:
+    """Return the inputs in an image, or in the rows of a text file."""
+    if name != "-":
+        with open(name, "rb") as file:
+            if file.read(8) == b"\x89PNG\r\n\x1a\n":
+                return [_pixels(name, n)]
+    text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    rows = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
+    try:
+        found = [np.array(row, dtype=np.float64) for row in rows]
+    except ValueError:
+        raise ValueError(f"{name} must be a PNG image or rows of numbers") from None
+    if not found or any(len(row) != n for row in found):
+        raise ValueError(
+            f"{name} must have {n} numbers in each row, "
+            f"got {', '.join(str(len(row)) for row in found) or 'none'}"
+        )
+    return found
+
+
+def _pixels(name: str, n: int) -> Any:
+    """Return a PNG's pixels as the loader would: white ink on black, byte / 256, (n,)."""
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise ImportError('a PNG needs Pillow: pip install "bpnet[image]"') from None
+    side = math.isqrt(n)
+    if side * side != n:
+        raise ValueError(f"an image needs a network with a square of inputs, got {n}")
+    try:
+        with Image.open(name, formats=["PNG"]) as image:
+            paper = Image.new("RGBA", image.size, "white")
+            grey = Image.alpha_composite(paper, image.convert("RGBA")).convert("L")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} must be a whole PNG image: {error}") from None
+    edge = np.asarray(grey)
+    border = np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
+    if np.median(border) > 127:  # dark ink on light paper
+        grey = ImageOps.invert(grey)
+    if grey.size != (side, side):
+        grey = grey.resize((side, side), Image.Resampling.BOX)
+    return np.asarray(grey, dtype=np.float64).ravel() / 256

@@ -1,0 +1,337 @@
+"""The command ``bpnet``: what it prints, where it says no, and its exit codes."""
+
+import gzip
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import bpnet
+from bpnet import cli, mnist_loader
+
+DEADLINE = 60  # seconds for a child process, which needs one or two
+
+
+def idx(array):
+    return (
+        struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of IDX files with easy digits: digit d is a bright block at row 2 d."""
+    folder = tmp_path_factory.mktemp("mnist")
+    rng = np.random.RandomState(0)
+    for name, n in (("train", 120), ("t10k", 50)):
+        labels = rng.randint(10, size=n).astype(np.uint8)
+        images = np.zeros((n, 28, 28), np.uint8)
+        for image, label in zip(images, labels):
+            image[2 * label + 3 : 2 * label + 6, 4:24] = rng.randint(200, 256)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            (folder / f"{name}-{kind}-ubyte.gz").write_bytes(gzip.compress(idx(array)))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def model(data, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("model") / "digits.npz")
+    assert cli.main(["train", "--data", data, "--seed", "1", "--save", path]) == 0
+    return path
+
+
+def run(*argv, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "bpnet", *argv],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        **options,
+    )
+
+
+def fails(capsys, *argv, words):
+    """Assert that the command ends with 1 and one line that matches words."""
+    assert cli.main([*argv]) == 1
+    output = capsys.readouterr()
+    assert re.fullmatch(rf"bpnet: error: .*({words}).*\n", output.err), output.err
+    return output.out
+
+
+# train
+
+
+def test_train_prints_the_tutorials_lines_then_time_speed_and_accuracy(data, tmp_path, capsys):
+    path = str(tmp_path / "net.npz")
+    arguments = ["--data", data, "--epochs", "2", "--seed", "3", "--save", path]
+    assert cli.main(["train", *arguments]) == 0
+    header, first, second, saved, speed, accuracy = capsys.readouterr().out.splitlines()
+    assert header == "784-30-10, float64, seed 3; 100 digits to train on, 50 to test"
+    assert re.fullmatch(r"Epoch 0: \d+ / 50", first)
+    assert re.fullmatch(r"Epoch 1: \d+ / 50", second)
+    assert saved == f"saved {path}"
+    assert re.fullmatch(r"\d+\.\d\d s, [\d,]+ examples a second, evaluation included", speed)
+    correct = int(second.split()[2])
+    assert accuracy == f"accuracy {2 * correct:.2f} %: {correct} of 50 test digits"
+
+
+def test_train_is_the_network_that_the_api_trains(data, tmp_path, capsys):
+    path = str(tmp_path / "net.npz")
+    options = (
+        "--sizes 784,12,10 --epochs 2 --mini-batch-size 7 --eta 0.5 --dtype float32".split()
+    )
+    assert cli.main(["train", "--data", data, "--seed", "3", "--save", path, *options]) == 0
+    training, _, _ = mnist_loader.load_data(data)
+    net = bpnet.Network([784, 12, 10], dtype="float32", seed=3)
+    net.SGD(training, 2, 7, 0.5)
+    loaded = bpnet.load(path)
+    assert loaded.dtype == np.float32
+    assert all(map(np.array_equal, loaded.weights, net.weights))
+
+
+def test_the_defaults_are_the_tutorials_job():
+    arguments = cli._parser().parse_args(["train"])
+    assert arguments.sizes == [784, 30, 10]
+    assert (arguments.epochs, arguments.mini_batch_size, arguments.eta) == (30, 10, 3.0)
+    assert arguments.dtype == "float64"
+
+
+def test_a_run_without_a_seed_can_be_repeated(data, capsys):
+    cli.main(["train", "--data", data, "--epochs", "1"])
+    first = capsys.readouterr().out.splitlines()
+    seed = re.search(r"seed (\d+);", first[0])[1]
+    cli.main(["train", "--data", data, "--epochs", "1", "--seed", seed])
+    assert capsys.readouterr().out.splitlines()[:2] == first[:2]
+
+
+def test_train_refuses_before_it_trains(data, tmp_path, capsys):
+    train = ["train", "--data", data]
+    fails(
+        capsys,
+        *train,
+        "--sizes",
+        "784,30,9",
+        words="begin with 784, .* end with 10, .* 784,30,9",
+    )
+    fails(capsys, *train, "--sizes", "783,10", words="begin with 784")
+    fails(capsys, *train, "--sizes", "784", words="two layers or more")
+    fails(capsys, *train, "--seed", "-1", words="seed must be at least 0, got -1")
+    fails(capsys, *train, "--threads", "0", words="n_threads must be at least 1, got 0")
+    fails(capsys, *train, "--mini-batch-size", "0", words="mini_batch_size must be at least 1")
+    fails(capsys, *train, "--eta", "nan", words="eta must be finite")
+    fails(capsys, *train, "--sizes", "784,1000000000000,10", words="do not fit in memory")
+    fails(capsys, "train", "--data", str(tmp_path / "absent"), words="absent does not exist")
+    for path in (tmp_path, tmp_path / "absent" / "net.npz"):
+        out = fails(capsys, *train, "--save", str(path), words="--save must name a file")
+        assert out == ""
+
+
+def test_a_refusal_leaves_the_saved_network(data, tmp_path, capsys):
+    path = tmp_path / "net.npz"
+    path.write_bytes(b"precious")
+    fails(capsys, "train", "--data", data, "--save", str(path), "--eta", "inf", words="eta")
+    assert path.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["train", "--sizes", "784,abc,10"], "--sizes: must be numbers separated by commas"),
+        (["train", "--epochs", "many"], "--epochs: invalid int value: 'many'"),
+        (["train", "--dtype", "int8"], "--dtype: invalid choice: 'int8'"),
+        (["teach"], "invalid choice: 'teach'"),
+        (["predict", "model"], "required: IMAGE"),
+    ],
+)
+def test_wrong_usage_ends_with_2(argv, words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(argv)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+# evaluate
+
+
+def test_evaluate_counts_what_train_counted(data, model, capsys):
+    assert cli.main(["evaluate", model, "--data", data]) == 0
+    net = bpnet.load(model)
+    correct = net.evaluate(mnist_loader.load_data(data)[2])
+    assert (
+        capsys.readouterr().out
+        == f"accuracy {2 * correct:.2f} %: {correct} of 50 test digits\n"
+    )
+
+
+def test_evaluate_refuses_what_is_no_model_of_digits(data, tmp_path, capsys):
+    fails(capsys, "evaluate", str(tmp_path / "absent"), "--data", data, words="No such file")
+    (tmp_path / "text").write_text("text")
+    fails(
+        capsys, "evaluate", str(tmp_path / "text"), "--data", data, words="a model that bpnet"
+    )
+    bpnet.Network([4, 2]).save(tmp_path / "small")
+    fails(capsys, "evaluate", str(tmp_path / "small"), "--data", data, words="begin with 784")
+
+
+# predict
+
+
+def digit(data, label):
+    images, labels = mnist_loader.load_data(data)[2]
+    return images[np.flatnonzero(labels == label)[0]]
+
+
+def predictions(capsys, *argv):
+    assert cli.main(["predict", *argv]) == 0
+    found = []
+    for line in capsys.readouterr().out.splitlines():
+        name, label, activation = re.fullmatch(r"(.*): (\d)  \((\d\.\d{3})\)", line).groups()
+        assert 0 <= float(activation) <= 1
+        found.append((name, int(label)))
+    return found
+
+
+@pytest.mark.parametrize("label", [1, 7])
+def test_predict_reads_a_png_in_every_guise(data, model, tmp_path, capsys, label):
+    image = pytest.importorskip("PIL.Image")
+    grey = image.fromarray((digit(data, label).reshape(28, 28) * 256).astype(np.uint8))
+    inverted = image.eval(grey, lambda byte: 255 - byte)
+    clear = image.new("RGBA", (28, 28), (0, 0, 0, 0))  # black ink on clear paper
+    clear.putalpha(grey)
+    guises = {
+        "white_on_black": grey,
+        "black_on_white": inverted,
+        "large": grey.resize((280, 280)),
+        "large_inverted": inverted.resize((280, 280)),
+        "colour": inverted.convert("RGB"),
+        "palette": inverted.convert("P"),
+        "clear": clear,
+    }
+    names = [str(tmp_path / f"{name}.png") for name in guises]
+    for name, guise in zip(names, guises.values()):
+        guise.save(name)
+    expected = int(np.argmax(bpnet.load(model).feedforward(digit(data, label)[:, None])))
+    assert predictions(capsys, model, *names) == [(name, expected) for name in names]
+
+
+def test_a_png_gives_the_loaders_pixels(data, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    x = digit(data, 3)
+    path = str(tmp_path / "three.png")
+    image.fromarray((x.reshape(28, 28) * 256).astype(np.uint8)).save(path)
+    assert np.array_equal(cli._pixels(path, 784), x)
+
+
+def test_predict_reads_rows_of_numbers(data, model, tmp_path, capsys, monkeypatch):
+    rows = tmp_path / "rows.txt"
+    digits = [2, 8, 5]
+    text = [",".join(map(str, digit(data, d))) for d in digits[:2]]
+    text.append("\n" + " ".join(map(str, digit(data, digits[2]))))
+    rows.write_text("\n".join(text) + "\n")
+    expected = [(str(rows), d) for d in digits]
+    assert predictions(capsys, model, str(rows)) == expected
+    with rows.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert predictions(capsys, model, "-") == [("-", d) for d in digits]
+
+
+def test_predict_refuses_what_is_no_digit(data, model, tmp_path, capsys):
+    image = pytest.importorskip("PIL.Image")
+    rows = tmp_path / "rows.txt"
+    for text, words in (
+        ("1 2 3", "must have 784 numbers in each row, got 3"),
+        ("", "got none"),
+        ("a b c", "must be a PNG image or rows of numbers"),
+        (",".join(["nan"] * 784), "x must be finite"),
+    ):
+        rows.write_text(text)
+        fails(capsys, "predict", model, str(rows), words=words)
+    rows.write_bytes(b"\xff\xfe\x00")
+    fails(capsys, "predict", model, str(rows), words="must be a PNG|can't decode")
+    png = tmp_path / "digit.png"
+    image.new("L", (28, 28)).save(png)
+    whole = png.read_bytes()
+    for damaged in (whole[:40], whole[:-25], whole[:50] + b"\0\0\0\0" + whole[54:]):
+        png.write_bytes(damaged)
+        fails(capsys, "predict", model, str(png), words="must be a whole PNG image")
+    bomb = struct.pack(">I4s2I5B", 13, b"IHDR", 60000, 60000, 8, 0, 0, 0, 0)
+    png.write_bytes(whole[:8] + bomb + whole[29:])
+    fails(capsys, "predict", model, str(png), words="must be a whole PNG image")
+    fails(capsys, "predict", model, str(tmp_path / "absent.png"), words="No such file")
+    bpnet.Network([5, 10]).save(tmp_path / "five")
+    image.new("L", (28, 28)).save(png)
+    fails(capsys, "predict", str(tmp_path / "five"), str(png), words="square of inputs, got 5")
+
+
+def test_without_pillow_the_extra_is_named(model, tmp_path, capsys, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    words = re.escape('pip install "bpnet[image]"')
+    fails(capsys, "predict", model, str(tmp_path / "a.png"), words=words)
+
+
+# The rest
+
+
+def test_info_version_and_help(capsys):
+    assert cli.main(["info"]) == 0
+    info = capsys.readouterr().out
+    assert f"bpnet      {bpnet.__version__}" in info
+    assert "engine " in info
+    assert cli.main([]) == 0
+    assert "train on MNIST" in capsys.readouterr().out
+    for argv, words in ((["--version"], bpnet.__version__), (["train", "-h"], "784,30,10")):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(argv)
+        assert ended.value.code == 0
+        assert words in capsys.readouterr().out
+
+
+def test_the_module_is_the_command(data, tmp_path):
+    done = run("train", "--data", data, "--epochs", "1", "--seed", "1")
+    assert done.returncode == 0
+    assert "Epoch 0: " in done.stdout
+    assert done.stderr == ""
+
+
+def test_an_unknown_engine_is_one_line(data):
+    done = run("train", "--data", data, env={**os.environ, "BPNET_ISA": "mmx"})
+    assert done.returncode == 1
+    assert re.fullmatch(r"bpnet: error: BPNET_ISA must be one of .*, got 'mmx'\n", done.stderr)
+
+
+def start(data, *argv):
+    return subprocess.Popen(
+        [sys.executable, "-m", "bpnet", "train", "--data", data, "--epochs", "1000000", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_saves_what_was_trained(data, tmp_path):
+    path = tmp_path / "net.npz"
+    with start(data, "--save", str(path)) as child:
+        while not child.stdout.readline().startswith("Epoch 1:"):
+            pass
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=DEADLINE)
+    assert child.returncode == 130
+    assert err == "bpnet: interrupted\n"
+    assert out.endswith(f"saved {path}\n")
+    assert bpnet.load(path).sizes == [784, 30, 10]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_closed_pipe_ends_quietly(data):
+    with start(data) as child:
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.stderr.read() == ""
+        assert child.wait(timeout=DEADLINE) == 1
