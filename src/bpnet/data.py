@@ -48,7 +48,7 @@ def real(name: str, value: Any, dtype: np.dtype[Any]) -> float:
         raise TypeError(f"{name} must be a number, got {value!r}") from None
     except OverflowError:
         number = float("inf")
-    if not abs(number) <= np.finfo(dtype).max:
+    if not abs(number) <= float(np.finfo(dtype).max):
         raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
     return number
 
@@ -56,12 +56,12 @@ def real(name: str, value: Any, dtype: np.dtype[Any]) -> float:
 def floating(dtype: Any) -> np.dtype[Any]:
     """Return dtype as float32 or float64, the two that the core computes in."""
     try:
-        found = np.dtype(dtype)
+        name = np.dtype(dtype).name if dtype is not None else "None"
     except TypeError:
-        found = None
-    if dtype is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        name = "unknown"
+    if name not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return found.newbyteorder("=")
+    return np.dtype(name)
 
 
 def layers(sizes: Any) -> list[int]:
@@ -93,6 +93,10 @@ def parameters(
     """Return (biases, weights) as lists of C-contiguous arrays of dtype that fit sizes."""
     n_layers = len(sizes) - 1
     for name, given in (("biases", biases), ("weights", weights)):
+        if not hasattr(given, "__len__"):
+            raise TypeError(
+                f"{name} must be a list of {n_layers} arrays, got {type(given).__name__}"
+            )
         if len(given) != n_layers:
             raise ValueError(
                 f"{name} must hold {n_layers} arrays to match sizes {list(sizes)}, "
