@@ -67,8 +67,8 @@ def refused(call, error, message, net=None, data=None, capsys=None):
         (
             [10**6, 10**7],
             MemoryError,
-            "sizes [1000000, 10000000] make a network of 10,000,010,000,000 parameters, which do "
-            "not fit in memory",
+            "sizes [1000000, 10000000] make a network of 10,000,010,000,000 parameters, which "
+            "do not fit in memory",
         ),
         ([2**64, 2], ValueError, f"sizes[0] must be at most {2**63 - 1}, got {2**64}"),
     ],
