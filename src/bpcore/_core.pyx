@@ -5,6 +5,7 @@ import array as _array
 import random as _random
 import sys
 from itertools import accumulate
+from operator import index as _index
 
 import numpy as np
 
@@ -50,7 +51,8 @@ cdef extern from "core.h" nogil:
         void (*load)(bp_net *, ptrdiff_t, const void *, const void *) noexcept nogil
         void (*store)(const bp_net *, ptrdiff_t, void *, void *) noexcept nogil
         void (*feedforward)(const bp_net *, const bp_data *, void *) noexcept nogil
-        int64_t (*evaluate)(const bp_net *, const bp_data *, ptrdiff_t, ptrdiff_t) noexcept nogil
+        int64_t (*evaluate)(const bp_net *, const bp_data *, ptrdiff_t,
+                            ptrdiff_t) noexcept nogil
         void (*backprop)(const bp_net *, const bp_data *, bp_net *) noexcept nogil
         void (*sgd)(bp_net *, const bp_data *, const int64_t *, ptrdiff_t, ptrdiff_t,
                     ptrdiff_t, double) noexcept nogil
@@ -69,6 +71,9 @@ cdef extern from "core.h" nogil:
 # Between two looks for signals the core does about this much arithmetic: some milliseconds.
 cdef double SLICE_FLOPS = 3e7
 
+# As it is before anybody replaces it.
+_SHUFFLE = _random.Random.shuffle
+
 # Below this share of nonzeros the CSR form of the inputs is the faster one (bench/sparsity.py).
 CSR_MAX_DENSITY = 0.3
 
@@ -79,9 +84,10 @@ cdef class _Buffer:
     cdef Py_buffer view
 
     def __cinit__(self, array, str name, dtype, tuple shape, bint writable=False):
-        if not isinstance(array, np.ndarray) or array.dtype != dtype:
-            raise TypeError(f"{name} must be an array of {dtype}, got "
-                            f"{getattr(array, 'dtype', type(array).__name__)}")
+        if type(array) is not np.ndarray:  # a subclass may hide what is in its memory
+            raise TypeError(f"{name} must be an array of {dtype}, got {type(array).__name__}")
+        if array.dtype != dtype:
+            raise TypeError(f"{name} must be an array of {dtype}, got {array.dtype}")
         if array.shape != shape:
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
         if not (array.flags.c_contiguous and array.flags.aligned):
@@ -100,12 +106,10 @@ cdef class Engine:
     cdef readonly object dtype
 
     def __cinit__(self, size_t index):
-        cdef const bp_engine *const *rows = bp_engines()
-        cdef size_t i
-        for i in range(index + 1):
-            if rows[i] == NULL:
-                raise IndexError(f"index must be less than the {i} engines, got {index}")
-        self.row = rows[index]
+        n = _engine_count()
+        if index >= n:
+            raise IndexError(f"index must be less than the {n} engines, got {index}")
+        self.row = bp_engines()[index]
         self.isa = self.row.isa.decode()
         self.dtype = np.dtype(f"float{8 * self.row.itemsize}")
 
@@ -122,6 +126,8 @@ cdef class Engine:
 
         The number of columns of b and c must be a multiple of ``lanes``.
         """
+        if type(a) is not np.ndarray:
+            raise TypeError(f"a must be an array of {self.dtype}, got {type(a).__name__}")
         m, k = a.shape
         n = b.shape[1]
         if n % self.row.lanes:
@@ -164,11 +170,14 @@ def compiler():
 
 def engines():
     """Return the engines that this CPU and OS can run, the slowest instruction set first."""
-    cdef const bp_engine *const *rows = bp_engines()
+    return [Engine(i) for i in range(_engine_count())]
+
+
+cdef size_t _engine_count():
     cdef size_t n = 0
-    while rows[n] != NULL:
+    while bp_engines()[n] != NULL:
         n += 1
-    return [Engine(i) for i in range(n)]
+    return n
 
 
 cdef class Order:
@@ -177,10 +186,12 @@ cdef class Order:
     cdef readonly ptrdiff_t n
     cdef object items
     cdef _Buffer buffer
+    cdef const int64_t *pointer
 
     def __cinit__(self, n):
         self.items = np.arange(n, dtype=np.int64)
         self.buffer = _Buffer(self.items, "order", self.items.dtype, (n,), True)
+        self.pointer = <const int64_t *>self.buffer.view.buf
         self.n = n
 
     def shuffle(self, source):
@@ -192,16 +203,24 @@ cdef class Order:
         cdef uint32_t[::1] state
         generator = getattr(source.shuffle, "__self__", None)
         if (type(generator) is not _random.Random or self.n >= 2**32
-                or source.shuffle.__func__ is not _random.Random.shuffle):
-            items = self.items.tolist()
-            source.shuffle(items)
-            self.items[:] = items
+                or getattr(source.shuffle, "__func__", None) is not _SHUFFLE):
+            self.shuffle_by(source.shuffle)
             return
         version, words, gauss_next = generator.getstate()
         state = _array.array("I", words)
         with nogil:
             bp_shuffle(&state[0], <int64_t *>self.buffer.view.buf, self.n)
         generator.setstate((version, tuple(state), gauss_next))
+
+    cdef shuffle_by(self, shuffle):
+        """Let Python code shuffle; what it leaves must be n indices of examples."""
+        items = self.items.tolist()
+        shuffle(items)
+        shuffled = np.array(items)
+        if (shuffled.shape != (self.n,) or shuffled.dtype.kind not in "iu"
+                or self.n and not 0 <= shuffled.min() <= shuffled.max() < self.n):
+            raise ValueError(f"shuffle must leave {self.n} indices in [0, {self.n})")
+        self.items[:] = shuffled
 
     def tolist(self):
         """Return the order as a list of Python ints."""
@@ -213,7 +232,8 @@ cdef class Data:
 
     x (n, n_in) and y (n, n_out) are C-contiguous arrays of the engine's dtype, labels (n) of
     int64 in [0, n_out), or -1 for none of them.  They are kept, not copied, and labels must not
-    change while this lives.  sparse says whether the CSR form is built; None: if few enough of x are nonzero.
+    change while this lives.  sparse says whether the CSR form is built; None: if few enough of
+    x are nonzero.
     """
 
     cdef Engine engine
@@ -223,6 +243,7 @@ cdef class Data:
 
     def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, sparse=None):
         n, n_in = x.shape
+        n_out = _index(n_out)
         self.engine = engine
         self.buffers = []
         self.data.n, self.data.n_in, self.data.n_out = n, n_in, n_out
@@ -238,7 +259,8 @@ cdef class Data:
             sparse = 0 < n_in <= BP_MAX_CSR_INPUTS and n > 0
             wanted = CSR_MAX_DENSITY
         elif sparse and n_in > BP_MAX_CSR_INPUTS:
-            raise ValueError(f"sparse data must have at most {BP_MAX_CSR_INPUTS} inputs, got {n_in}")
+            raise ValueError(f"sparse data must have at most {BP_MAX_CSR_INPUTS} inputs, "
+                             f"got {n_in}")
         else:
             wanted = 1.0
         if not (sparse and self.compress(dense, wanted)):
@@ -270,7 +292,8 @@ cdef class Data:
             columns, "columns", columns.dtype, columns.shape)
         cdef void *values_pointer = self.hold(values, "values", values.dtype, values.shape)
         with nogil:
-            row.csr_fill(n, n_in, dense.view.buf, offsets_pointer, columns_pointer, values_pointer)
+            row.csr_fill(n, n_in, dense.view.buf, offsets_pointer, columns_pointer,
+                         values_pointer)
         self.data.offsets = offsets_pointer
         self.data.columns = columns_pointer
         self.data.values = values_pointer
@@ -297,7 +320,7 @@ cdef class Net:
     cdef void *block
 
     def __cinit__(self, Engine engine not None, sizes, rows):
-        sizes = tuple(sizes)
+        sizes, rows = tuple(map(_index, sizes)), _index(rows)
         if len(sizes) < 2 or min(sizes) < 1 or rows < 1:
             raise ValueError(f"sizes must be two or more positive numbers and rows positive, "
                              f"got {sizes} and {rows}")
@@ -379,7 +402,8 @@ cdef class Net:
         """Return (nabla_b, nabla_w), the gradient of the cost summed over data."""
         self.check(data, targets=True)
         if data.data.n > self.net.rows:
-            raise ValueError(f"data must have at most {self.net.rows} examples, got {len(data)}")
+            raise ValueError(f"data must have at most {self.net.rows} examples, "
+                             f"got {len(data)}")
         cdef Net nabla = Net(self.engine, self.sizes, 1)
         with nogil:
             self.engine.row.backprop(&self.net, &data.data, &nabla.net)
@@ -392,6 +416,7 @@ cdef class Net:
         are those after a whole number of mini-batches.
         """
         self.check(data, targets=True)
+        mini_batch_size = _index(mini_batch_size)
         if order.n != data.data.n:
             raise ValueError(f"order must have {len(data)} items, got {order.n}")
         if not 1 <= mini_batch_size <= self.net.rows:
@@ -403,8 +428,7 @@ cdef class Net:
         while begin < n:
             end = begin + min(step, n - begin)
             with nogil:
-                self.engine.row.sgd(&self.net, &data.data, <const int64_t *>order.buffer.view.buf,
-                                    begin, end, m, rate)
+                self.engine.row.sgd(&self.net, &data.data, order.pointer, begin, end, m, rate)
             PyErr_CheckSignals()
             begin = end
 
@@ -432,9 +456,11 @@ cdef class Net:
         if data.engine.row != self.engine.row:
             raise ValueError("data and network must be of the same engine")
         if data.data.n_in != self.sizes[0] or data.data.n_out != self.sizes[-1]:
-            raise ValueError(f"data must have {self.sizes[0]} inputs and {self.sizes[-1]} outputs, "
-                             f"got {data.data.n_in} and {data.data.n_out}")
-        if targets and data.data.y == NULL and (data.data.labels == NULL or data.least_label < 0):
+            raise ValueError(f"data must have {self.sizes[0]} inputs and {self.sizes[-1]} "
+                             f"outputs, got {data.data.n_in} and {data.data.n_out}")
+        if not targets or data.data.y != NULL:
+            return
+        if data.data.labels == NULL or data.least_label < 0:
             raise ValueError("data must have desired outputs")
 
 

@@ -23,7 +23,8 @@
 #define BP_MAX_CSR_INPUTS 65536
 
 /* One layer of neurons, the input layer excepted, and its scratch for `rows` examples.
- * Padding (columns n_out and up) is zero in weights, biases and delta, whatever is done. */
+ * Padding (columns n_out and up) stays zero in weights, biases and delta: nothing reads it,
+ * and nothing may grow in it. */
 typedef struct {
     ptrdiff_t n_in, n_out; /* neurons of the layer before, of this layer */
     ptrdiff_t stride;      /* n_out rounded up to BP_ALIGN bytes */
@@ -31,7 +32,7 @@ typedef struct {
     void *biases;          /* real (stride) */
     void *a;               /* real (rows, stride): activations */
     void *delta;           /* real (rows, stride): dC/dz */
-    void *transposed;      /* real (n_out, stride of the layer before); NULL in the first layer */
+    void *transposed;      /* real (n_out, stride of the layer before); empty in the first */
 } bp_layer;
 
 typedef struct {

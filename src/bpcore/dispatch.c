@@ -49,7 +49,9 @@ static int vector_level(void)
 
     if (!__get_cpuid(1, &a, &b, &c, &d) || !has(c, fma_osxsave_avx))
         return 0;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !has(b, avx2) || !has(saved_registers(), ymm))
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !has(b, avx2))
+        return 0;
+    if (!has(saved_registers(), ymm))
         return 0;
     return has(b, avx512) && has(saved_registers(), zmm) ? 2 : 1;
 }

@@ -97,7 +97,7 @@ INLINED vreal exp_minus_abs(vreal z, vreal *low)
  * With t = exp(-|z|) this is 1 / (1 + t), or t / (1 + t) where z is negative: nothing can
  * overflow.  What rounding took from t and from 1 + t is put back to first order; two
  * roundings are left, and the result is within 2 ulp for every z.  sigmoid(0) is exactly
- * 1/2: the padding relies on it. */
+ * 1/2, which keeps padding as it is. */
 static void sigmoid(ptrdiff_t n, real *z)
 {
     const vreal zero = {0}, one = splat(R(1.0));
@@ -132,7 +132,7 @@ INLINED ptrdiff_t argmax(ptrdiff_t n, const real *a)
     return best;
 }
 
-/* out (columns, out_stride) = in (rows, in_stride), transposed; a cache line of out at a time. */
+/* out (columns, out_stride) = in (rows, in_stride), transposed, a cache line at a time. */
 static void transpose(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride,
                       real *out, ptrdiff_t out_stride)
 {

@@ -1,0 +1,99 @@
+"""What every test starts from, and what tests of the API share."""
+
+import contextlib
+import pickle
+import random
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from bpnet import reference
+
+settings.register_profile("bpnet", deadline=None, derandomize=True)
+settings.load_profile("bpnet")
+
+
+@pytest.fixture(autouse=True)
+def seeded_globals():
+    """Start from the same global random states, and leave the caller's as they were."""
+    states = random.getstate(), np.random.get_state()
+    random.seed(20)
+    np.random.seed(20)
+    yield
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+
+
+def pairs(n, n_in, n_out, seed=0):
+    """Return n training examples: x normal, a third of it zero, y in [0, 1)."""
+    draw = np.random.RandomState(seed)
+    return [
+        (draw.randn(n_in, 1) * (draw.rand(n_in, 1) < 2 / 3), draw.rand(n_out, 1))
+        for _ in range(n)
+    ]
+
+
+def labelled(n, n_in, n_out, seed=0):
+    """Return n test examples (x, label)."""
+    draw = np.random.RandomState(seed)
+    return [(draw.randn(n_in, 1), int(draw.randint(n_out))) for _ in range(n)]
+
+
+def twin(net, kind=reference.Network):
+    """Return a network of the plain NumPy class with copies of net's parameters."""
+    copy = kind.__new__(kind)
+    copy.num_layers, copy.sizes = net.num_layers, net.sizes
+    copy.biases = [np.array(b) for b in net.biases]
+    copy.weights = [np.array(w) for w in net.weights]
+    return copy
+
+
+def parameters_of(net):
+    """Return biases and weights in one list."""
+    return [*net.biases, *net.weights]
+
+
+def global_states():
+    """Return both global random states in a form that compares."""
+    return random.getstate(), pickle.dumps(np.random.get_state())
+
+
+def _contents(value):
+    """Return what an object holds, to the bit and down to the identity of its parts."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return id(value), value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, np.ndarray):
+        return id(value), [_contents(item) for item in value.flat]
+    if isinstance(value, (list, tuple)):
+        return id(value), type(value), [_contents(item) for item in value]
+    if isinstance(value, random.Random):
+        return id(value), value.getstate()
+    return (id(value),)
+
+
+@pytest.fixture
+def nothing_changes(capsys):
+    """Return a context: no object given, network or data, may change in it, nor any state.
+
+    Of a network every attribute, of a list its items in their order, of an array its bits;
+    both global random generators; and nothing may be printed.
+    """
+
+    @contextlib.contextmanager
+    def watch(*objects):
+        def look():
+            return [
+                (list(vars(item)), [_contents(value) for value in vars(item).values()])
+                if hasattr(item, "__dict__")
+                else _contents(item)
+                for item in objects
+            ], global_states()
+
+        capsys.readouterr()
+        before = look()
+        yield
+        assert look() == before
+        assert capsys.readouterr() == ("", "")
+
+    return watch

@@ -1,0 +1,188 @@
+"""What the tests of the core share: its engines, networks, examples, and rounding bounds."""
+
+import numpy as np
+import pytest
+
+import bpcore
+from bpnet import reference
+
+ENGINES = bpcore.engines()
+
+each_engine = pytest.mark.parametrize(
+    "engine", ENGINES, ids=[f"{engine.isa}-{engine.dtype}" for engine in ENGINES]
+)
+each_form = pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+
+
+def widths(engine):
+    """One below, at and above a vector and a padded row; 1; and what lies between."""
+    padding = 64 // engine.dtype.itemsize
+    edges = {n + d for n in (engine.lanes, padding) for d in (-1, 0, 1)}
+    return sorted((edges | {1, 30, 33}) - {0})
+
+
+def aligned(shape, dtype, guard):
+    """Return (array, buffer): zeros on a 64-byte boundary inside a buffer full of guard."""
+    margin = 128 // dtype.itemsize
+    buffer = np.full(int(np.prod(shape)) + 3 * margin, guard, dtype)
+    start = margin + (-buffer[margin:].ctypes.data) % 64 // dtype.itemsize
+    array = np.ndarray(shape, dtype, buffer, start * dtype.itemsize)  # where it is, even empty
+    array[...] = 0
+    return array, buffer
+
+
+def parameters(sizes, dtype, seed=0):
+    """Return normal (biases, weights), scaled so that no neuron is saturated."""
+    draw = np.random.RandomState(seed)
+    biases = [draw.randn(n_out, 1).astype(dtype) for n_out in sizes[1:]]
+    weights = [
+        (draw.randn(n_out, n_in) / np.sqrt(n_in)).astype(dtype)
+        for n_in, n_out in zip(sizes, sizes[1:])
+    ]
+    return biases, weights
+
+
+def loaded(engine, biases, weights, rows=16):
+    """Return a bpcore.Net that holds these parameters."""
+    sizes = [weights[0].shape[1], *(len(b) for b in biases)]
+    net = bpcore.Net(engine, sizes, rows)
+    net.load(biases, weights)
+    return net
+
+
+def examples(n, n_in, n_out, dtype, seed=0):
+    """Return x (n, n_in), two thirds zeros and one row all zeros, and y (n, n_out)."""
+    draw = np.random.RandomState(seed)
+    x = np.where(draw.rand(n, n_in) < 1 / 3, draw.randn(n, n_in), 0).astype(dtype)
+    x[n // 2 :][:1] = 0
+    return x, draw.rand(n, n_out).astype(dtype)
+
+
+def judge(biases, weights):
+    """Return bpnet.reference's network of these parameters, in long double."""
+    network = reference.Network([1, 1])
+    network.num_layers = len(weights) + 1
+    network.sizes = [weights[0].shape[1], *(len(b) for b in biases)]
+    network.biases = [b.astype(np.longdouble) for b in biases]
+    network.weights = [w.astype(np.longdouble) for w in weights]
+    return network
+
+
+def column(row):
+    """Return a row as a long double column vector."""
+    return row.astype(np.longdouble)[:, None]
+
+
+def same_bits(first, second):
+    """Whether two arrays, or lists of arrays, are the same to the last bit, signs of 0 too."""
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(same_bits, first, second))
+    return (
+        first.shape == second.shape
+        and first.dtype == second.dtype
+        and first.tobytes() == second.tobytes()
+    )
+
+
+class Bounded:
+    """Exact values, and a bound on how far a computed version of each can be from it.
+
+    The bounds are for eps = 2u, twice the unit roundoff.  Any rounded operation has a
+    relative error of at most u, and an absolute one of at most `tiny` where the result is
+    subnormal.  A quantity that is computed in dtype by one side and in long double by the
+    other is covered by the sum of the two eps, because every bound grows at least linearly
+    in eps.
+    """
+
+    def __init__(self, value, error=None):
+        self.value = np.asarray(value, np.longdouble)
+        self.error = np.zeros_like(self.value) if error is None else error
+
+    @property
+    def most(self):
+        """The largest magnitude that the computed version can have."""
+        return abs(self.value) + self.error
+
+    @property
+    def T(self):
+        return Bounded(self.value.T, self.error.T)
+
+
+class Rounding:
+    """Bounds for the operations of backpropagation in dtype, against long double."""
+
+    def __init__(self, dtype):
+        self.eps = np.finfo(np.longdouble).eps + np.finfo(dtype).eps
+        self.tiny = np.longdouble(np.finfo(dtype).smallest_subnormal)
+
+    def chain(self, a, b, c):
+        """c + a @ b as a chain of k products and k additions, fused or not.
+
+        With exact operands: gamma(k + 1) |.| <= (k + 2) eps |.|, in any order of additions
+        (Higham, Accuracy and Stability, 3.1).  Inexact ones add |a| db + da (|b| + db) + dc.
+        """
+        k = a.value.shape[1]
+        error = (
+            abs(a.value) @ b.error
+            + a.error @ b.most
+            + c.error
+            + (k + 2) * (self.eps * (a.most @ b.most + c.most) + self.tiny)
+        )
+        return Bounded(a.value @ b.value + c.value, error)
+
+    def product(self, a, b):
+        """a * b: one rounding."""
+        error = (
+            abs(a.value) * b.error + a.error * b.most + self.eps * a.most * b.most + self.tiny
+        )
+        return Bounded(a.value * b.value, error)
+
+    def difference(self, a, b):
+        """a - b: one rounding."""
+        error = a.error + b.error + self.eps * (a.most + b.most)
+        return Bounded(a.value - b.value, error)
+
+    def sigmoid(self, z):
+        """2 ulp <= 2 eps a of its own, and dz / 4 because sigmoid' <= 1/4."""
+        a = reference.sigmoid(z.value)
+        carried = z.error / 4
+        return Bounded(a, carried + 2 * self.eps * (a + carried) + 2 * self.tiny)
+
+    def sigmoid_prime(self, a):
+        """a (1 - a): its derivative, 1 - 2 a, is at most 1 in magnitude; two roundings."""
+        value = a.value * (1 - a.value)
+        return Bounded(value, a.error + 2 * self.eps * (value + a.error) + self.tiny)
+
+    def activations(self, biases, weights, x):
+        """The activations (n_out, n) of every layer for the rows of x."""
+        found = [Bounded(x.T)]
+        for b, w in zip(biases, weights):
+            found.append(self.sigmoid(self.chain(w, found[-1], b)))
+        return found
+
+    def gradient(self, biases, weights, x, y, scale=None):
+        """(activations, deltas) of every layer, the deltas times scale."""
+        a = self.activations(biases, weights, x)
+        error = self.difference(a[-1], Bounded(y.T))
+        deltas = [self.product(error, self.sigmoid_prime(a[-1]))]  # BP1
+        for l in range(len(weights) - 1, 0, -1):  # BP2
+            error = self.chain(weights[l].T, deltas[0], Bounded(np.zeros((1, 1))))
+            deltas.insert(0, self.product(error, self.sigmoid_prime(a[l])))
+        if scale is not None:
+            deltas = [self.product(delta, scale) for delta in deltas]
+        return a, deltas
+
+    def descend(self, biases, weights, x, y, scale=None):
+        """(biases, weights) plus scale times the gradient summed over the rows: BP3, BP4."""
+        a, deltas = self.gradient(biases, weights, x, y, scale)
+        ones = Bounded(np.ones((len(x), 1)))
+        return (
+            [self.chain(delta, ones, b) for delta, b in zip(deltas, biases)],
+            [self.chain(delta, a[l].T, w) for l, (delta, w) in enumerate(zip(deltas, weights))],
+        )
+
+    def update_mini_batch(self, biases, weights, x, y, eta):
+        """One step of gradient descent.  -eta / m carries two roundings, eta's and its own."""
+        scale = Bounded(-np.longdouble(eta) / len(x))
+        scale.error = self.eps * abs(scale.value)
+        return self.descend(biases, weights, x, y, scale)

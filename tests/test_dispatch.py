@@ -1,0 +1,250 @@
+"""Which engine runs, and that no misuse of the core's objects brings the interpreter down."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import bpcore
+
+ISAS = list(dict.fromkeys(engine.isa for engine in bpcore.engines()))
+
+
+def python(code, **environment):
+    """Run code in a new interpreter."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_engines_are_two_item_types_of_each_instruction_set_baseline_first():
+    known = ["baseline", "avx2", "avx512"]
+    assert ISAS == known[: len(ISAS)]
+    found = [(engine.isa, str(engine.dtype)) for engine in bpcore.engines()]
+    assert found == [(isa, dtype) for isa in ISAS for dtype in ("float32", "float64")]
+
+
+def test_an_engine_says_what_it_is():
+    for i, engine in enumerate(bpcore.engines()):
+        assert repr(engine) == f"<bpcore.Engine {engine.isa} {engine.dtype}>"
+        assert repr(bpcore.Engine(i)) == repr(engine)
+        assert 64 % (engine.lanes * engine.dtype.itemsize) == 0
+        for name in ("isa", "dtype", "lanes"):
+            with pytest.raises(AttributeError):
+                setattr(engine, name, getattr(engine, name))
+
+
+def test_an_engine_has_an_index_in_the_table():
+    n = len(bpcore.engines())
+    for index in (n, n + 1, 10**6):
+        message = f"^index must be less than the {n} engines, got {index}$"
+        with pytest.raises(IndexError, match=message):
+            bpcore.Engine(index)
+    with pytest.raises(OverflowError):
+        bpcore.Engine(-1)
+
+
+def test_the_compiler_has_a_name_and_a_version():
+    name, version = bpcore.compiler().split(" ", 1)
+    assert name.isidentifier() and any(map(str.isdigit, version))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_engine_is_the_fastest_unless_named(dtype):
+    code = f"import bpcore; engine = bpcore.engine({dtype!r}); print(engine.isa, engine.dtype)"
+    for named, isa in [("", ISAS[-1]), *zip(ISAS, ISAS)]:
+        run = python(code, BPNET_ISA=named)
+        assert (run.stdout, run.stderr) == (f"{isa} {dtype}\n", "")
+
+
+def test_the_engine_is_found_by_anything_that_is_a_dtype():
+    for dtype in ("float32", np.float32, np.dtype("f"), "f4"):
+        assert bpcore.engine(dtype).dtype == np.float32
+    assert bpcore.engine("float64") is bpcore.engine("float64")
+
+
+def test_another_dtype_is_refused():
+    for dtype in ("int32", "float16", ">f8"):
+        message = f"^dtype must be float32 or float64, got {dtype}$"
+        with pytest.raises(ValueError, match=message):
+            bpcore.engine(dtype)
+
+
+@pytest.mark.parametrize("named", ["sse9", "AVX2", " baseline"])
+def test_an_unknown_instruction_set_is_refused_by_name(named):
+    run = python("import bpcore; bpcore.engine('float64')", BPNET_ISA=named)
+    assert run.returncode == 1
+    choices = ", ".join(ISAS)
+    message = f"ValueError: BPNET_ISA must be one of {choices} on this machine, got {named!r}"
+    assert run.stderr.splitlines()[-1] == message
+
+
+def test_the_core_can_be_imported_and_listed_whatever_the_variable_says():
+    run = python("import bpcore; print(len(bpcore.engines()))", BPNET_ISA="sse9")
+    assert (run.stdout, run.returncode) == (f"{2 * len(ISAS)}\n", 0)
+
+
+def test_a_network_too_large_for_memory_is_an_error():
+    # The sanitizers' allocator would end the process instead.
+    code = "import bpcore; bpcore.Net(bpcore.engine('float32'), [2**28, 2**28], 1)"
+    run = python(code, ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
+    assert run.returncode == 1
+    start = "MemoryError: a network of sizes [268435456, 268435456] takes 288,230,3"
+    assert run.stderr.splitlines()[-1].startswith(start)
+
+
+# Each runs after SETUP in an interpreter of its own, and must raise; what is not the point.
+SETUP = """
+import copy, pickle, random
+import numpy as np
+import bpcore
+from bpcore import Data, Engine, Net, Order
+engine = bpcore.engine("float64")
+x, y, labels = np.zeros((3, 4)), np.zeros((3, 2)), np.zeros(3, "q")
+data, order, net = Data(engine, x, 2, y=y, labels=labels), Order(3), Net(engine, [4, 2], 5)
+z = np.zeros(64 + 8)
+z = z[-z.ctypes.data % 64 // 8 :][:64].reshape(8, 8)
+biases, weights = net.store()
+"""
+REFUSED = [
+    # Objects that were never made.
+    "Engine()",
+    "Engine.__new__(Engine)",
+    "object.__new__(Engine)",
+    "Engine(None)",
+    "Engine('0')",
+    "Engine(2**64 - 1)",
+    "Engine(2**64)",
+    "Data.__new__(Data)",
+    "object.__new__(Data)",
+    "Net.__new__(Net)",
+    "object.__new__(Net)",
+    "Order.__new__(Order)",
+    "object.__new__(Order)",
+    *(f"copy.{how}({what})" for how in ("copy", "deepcopy") for what in ("net", "data")),
+    *(f"pickle.dumps({what})" for what in ("engine", "data", "net", "order")),
+    "net.__setstate_cython__(())",
+    # Arguments that are not what they should be.
+    *(
+        f"{call}({', '.join(['None'] * n)})"
+        for call, n in [
+            ("Order", 1),
+            ("Data", 3),
+            ("Net", 3),
+            ("engine.gemm", 3),
+            ("engine.sigmoid", 1),
+            ("net.load", 2),
+            ("net.feedforward", 1),
+            ("net.backprop", 1),
+            ("net.evaluate", 1),
+            ("net.sgd", 4),
+            ("order.shuffle", 1),
+        ]
+    ),
+    "Data(net, x, 2)",
+    "Data('float64', x, 2)",
+    "Data(engine, None, 2)",
+    "Data(engine, x.tolist(), 2)",
+    "Data(engine, x[0], 2)",
+    "Data(engine, x, None)",
+    "Data(engine, x, 2**70)",
+    "Data(engine, x, 1.5)",
+    "Data(engine, x, 2, labels=[0, 0, 0])",
+    "Data(engine, x, 2, labels=np.ma.array([9, 0, 1], mask=[1, 0, 0]))",
+    "net.backprop(Data(engine, x, 2, labels=np.ma.array([10**9, 0, 1], mask=[1, 0, 0])))",
+    "Data(engine, x, 0, labels=labels)",
+    "Data(engine, x, -1, labels=labels)",
+    "Net(None, [4, 2], 1)",
+    "Net(engine, 4, 1)",
+    "Net(engine, 'ab', 1)",
+    "Net(engine, [4, None], 1)",
+    "Net(engine, [4.5, 2], 1)",
+    "Net(engine, [4, float('nan')], 1)",
+    "Net(engine, [4, float('inf')], 1)",
+    "Net(engine, [4, 2], None)",
+    "Net(engine, [4, 2], 1.5)",
+    "Net(engine, [4, 2], 1.5).sgd(data, order, 1, 0.1)",
+    "Net(engine, [4, 2.5, 2], 4).feedforward(data)",
+    "Net(engine, [4, 2], -1)",
+    "Net(engine, [4, 2], 2**62)",
+    "Net(engine, [4, 2], 2**100)",
+    "Net(engine, [2**62, 2**62], 1)",
+    "engine.gemm(z.tolist(), z, z)",
+    "engine.gemm(z, z[0], z)",
+    "engine.gemm(z[None], z, z)",
+    "engine.gemm(z, z[:4], z)",
+    "engine.gemm(z, z, z.tolist())",
+    "engine.gemm(z.astype(object), z, z)",
+    "engine.sigmoid([0.0] * 8)",
+    "engine.sigmoid(z.astype(object))",
+    "net.load([], [])",
+    "net.load([None], [None])",
+    "net.load(weights, biases)",
+    "net.load(biases, [np.ma.array(weights[0])[:1]])",
+    "net.feedforward(x)",
+    "net.backprop(order)",
+    "net.evaluate(net)",
+    "net.sgd(data, data, 1, 0.1)",
+    "net.sgd(order, order, 1, 0.1)",
+    "net.sgd(data, order, None, 0.1)",
+    "net.sgd(data, order, 1.5, 0.1)",
+    "net.sgd(data, order, 2**70, 0.1)",
+    "net.sgd(data, order, 1, None)",
+    "net.sgd(data, order, 1, '0.1')",
+    "net.sgd(data, order, 1, 1j)",
+    "order.shuffle(3)",
+    "Order(2**62)",
+    "Order(2**70)",
+]
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_misuse_is_refused_and_does_not_crash(code):
+    run = python(f"{SETUP}try:\n    {code}\nexcept Exception: print('refused')")
+    assert (run.returncode, run.stdout) == (0, "refused\n"), run.stderr
+
+
+# Odd, but nothing is wrong with it.
+ACCEPTED = [
+    "net.__init__(); net.feedforward(data)",
+    "order.__init__(); order.shuffle(random)",
+    "data.__init__(engine, x, 2); net.evaluate(data)",
+    "type('Sub', (Net,), {})(engine, [4, 2], 1).feedforward(data)",
+    "net.sgd(data, order, True, np.float32(0.1))",
+    "np.testing.assert_array_equal(net.feedforward(data), 0.5)",
+    "net.sgd(data, order, np.int8(3), float('nan')); net.evaluate(data)",
+    "net.sgd(data, order, 1, float('inf')); net.evaluate(data)",
+    "net.load(tuple(biases), (weights[0],))",
+    "engine.gemm(z, z, z)",
+    "engine.gemm(z[:, :0], z[:0], z)",
+    "del engine, x, y, labels; net.evaluate(data)",
+]
+
+
+@pytest.mark.parametrize("code", ACCEPTED)
+def test_odd_use_does_not_crash(code):
+    run = python(f"{SETUP}{code}")
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "int32", "uint64"])
+def test_sizes_and_rows_of_a_narrow_integer_type_are_numbers_like_any_other(kind):
+    # 100 * 8 bytes is more than 8 bits can count, an address more than 32.
+    code = f"""
+def trained(sizes, rows):
+    net = Net(engine, sizes, rows)
+    net.load([np.full((n, 1), 0.1) for n in (100, 30)],
+             [np.full((n, 100), 0.01) for n in (100, 30)])
+    net.sgd(Data(engine, np.ones((100, 100)), 30, y=np.ones((100, 30))), Order(100), rows, 0.1)
+    return [array.tobytes() for arrays in net.store() for array in arrays]
+sizes = np.array([100, 100, 30], {kind!r})
+print(trained(sizes, sizes[0]) == trained([100, 100, 30], 100))
+"""
+    run = python(SETUP + code)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "True\n", "")

@@ -1,0 +1,243 @@
+"""The table of layers, read from the imports and includes, and the form of the C sources."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE, API = ROOT / "src" / "bpcore", ROOT / "src" / "bpnet"
+GENERATED = "_core.c"
+
+C_FILES = sorted({*CORE.glob("*.[ch]")} - {CORE / GENERATED})
+PY_FILES = sorted([*API.glob("*.py"), *CORE.glob("*.py")])
+ENGINE_FILES = [path.name for path in C_FILES if re.fullmatch(r"\w+_f(32|64)\.c", path.name)]
+
+by_name = {"ids": lambda path: path.name}
+
+# What each file of the core includes, in this order: textual order is dependency order.
+INCLUDES = {
+    "core.h": ["<stddef.h>", "<stdint.h>"],
+    "isa.h": ["<stddef.h>", "<stdint.h>", "<string.h>"],
+    "dtype.h": [],
+    "vec.h": [],
+    "kernels.h": [],
+    "sparse.h": [],
+    "train.h": [],
+    "engine.h": ["core.h", "isa.h", "dtype.h", "vec.h", "kernels.h", "sparse.h", "train.h"],
+    "dispatch.c": ["core.h", "<cpuid.h>"],
+    "shuffle.c": ["core.h"],
+    **{name: ["engine.h"] for name in ENGINE_FILES},
+}
+
+# What the inner modules of the API import at module level, the standard library aside.
+IMPORTS = {
+    "reference.py": {"numpy"},
+    "data.py": {"numpy", "bpcore"},
+    "network.py": {"numpy", "bpcore", "bpnet.data", "bpnet.reference"},
+}
+USES_CORE = {"network.py", "data.py", "config.py"}
+EXTRAS = [p for p in API.glob("*.py") if p.name not in IMPORTS and p.name != "__init__.py"]
+
+
+def without_comments(path):
+    """Return C text with its comments and strings blanked, line by line."""
+    hidden = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.S)
+    return hidden.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), path.read_text())
+
+
+def included(path):
+    """Return the names that a C file includes, system headers in angle brackets."""
+    found = re.findall(r'^\s*#\s*include\s+(?:"([^"]+)"|(<[^>]+>))', path.read_text(), re.M)
+    return [own or system for own, system in found]
+
+
+def imported(nodes):
+    """Return the dotted names of what ast nodes import; of bpnet, what is taken from it too."""
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            if node.module == "bpnet":
+                names.update(f"bpnet.{alias.name}" for alias in node.names)
+            else:
+                names.add(node.module)
+    return names
+
+
+def everywhere(path):
+    return imported(ast.walk(ast.parse(path.read_text())))
+
+
+def at_module_level(path):
+    """Return what is imported when path is: functions are left out."""
+
+    def statements(node):
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                yield child
+                yield from statements(child)
+
+    return imported(statements(ast.parse(path.read_text())))
+
+
+def root(name):
+    return name.split(".")[0]
+
+
+def third_party(names):
+    """Return names without the standard library's; of other packages, the root."""
+    names = {name if root(name) == "bpnet" else root(name) for name in names}
+    return names - sys.stdlib_module_names
+
+
+def public_names():
+    """Return __all__ of bpnet, read and not imported."""
+    for node in ast.parse((API / "__init__.py").read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__":
+            return set(ast.literal_eval(node.value))
+    raise AssertionError("bpnet has no __all__")
+
+
+@pytest.mark.parametrize("path", C_FILES, **by_name)
+def test_each_c_file_includes_what_the_table_says_in_its_order(path):
+    assert included(path) == INCLUDES[path.name]
+
+
+def test_the_binding_sees_the_core_through_its_one_header():
+    text = (CORE / "_core.pyx").read_text()
+    assert re.findall(r'extern from "([^"]+)"', text) == ["core.h"]
+    assert not re.search(r"extern from <|^\s*include\b", text, re.M)
+
+
+def test_no_c_file_sees_python():
+    for path in C_FILES:
+        assert not re.search(r"Python\.h|\bPy[A-Z_]\w*", path.read_text()), path.name
+
+
+def test_only_vec_h_knows_the_compilers_vectors():
+    words = r"vector_size|may_alias|always_inline|__builtin_\w+|immintrin|\b_mm\w+"
+    for path in C_FILES:
+        if path.name != "vec.h":
+            assert not re.search(words, without_comments(path)), path.name
+
+
+def test_only_dtype_h_names_an_item_type():
+    # eta is a double in the interface: the learning rate as Python gives it.
+    for path in C_FILES:
+        if path.name != "dtype.h":
+            text = without_comments(path).replace("double eta", "")
+            assert not re.search(r"\b(float|double)\b", text), path.name
+
+
+def test_the_core_neither_allocates_nor_prints_nor_fails():
+    calls = r"\b([mc]alloc|realloc|free|alloca|abort|exit|assert|\w*printf|puts|errno)\b"
+    for path in C_FILES:
+        assert not re.search(calls, without_comments(path)), path.name
+
+
+def test_the_core_has_no_variable_that_changes():
+    for path in C_FILES:
+        text = re.sub(r"^ *#(?:[^\\\n]|\\\n)*", "", without_comments(path), flags=re.M)
+        for declaration in re.findall(r"\bstatic\b([^;{}()=]*)[=;[]", text):
+            assert re.search(r"\bconst\b[^*]*$", declaration), (path.name, declaration)
+        outside = text
+        while re.search(r"\{[^{}]*\}", outside):
+            outside = re.sub(r"\{[^{}]*\}", "@", outside)
+        for statement in re.split(r";|(?<=\))\s*@", outside):  # functions end without ;
+            words = " ".join(statement.split())
+            harmless = r"(typedef|enum)\b.*|extern const .*|const \w+ \w+ = @|.*\)|"
+            assert re.fullmatch(harmless, words), (path.name, words)
+
+
+def functions(path):
+    """Yield (name, number of lines from the first of its signature to its closing brace)."""
+    lines = without_comments(path).splitlines()
+    start = None
+    for i, line in enumerate(lines):
+        if line == "{":
+            start = i
+            while start > 0 and not re.match(r"\w.*\(", lines[start]):
+                start -= 1
+        elif line == "}" and start is not None:
+            yield lines[start].strip(), i - start + 1
+            start = None
+
+
+def test_functions_fit_a_screen():
+    found = [(path.name, *function) for path in C_FILES for function in functions(path)]
+    assert len(found) > 30
+    assert not [function for function in found if function[2] > 40]
+
+
+@pytest.mark.parametrize("path", [*C_FILES, CORE / "_core.pyx", *PY_FILES], **by_name)
+def test_lines_have_at_most_96_columns_and_no_tabs(path):
+    text = path.read_text()
+    assert not [line for line in text.splitlines() if len(line) > 96]
+    assert "\t" not in text and (not text or text.endswith("\n"))
+
+
+@pytest.mark.parametrize("name", IMPORTS)
+def test_the_inner_modules_import_what_the_table_says(name):
+    assert third_party(at_module_level(API / name)) <= IMPORTS[name]
+
+
+def test_the_reference_needs_numpy_and_random_only():
+    assert everywhere(API / "reference.py") == {"numpy", "random"}
+
+
+def test_the_inner_modules_meet_an_extra_in_save_only():
+    for name in IMPORTS:
+        late = third_party(everywhere(API / name)) - IMPORTS[name]
+        assert late <= ({"bpnet.serialize"} if name == "network.py" else set())
+
+
+def test_few_modules_touch_the_core():
+    for path in PY_FILES:
+        if path.parent == API and path.name not in USES_CORE:
+            assert "bpcore" not in map(root, everywhere(path)), path.name
+    for path in PY_FILES:
+        assert path.parent == CORE or "bpcore._core" not in everywhere(path), path.name
+
+
+def test_the_core_does_not_know_the_api():
+    for path in PY_FILES:
+        if path.parent == CORE:
+            assert "bpnet" not in map(root, everywhere(path)), path.name
+    for path in (*CORE.glob("*.pyx"), *CORE.glob("*.pyi"), *C_FILES):
+        words = r"\b(import|from|include)\b.*\bbpnet\b"
+        assert not re.search(words, path.read_text()), path.name
+
+
+@pytest.mark.parametrize("path", EXTRAS, **by_name)
+def test_extras_import_public_names_only(path):
+    public = {"bpnet", *(f"bpnet.{name}" for name in public_names() | {"__version__"})}
+    public |= {f"bpnet.{extra.stem}" for extra in EXTRAS}
+    if path.name == "serialize.py":  # a part of the API: it checks what it reads as SGD would
+        public.add("bpnet.data")
+    assert {name for name in everywhere(path) if root(name) == "bpnet"} <= public
+
+
+@pytest.mark.parametrize("path", PY_FILES, **by_name)
+def test_no_module_takes_anothers_private_names(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and root(node.module) in ("bpnet", "bpcore"):
+            if node.module != "bpcore._core":
+                names = [*node.module.split("."), *(alias.name for alias in node.names)]
+                assert not [name for name in names if re.match("_[a-z]", name)]
+
+
+@pytest.mark.parametrize("path", [*EXTRAS, API / "__init__.py"], **by_name)
+def test_what_is_optional_is_imported_when_it_is_needed(path):
+    allowed = {"numpy", "bpnet", "bpcore"}
+    assert {root(name) for name in third_party(at_module_level(path))} <= allowed
+
+
+@pytest.mark.parametrize("path", [*PY_FILES, CORE / "_core.pyx"], **by_name)
+def test_nothing_imports_tests_or_bench(path):
+    words = r"^\s*(from|import)\s+(tests|bench|conftest|engines|pytest)\b"
+    assert not re.search(words, path.read_text(), re.M)

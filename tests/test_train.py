@@ -1,0 +1,660 @@
+"""bpcore.Net and bpcore.Data against the reference, and against themselves."""
+
+import itertools
+import random
+import signal
+import threading
+
+import numpy as np
+import pytest
+from engines import (
+    ENGINES,
+    Bounded,
+    Rounding,
+    aligned,
+    column,
+    each_engine,
+    each_form,
+    examples,
+    judge,
+    loaded,
+    parameters,
+    same_bits,
+    widths,
+)
+
+import bpcore
+from bpcore._core import CSR_MAX_DENSITY
+
+ETA = 0.7
+
+
+def shapes(engine, depth):
+    """Return networks of depth layers of neurons, an edge width in each of their places.
+
+    The two widest cover the columns of every panel of the CSR product: 8 vectors, 2 and 1.
+    """
+    around = widths(engine)
+    wide = 11 * max(engine.lanes, 64 // engine.dtype.itemsize)
+    turns = [(around[i:] + around[:i])[: depth + 1] for i in range(len(around))]
+    turns = [list(itertools.islice(itertools.cycle(turn), depth + 1)) for turn in turns]
+    return [*turns, [3, wide, *[2] * (depth - 1)], [5, wide + 1, *[3] * (depth - 1)]]
+
+
+def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None):
+    n_out = y.shape[1] if n_out is None else n_out
+    return bpcore.Data(engine, x, n_out, y=y, labels=labels, sparse=sparse)
+
+
+def bounded(arrays):
+    return [Bounded(array) for array in arrays]
+
+
+def within(found, expected, bounds):
+    """Whether every item of every array is as near to the expected one as its bound says."""
+    return all(
+        f.shape == e.shape and (abs(f - e) <= b.error).all()
+        for f, e, b in zip(found, expected, bounds, strict=True)
+    )
+
+
+def labels_of(y):
+    return np.argmax(y, axis=1).astype(np.int64)
+
+
+@each_engine
+def test_store_returns_exactly_what_load_was_given(engine):
+    for n_in, n_out in itertools.product(widths(engine), repeat=2):
+        biases, weights = parameters([n_in, n_out, n_in], engine.dtype)
+        weights[0].flat[0] = -0.0
+        weights[-1].flat[-1] = np.nan
+        net = loaded(engine, biases, weights, rows=1)
+        first, second = net.store(), net.store()
+        assert same_bits(first, (biases, weights)) and same_bits(second, (biases, weights))
+        for array in [*first[0], *first[1]]:
+            array[...] = 9
+        assert same_bits(net.store(), (biases, weights))
+
+
+@each_engine
+def test_a_new_network_is_zero_and_a_second_load_replaces_the_first(engine):
+    net = bpcore.Net(engine, [3, 5, 2], 1)
+    assert not any(array.any() for arrays in net.store() for array in arrays)
+    net.load(*parameters([3, 5, 2], engine.dtype, 1))
+    net.load(*parameters([3, 5, 2], engine.dtype, 2))
+    assert same_bits(net.store(), parameters([3, 5, 2], engine.dtype, 2))
+
+
+@each_engine
+@each_form
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_feedforward_is_the_reference_to_rounding(engine, sparse, depth):
+    for sizes in shapes(engine, depth):
+        biases, weights = parameters(sizes, engine.dtype)
+        x, y = examples(7, sizes[0], sizes[-1], engine.dtype)
+        out = loaded(engine, biases, weights).feedforward(packed(engine, x, y, sparse=sparse))
+        network = judge(biases, weights)
+        expected = np.hstack([network.feedforward(column(row)) for row in x])
+        rounding = Rounding(engine.dtype)
+        bound = rounding.activations(bounded(biases), bounded(weights), x)[-1]
+        assert out.shape == y.shape and out.dtype == engine.dtype
+        assert within([out.T], [expected], [bound]), sizes
+        assert bound.error.max() < 2000 * np.finfo(engine.dtype).eps, "a bound of no use"
+
+
+@each_engine
+@each_form
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_backprop_is_the_reference_to_rounding(engine, sparse, depth):
+    for sizes in shapes(engine, depth):
+        biases, weights = parameters(sizes, engine.dtype)
+        x, y = examples(6, sizes[0], sizes[-1], engine.dtype)
+        found = loaded(engine, biases, weights).backprop(packed(engine, x, y, sparse=sparse))
+        network = judge(biases, weights)
+        each = [network.backprop(column(a), column(b)) for a, b in zip(x, y)]
+        zeros = [[Bounded(0 * array) for array in arrays] for arrays in (biases, weights)]
+        rounding = Rounding(engine.dtype)
+        a, deltas = rounding.gradient(bounded(biases), bounded(weights), x, y)
+        ones = Bounded(np.ones((len(x), 1)))
+        bounds = (
+            [rounding.chain(delta, ones, zero) for delta, zero in zip(deltas, zeros[0])],
+            [rounding.chain(d, a[l].T, zeros[1][l]) for l, d in enumerate(deltas)],
+        )
+        for which in (0, 1):
+            expected = [sum(parts) for parts in zip(*(one[which] for one in each))]
+            assert all(array.dtype == engine.dtype for array in found[which])
+            assert within(found[which], expected, bounds[which]), sizes
+
+
+@each_engine
+@each_form
+@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+@pytest.mark.parametrize("mini_batch_size", [1, 2, 3, 5, 10, 16])
+def test_sgd_is_the_reference_to_rounding(engine, sparse, depth, mini_batch_size):
+    n, eta = 11, 0.1  # the last mini-batch is short, or the only one
+    for sizes in shapes(engine, depth)[:: 1 if depth == 2 else 3]:
+        biases, weights = parameters(sizes, engine.dtype)
+        x, y = examples(n, sizes[0], sizes[-1], engine.dtype)
+        net = loaded(engine, biases, weights, rows=mini_batch_size)
+        order = bpcore.Order(n)
+        order.shuffle(random.Random(1))
+        net.sgd(packed(engine, x, y, sparse=sparse), order, mini_batch_size, eta)
+
+        network, rounding = judge(biases, weights), Rounding(engine.dtype)
+        bounds = bounded(biases), bounded(weights)
+        for k in range(0, n, mini_batch_size):
+            picked = order.tolist()[k : k + mini_batch_size]
+            batch = [(column(x[i]), column(y[i])) for i in picked]
+            network.update_mini_batch(batch, eta)
+            bounds = rounding.update_mini_batch(*bounds, x[picked], y[picked], eta)
+        found = net.store()
+        assert within(found[0], network.biases, bounds[0]), sizes
+        assert within(found[1], network.weights, bounds[1]), sizes
+        largest = max(bound.error.max() for part in bounds for bound in part)
+        assert largest < 10000 * np.finfo(engine.dtype).eps, "a bound of no use"
+
+
+@each_engine
+@each_form
+def test_evaluate_counts_as_the_reference(engine, sparse):
+    for sizes in [*shapes(engine, 1), *shapes(engine, 3)]:
+        biases, weights = parameters(sizes, engine.dtype)
+        x, y = examples(40, sizes[0], sizes[-1], engine.dtype)
+        labels = labels_of(y)
+        data = packed(engine, x, n_out=sizes[-1], labels=labels, sparse=sparse)
+        found = loaded(engine, biases, weights).evaluate(data)
+        assert type(found) is int
+
+        out = Rounding(engine.dtype).activations(bounded(biases), bounded(weights), x)[-1]
+        best = np.sort(out.value, axis=0)
+        if sizes[-1] > 1:  # no tie within rounding, so argmax is the same
+            assert (best[-1] - best[-2] > 2 * out.error.max(axis=0)).all()
+        pairs = [(column(row), label) for row, label in zip(x, labels)]
+        assert found == judge(biases, weights).evaluate(pairs), sizes
+
+
+@pytest.mark.parametrize(
+    "engine", [e for e in ENGINES if e.dtype == np.float64], ids=lambda engine: engine.isa
+)
+@pytest.mark.parametrize("sizes", [[3, 2], [4, 3, 2], [2, 3, 3, 2], [3, *[2] * 5]], ids=str)
+@each_form
+def test_the_gradient_is_the_slope_of_the_cost(engine, sizes, sparse):
+    # Dyadic parameters and step: w + h and w - h are exact.
+    h = 2.0**-17
+    biases, weights = (
+        [np.round(array * 2**20) / 2**20 for array in arrays]
+        for arrays in parameters(sizes, engine.dtype)
+    )
+    x, y = examples(3, sizes[0], sizes[-1], engine.dtype)
+    data = packed(engine, x, y, sparse=sparse)
+    net, rounding = loaded(engine, biases, weights), Rounding(engine.dtype)
+    gradient = net.backprop(data)
+    bounds = rounding.descend(bounded(biases), bounded(weights), x, y)
+    own = [[b.error for b in part] for part in bounds]  # of p + nabla: more than of 0 + nabla
+
+    def cost_and_bound():
+        """The cost, and how far rounding can take it: |a - y| da + da^2 / 2, summed."""
+        net.load(biases, weights)
+        error = abs(net.feedforward(data).astype(np.longdouble) - y)
+        da = rounding.activations(bounded(biases), bounded(weights), x)[-1].error.T
+        return (error**2).sum() / 2, (error * da + da**2 / 2).sum()
+
+    for kind, arrays in enumerate((biases, weights)):
+        for l, index in [(l, i) for l, p in enumerate(arrays) for i in np.ndindex(p.shape)]:
+            start = arrays[l][index]
+            arrays[l][index] = start + h
+            above, above_bound = cost_and_bound()
+            arrays[l][index] = start - h
+            below, below_bound = cost_and_bound()
+            arrays[l][index] = start
+            truncation = h**2 / 6 * third_derivative(biases, weights, x, kind, l, index)
+            bound = truncation + (above_bound + below_bound) / (2 * h) + own[kind][l][index]
+            slope = (above - below) / (2 * h)
+            assert abs(gradient[kind][l][index] - slope) <= bound, (kind, l, index)
+            assert bound < 1e-8, "a bound of no use"
+
+
+def third_derivative(biases, weights, x, kind, l, index):
+    """Bound the third derivative of the cost along one parameter, wherever it is.
+
+    The weighted input z_j of the parameter's neuron is linear in it, with slope 1 or a_k.
+    Chain rule through a = sigmoid(z), with |sigmoid'| <= 1/4, |sigmoid''| <= 1/(6 sqrt 3) and
+    |sigmoid'''| <= 1/8, then through |w| of each layer above; dC = (a - y) da with
+    |a - y| <= 1, so |C'''| <= sum of 3 |a'| |a''| + |a'''|.
+    """
+    total = 0.0
+    for row in x:
+        below = row[:, None]
+        for b, w in zip(biases[:l], weights[:l]):
+            below = 1 / (1 + np.exp(-(w @ below + b)))
+        z1 = np.zeros_like(biases[l])
+        z1[index[0]] = abs(below[index[1]]) if kind else 1.0
+        z2, z3 = 0 * z1, 0 * z1
+        for above in [*weights[l + 1 :], None]:
+            a1 = z1 / 4
+            a2 = z1**2 / (6 * 3**0.5) + z2 / 4
+            a3 = z1**3 / 8 + 3 * z1 * z2 / (6 * 3**0.5) + z3 / 4
+            if above is not None:
+                z1, z2, z3 = (abs(above) @ a for a in (a1, a2, a3))
+        total += float((3 * a1 * a2 + a3).sum())
+    return total
+
+
+def trained(engine, sizes, x, y, *, sparse, m=3, epochs=3, labels=None, eta=ETA):
+    """Return (outputs, gradient, parameters, outputs) before and after some epochs."""
+    net = loaded(engine, *parameters(sizes, engine.dtype), rows=len(x))
+    data = packed(engine, x, y, n_out=sizes[-1], labels=labels, sparse=sparse)
+    assert data.sparse == sparse
+    order, source = bpcore.Order(len(x)), random.Random(1)
+    before = net.feedforward(data), *net.backprop(data)
+    for _ in range(epochs):
+        order.shuffle(source)
+        net.sgd(data, order, m, eta)
+    return [*before, *net.store(), net.feedforward(data)]
+
+
+@each_engine
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_dense_and_csr_give_the_same_bits(engine, depth):
+    for sizes in shapes(engine, depth):
+        x, y = examples(17, sizes[0], sizes[-1], engine.dtype)
+        dense, csr = (trained(engine, sizes, x, y, sparse=form) for form in (False, True))
+        assert same_bits(dense, csr), sizes
+
+
+@each_engine
+@pytest.mark.parametrize("density", [0, 1])
+def test_dense_and_csr_give_the_same_bits_of_no_zeros_and_of_nothing_else(engine, density):
+    sizes = [33, 30, 3]
+    x = density * np.random.RandomState(1).randn(9, 33).astype(engine.dtype)
+    y = examples(9, 33, 3, engine.dtype)[1]
+    dense, csr = (trained(engine, sizes, x, y, sparse=form) for form in (False, True))
+    assert same_bits(dense, csr)
+
+
+@each_engine
+@each_form
+def test_integer_labels_and_one_hot_rows_give_the_same_bits(engine, sparse):
+    for sizes in shapes(engine, 2):
+        x, y = examples(12, sizes[0], sizes[-1], engine.dtype)
+        labels = labels_of(y)
+        one_hot = np.eye(sizes[-1], dtype=engine.dtype)[labels]
+        assert same_bits(
+            trained(engine, sizes, x, one_hot, sparse=sparse),
+            trained(engine, sizes, x, None, labels=labels, sparse=sparse),
+        ), sizes
+
+
+@each_engine
+@each_form
+def test_a_separable_problem_is_learnt(engine, sparse):
+    # Four inputs name four classes: what is learnt does not depend on rounding.
+    x = np.tile(np.eye(4, dtype=engine.dtype), (25, 1))
+    net = loaded(engine, *parameters([4, 6, 4], engine.dtype), rows=10)
+    data = packed(engine, x, x, labels=labels_of(x), sparse=sparse)
+    order, source = bpcore.Order(100), random.Random(1)
+    for _ in range(60):
+        order.shuffle(source)
+        net.sgd(data, order, 10, 3.0)
+    assert net.evaluate(data) == 100
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_form
+def test_engines_that_fuse_multiply_and_add_give_the_same_bits(dtype, sparse):
+    # Every element is one chain in a stated order, and each addition takes at most one product:
+    # there is one way to fuse, whatever the width of a vector.
+    engines = [e for e in ENGINES if e.dtype == dtype and e.isa in ("avx2", "avx512")]
+    if len(engines) < 2:
+        pytest.skip("this machine has fewer than two such engines")
+    for sizes in shapes(engines[0], 3):
+        x, y = examples(17, sizes[0], sizes[-1], engines[0].dtype)
+        first, second = (trained(e, sizes, x, y, sparse=sparse, epochs=20) for e in engines)
+        assert same_bits(first, second), sizes
+
+
+@each_engine
+@each_form
+@pytest.mark.parametrize("n_out", [1, 3, 10, 15])
+def test_results_do_not_depend_on_the_padding_of_a_row(engine, sparse, n_out):
+    # Outputs of zero parameters have a = 1/2; if 1/2 is desired their error is zero for ever,
+    # and so is what they add to the errors below.  They only move the end of the row.
+    more, sizes = 16, [9, 7, n_out]
+    biases, weights = parameters(sizes, engine.dtype)
+    wide_biases, wide_weights = [b.copy() for b in biases], [w.copy() for w in weights]
+    wide_biases[1] = np.vstack([biases[1], np.zeros((more, 1), engine.dtype)])
+    wide_weights[1] = np.vstack([weights[1], np.zeros((more, 7), engine.dtype)])
+    x, y = examples(30, 9, n_out, engine.dtype)
+    wide_y = np.hstack([y, np.full((30, more), 0.5, engine.dtype)])
+    results = []
+    for parts, desired in [((biases, weights), y), ((wide_biases, wide_weights), wide_y)]:
+        net = loaded(engine, *parts, rows=4)
+        data = packed(engine, x, desired, sparse=sparse)
+        for _ in range(40):
+            net.sgd(data, bpcore.Order(30), 4, 3.0)
+        results.append((*net.store(), net.feedforward(data)))
+    (b, w, out), (wide_b, wide_w, wide_out) = results
+    assert same_bits([b[0], w[0]], [wide_b[0], wide_w[0]])
+    assert same_bits([b[1], w[1]], [wide_b[1][:n_out], wide_w[1][:n_out]])
+    assert same_bits(out, np.ascontiguousarray(wide_out[:, :n_out]))
+    assert not wide_b[1][n_out:].any() and not wide_w[1][n_out:].any()
+    assert (wide_out[:, n_out:] == 0.5).all()
+
+
+def tutorial(engine, n, seed=0):
+    """Return (x, labels) of n examples that look like MNIST."""
+    draw = np.random.RandomState(seed)
+    x = np.where(draw.rand(n, 784) < 0.19, draw.rand(n, 784), 0).astype(engine.dtype)
+    return x, draw.randint(0, 10, n)
+
+
+def mini_batches(engine, net, x, labels, order, m):
+    """Descend on one mini-batch after another, each a call and Data of its own."""
+    for k in range(0, len(order), m):
+        picked = order[k : k + m]
+        batch = packed(engine, x[picked], n_out=10, labels=labels[picked], sparse=True)
+        net.sgd(batch, bpcore.Order(len(picked)), m, 3.0)
+        yield
+
+
+@each_engine
+@each_form
+def test_sgd_in_slices_gives_the_bits_of_one_mini_batch_after_another(engine, sparse):
+    n, m = 995, 10  # some slices, and a short mini-batch at the end
+    x, labels = tutorial(engine, n)
+    data = packed(engine, x, n_out=10, labels=labels, sparse=sparse)
+    order = bpcore.Order(n)
+    order.shuffle(random.Random(1))
+    nets = [loaded(engine, *parameters([784, 30, 10], engine.dtype), rows=m) for _ in range(2)]
+    nets[0].sgd(data, order, m, 3.0)
+    for _ in mini_batches(engine, nets[1], x, labels, order.tolist(), m):
+        pass
+    assert same_bits(nets[0].store(), nets[1].store())
+
+    out = nets[0].feedforward(data)
+    correct = nets[0].evaluate(data)  # in slices, too
+    assert correct == np.count_nonzero(np.argmax(out, axis=1) == labels)
+
+
+class StopError(Exception):
+    """What the signal handler of the next test raises."""
+
+
+@each_engine
+def test_an_interrupted_sgd_leaves_a_whole_number_of_mini_batches(engine):
+    n, m = 3000, 10
+    x, labels = tutorial(engine, n)
+    start = parameters([784, 30, 10], engine.dtype)
+    net, order = loaded(engine, *start, rows=m), bpcore.Order(n)
+    data = packed(engine, x, n_out=10, labels=labels)
+    ready = threading.Event()
+
+    class Rate:
+        """A learning rate that lets the other thread go when the core asks for its value."""
+
+        def __float__(self):
+            ready.set()
+            return 3.0
+
+    def stop(signum, frame):
+        raise StopError
+
+    def send():
+        ready.wait()
+        signal.raise_signal(signal.SIGINT)
+
+    sender = threading.Thread(target=send)
+    handler = signal.signal(signal.SIGINT, stop)
+    try:
+        with pytest.raises(StopError):
+            sender.start()
+            try:
+                net.sgd(data, order, m, Rate())
+            finally:
+                ready.set()
+                sender.join()  # the core may be done before the signal comes
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    found = net.store()
+    again = loaded(engine, *start, rows=m)
+    stops = mini_batches(engine, again, x, labels, order.tolist(), m)
+    assert same_bits(found, start) or any(same_bits(found, again.store()) for _ in stops)
+
+
+@each_engine
+@each_form
+def test_results_do_not_depend_on_the_rows_of_the_scratch(engine, sparse):
+    sizes = [9, 17, 4]
+    x, y = examples(23, 9, 4, engine.dtype)
+    data = packed(engine, x, y, labels=labels_of(y), sparse=sparse)
+    results = []
+    for rows in (3, 4, 5, 23, 64):
+        net = loaded(engine, *parameters(sizes, engine.dtype), rows=rows)
+        net.sgd(data, bpcore.Order(23), 3, ETA)
+        results.append([np.array(net.evaluate(data)), net.feedforward(data), *net.store()])
+    assert all(same_bits(result, results[0]) for result in results)
+
+
+@each_engine
+@each_form
+def test_an_example_alone_gives_the_bits_it_gives_among_others(engine, sparse):
+    x, y = examples(13, 9, 4, engine.dtype)
+    net = loaded(engine, *parameters([9, 17, 4], engine.dtype))
+    together = net.feedforward(packed(engine, x, y, sparse=sparse))
+    for i in range(13):
+        alone = net.feedforward(packed(engine, x[i : i + 1], y[i : i + 1], sparse=sparse))
+        assert same_bits(alone[0], together[i])
+
+
+@each_engine
+def test_a_learning_rate_of_zero_changes_no_bit_and_data_is_never_written(engine):
+    x, y = examples(7, 5, 3, engine.dtype)
+    x.setflags(write=False)
+    y.setflags(write=False)
+    before = x.copy(), y.copy(), parameters([5, 8, 3], engine.dtype)
+    biases, weights = parameters([5, 8, 3], engine.dtype)
+    net = loaded(engine, biases, weights)
+    net.sgd(packed(engine, x, y), bpcore.Order(7), 2, 0.0)
+    assert same_bits(net.store(), before[2])
+    net.sgd(packed(engine, x, y), bpcore.Order(7), 2, ETA)
+    assert same_bits((x, y), before[:2]) and same_bits((biases, weights), before[2])
+
+
+@each_engine
+@each_form
+def test_no_examples_are_no_work(engine, sparse):
+    x, y = np.empty((0, 3), engine.dtype), np.empty((0, 2), engine.dtype)
+    data = packed(engine, x, y, labels=np.empty(0, np.int64), sparse=sparse)
+    start = parameters([3, 2], engine.dtype)
+    net = loaded(engine, *start)
+    assert len(data) == 0 and data.sparse == sparse
+    net.sgd(data, bpcore.Order(0), 1, ETA)
+    assert same_bits(net.store(), start)
+    assert net.feedforward(data).shape == (0, 2) and net.evaluate(data) == 0
+    assert not any(array.any() for arrays in net.backprop(data) for array in arrays)
+
+
+@each_engine
+def test_evaluate_breaks_ties_and_meets_nan_as_numpys_argmax(engine):
+    # No weights, so each output is the sigmoid of its bias, or NaN.
+    for n_out in (1, 2, 3, 4, engine.lanes, engine.lanes + 1):
+        data = packed(
+            engine,
+            np.ones((n_out, 1), engine.dtype),
+            n_out=n_out,
+            labels=np.arange(n_out, dtype=np.int64),
+        )
+        net = bpcore.Net(engine, [1, n_out], 3)
+        head = min(n_out, 4)
+        for start in itertools.product([-1.0, 0.0, 1.0, np.nan], repeat=head):
+            biases = np.array([*start, *[-1.0] * (n_out - head)], engine.dtype)[:, None]
+            net.load([biases], [np.zeros((n_out, 1), engine.dtype)])
+            best = np.argmax(net.feedforward(data)[0])
+            one = packed(
+                engine, np.ones((1, 1), engine.dtype), n_out=n_out, labels=np.array([best])
+            )
+            assert (net.evaluate(one), net.evaluate(data)) == (1, 1), biases
+
+
+@each_engine
+def test_the_csr_form_is_built_up_to_its_density_and_on_request(engine):
+    n, n_in = 10, 10
+    for nonzeros in range(n * n_in + 1):
+        x = np.zeros(n * n_in, engine.dtype)
+        x[:nonzeros] = 1
+        data = packed(engine, x.reshape(n, n_in), n_out=1)
+        assert data.sparse == (nonzeros <= CSR_MAX_DENSITY * n * n_in)
+    assert packed(engine, x.reshape(n, n_in), n_out=1, sparse=True).sparse
+    assert not packed(engine, np.zeros((n, n_in), engine.dtype), n_out=1, sparse=False).sparse
+
+
+@each_engine
+def test_nan_and_infinity_are_nonzero_and_negative_zero_is_not(engine):
+    for special in (np.nan, np.inf, -np.inf, -0.0):
+        x = np.zeros((3, 5), engine.dtype)
+        x[1, 2] = special
+        biases, weights = parameters([5, 2], engine.dtype)
+        outs = [
+            loaded(engine, biases, weights).feedforward(packed(engine, x, n_out=2, sparse=form))
+            for form in (False, True)
+        ]
+        assert same_bits(np.isnan(outs[0]), np.isnan(outs[1]))
+        np.testing.assert_array_equal(*outs)
+
+
+@each_engine
+def test_65536_inputs_can_be_csr_and_one_more_cannot(engine):
+    for n_in, sparse in ((65536, True), (65537, False)):
+        x = np.zeros((2, n_in), engine.dtype)
+        x[1, -1], x[0, n_in // 2] = 2, 3
+        data = packed(engine, x, n_out=1)
+        assert data.sparse == sparse
+        biases, weights = parameters([n_in, 1], engine.dtype)
+        net = loaded(engine, biases, weights)
+        alike = net.feedforward(packed(engine, x, n_out=1, sparse=False))
+        assert same_bits(net.feedforward(data), alike)
+    message = "^sparse data must have at most 65536 inputs, got 65537$"
+    with pytest.raises(ValueError, match=message):
+        packed(engine, x, n_out=1, sparse=True)
+
+
+@each_engine
+@each_form
+def test_data_keeps_its_arrays_alive(engine, sparse):
+    x, y = examples(50, 40, 3, engine.dtype)
+    net = loaded(engine, *parameters([40, 3], engine.dtype), rows=64)
+    expected = net.backprop(packed(engine, x, y, sparse=sparse))
+    data = packed(engine, x.copy(), y.copy(), sparse=sparse)
+    _ = [np.full_like(x, np.nan) for _ in range(20)]  # would take the place of freed arrays
+    assert same_bits(net.backprop(data), expected)
+
+
+def test_data_says_what_is_wrong_with_its_arrays():
+    engine = bpcore.engine("float64")
+    x, y = np.zeros((3, 4)), np.zeros((3, 2))
+
+    def refused(error, message, x=x, **keywords):
+        with pytest.raises(error, match=message):
+            bpcore.Data(engine, x, 2, **keywords)
+
+    refused(TypeError, "^x must be an array of float64, got float32$", x.astype("f"))
+    refused(ValueError, "^x must be C-contiguous and aligned$", np.asfortranarray(x))
+    odd = np.zeros(3 * 4 * 8 + 1, np.uint8)[1:].view("d").reshape(3, 4)
+    refused(ValueError, "^x must be C-contiguous and aligned$", odd)
+    refused(TypeError, "^y must be an array of float64, got list$", y=y.tolist())
+    refused(ValueError, r"^y must have shape \(3, 2\), got \(2, 2\)$", y=y[:2])
+    refused(ValueError, r"^y must have shape \(3, 2\), got \(3, 3\)$", y=np.zeros((3, 3)))
+    refused(TypeError, "^labels must be an array of int64, got int32$", labels=np.zeros(3, "i"))
+    refused(ValueError, r"^labels must have shape \(3,\), got \(2,\)$", labels=np.zeros(2, "q"))
+    for wrong in ([0, 2, 1], [-2, 0, 1], [0, -(2**63), 2**63 - 1], [2**62, 0, 0]):
+        message = r"^labels must be in \[0, 2\), or -1 for none of them$"
+        refused(ValueError, message, labels=np.array(wrong))
+
+
+def test_net_says_what_is_wrong_with_its_sizes_and_parameters():
+    engine = bpcore.engine("float64")
+    for sizes, rows in [((), 1), ((3,), 1), ((3, 0), 1), ((3, -1, 2), 1), ((3, 2), 0)]:
+        message = "^sizes must be two or more positive numbers and rows positive, got "
+        with pytest.raises(ValueError, match=message):
+            bpcore.Net(engine, sizes, rows)
+    message = r"^a network of sizes \[\d+, 9\] does not fit in memory$"
+    with pytest.raises(MemoryError, match=message):
+        bpcore.Net(engine, [2**70, 9], 1)
+    net = bpcore.Net(engine, [3, 2], 1)
+    b, w = [np.zeros((2, 1))], [np.zeros((2, 3))]
+    for biases, weights, message in [
+        ([np.zeros(2)], w, r"^biases\[0\] must have shape \(2, 1\), got \(2,\)$"),
+        (b, [np.zeros((3, 2))], r"^weights\[0\] must have shape \(2, 3\), got \(3, 2\)$"),
+        (b, [np.zeros((3, 2)).T], r"^weights\[0\] must be C-contiguous and aligned$"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            net.load(biases, weights)
+    message = r"^biases\[0\] must be an array of float64, got float32$"
+    with pytest.raises(TypeError, match=message):
+        net.load([b[0].astype("f")], w)
+
+
+def test_net_says_what_is_wrong_with_its_data():
+    engine = bpcore.engine("float64")
+    net = bpcore.Net(engine, [4, 2], 2)
+    x, y = np.zeros((3, 4)), np.zeros((3, 2))
+    right, order = packed(engine, x, y), bpcore.Order(3)
+    message = "^data must have 4 inputs and 2 outputs, got "
+    for wrong, got in [
+        (packed(engine, np.zeros((3, 5)), y), "5 and 2$"),
+        (packed(engine, x, np.zeros((3, 3))), "4 and 3$"),
+        (packed(engine, x, n_out=3, labels=np.array([0, 1, 2])), "4 and 3$"),
+    ]:
+        with pytest.raises(ValueError, match=message + got):
+            net.feedforward(wrong)
+        with pytest.raises(ValueError, match=message + got):
+            net.evaluate(wrong)
+        with pytest.raises(ValueError, match=message + got):
+            net.backprop(wrong)
+        with pytest.raises(ValueError, match=message + got):
+            net.sgd(wrong, order, 1, ETA)
+
+    for labels in (None, np.array([0, 1, -1])):
+        data = packed(engine, x, n_out=2, labels=labels)
+        with pytest.raises(ValueError, match=r"^data must have desired outputs$"):
+            net.sgd(data, order, 1, ETA)
+        with pytest.raises(ValueError, match=r"^data must have desired outputs$"):
+            net.backprop(data)
+    with pytest.raises(ValueError, match=r"^data must have labels$"):
+        net.evaluate(right)
+    with pytest.raises(ValueError, match=r"^data must have at most 2 examples, got 3$"):
+        net.backprop(right)
+    with pytest.raises(ValueError, match=r"^order must have 3 items, got 2$"):
+        net.sgd(right, bpcore.Order(2), 1, ETA)
+    for size in (0, -1, 3):
+        message = rf"^mini_batch_size must be in \[1, 2\], got {size}$"
+        with pytest.raises(ValueError, match=message):
+            net.sgd(right, order, size, ETA)
+    other = packed(bpcore.engine("float32"), x.astype("f"), y.astype("f"))
+    with pytest.raises(ValueError, match=r"^data and network must be of the same engine$"):
+        net.feedforward(other)
+
+
+@each_engine
+@each_form
+def test_a_label_of_minus_one_is_never_right(engine, sparse):
+    labels = np.array([-1, 0, -1, 1])
+    x = np.ones((4, 3), engine.dtype)
+    data = packed(engine, x, n_out=2, labels=labels, sparse=sparse)
+    assert bpcore.Net(engine, [3, 2], 8).evaluate(data) == 1  # all tie: output 0
+    y = np.zeros((4, 2), engine.dtype)
+    both = packed(engine, x, y, labels=labels, sparse=sparse)
+    only = packed(engine, x, y, sparse=sparse)
+    net = loaded(engine, *parameters([3, 2], engine.dtype))
+    assert same_bits(net.backprop(both), net.backprop(only))
+
+
+@each_engine
+def test_data_needs_the_boundary_of_an_item_only(engine):
+    x, y = examples(5, 7, 3, engine.dtype)
+    net = loaded(engine, *parameters([7, 3], engine.dtype))
+    expected = net.backprop(packed(engine, x, y, sparse=False))
+    moved, _ = aligned((5 * 7 + 1,), engine.dtype, np.nan)
+    moved[1:] = x.ravel()
+    data = packed(engine, moved[1:].reshape(5, 7), y, sparse=False)
+    assert same_bits(net.backprop(data), expected)
