@@ -420,7 +420,7 @@ def test_eta_that_overflows_in_float32():
     ],
 )
 def test_parameters(change, error, message, capsys):
-    net = Network([4, 3, 2], seed=1)
+    net = Network([4, 3, 2])
     vars(net).update(change)
     x, y = GOOD_X, np.ones((2, 1))
     for call in (

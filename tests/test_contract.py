@@ -544,6 +544,15 @@ def test_11_a_replaced_sigmoid_takes_effect(dtype, monkeypatch, capsys):
     assert np.abs(made.feedforward(x) - judge.feedforward(x)).max() <= tolerance
 
 
+def test_11_a_hook_that_computes_in_float64_leaves_the_network_in_float32():
+    made = net(dtype=np.float32)
+    made.backprop = lambda x, y: tuple(
+        [g.astype(np.float64) for g in part] for part in Network.backprop(made, x, y)
+    )
+    made.SGD(examples(), 1, 4, 0.1)
+    assert {p.dtype for p in parameters(made)} == {np.dtype(np.float32)}
+
+
 def test_11_backprop_calls_cost_derivative():
     class Doubled(Network):
         def cost_derivative(self, output_activations, y):

@@ -287,6 +287,12 @@ def test_a_hostile_pickle_is_refused(tmp_path, content):
         mnist_loader.load_data(write_pickle(tmp_path / "p.gz", content))
 
 
+def test_a_pickle_of_endless_opcodes_is_left_early(tmp_path):
+    path = write_pickle(tmp_path / "p.gz", b"\x80\x02" + b"N" * 10**6 + b".")
+    with pytest.raises(ValueError, match="more than 10000 opcodes"):
+        mnist_loader.load_data(path)
+
+
 def test_a_pickle_cut_or_changed_anywhere_never_does_worse(tmp_path):
     x, y = IMAGES[:2].reshape(-1, 784) / np.float32(256), LABELS[:2].astype(np.int64)
     whole = pickle.dumps(((x, y),) * 3, 2)

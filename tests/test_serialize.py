@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import stat
+import struct
 import zipfile
 
 import numpy as np
@@ -162,6 +163,16 @@ def compressed():
     return file.getvalue()
 
 
+def with_forged_directory():
+    """A model whose header and directory both claim 3 GB that are not in the file."""
+    n = 187_500_000
+    content = bytearray(with_header((2, n)))
+    directory = content.index(b"PK\x01\x02")
+    at = content.index(b"weights_0.npy", directory) - 46
+    struct.pack_into("<2I", content, at + 20, 16 * n + 128, 16 * n + 128)
+    return bytes(content)
+
+
 BAD = {
     "not a zip": (b"no zip at all", "not a zip"),
     "empty": (b"", "not a zip"),
@@ -182,6 +193,7 @@ BAD = {
     "size zero": (saved_bytes(sizes=[0, 2]), r"sizes\[0\] must be at least 1"),
     "absurd sizes": (with_header((10**6, 10**6)), "must be"),
     "overflowing sizes": (with_header((2**40, 2**40)), "must be"),
+    "a forged directory": (with_forged_directory(), "weights_0 must be stored as it is"),
     "compressed": (compressed(), "must be"),
 }
 

@@ -80,7 +80,7 @@ class Network(reference.Network):
         if _sigmoid_replaced():
             return super().feedforward(x.T)
         net = self._load(layers, min(len(x), _ROWS))
-        return net.feedforward(self._inputs(x, layers)).T.copy()
+        return net.feedforward(self._inputs(x, layers)).T
 
     def SGD(
         self,
