@@ -381,7 +381,7 @@ def servers(monkeypatch):
         "SHA256",
         {content: hashlib.sha256(raw).hexdigest() for content, raw in CONTENT.items()},
     )
-    monkeypatch.setattr(mnist_download, "_CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(mnist_download, "_CONNECT_SECONDS", 20.0)
     monkeypatch.setattr(mnist_download, "_MOST_BYTES", 10**6)
     yield started
     for server in started:
@@ -409,7 +409,9 @@ def test_a_download_fills_the_cache_which_then_serves(servers, capsys):
 
 
 @pytest.mark.parametrize("fault", ["404", "tampered", "truncated", "stall", "bomb", "redirect"])
-def test_the_second_mirror_steps_in(servers, fault):
+def test_the_second_mirror_steps_in(servers, fault, monkeypatch):
+    if fault == "stall":
+        monkeypatch.setattr(mnist_download, "_CONNECT_SECONDS", 1.0)
     servers[0].faults["/t10k-images-idx3-ubyte.gz"] = fault
     assert is_small_set(mnist_loader.load_data())
     assert cached() == ALL_CACHED

@@ -8,8 +8,7 @@
 
 from bpnet import mnist_loader, network, reference
 from bpnet.config import show_config
-from bpnet.network import Network
-from bpnet.serialize import load
+from bpnet.network import Network, load
 
 __version__ = "0.1.0"
 

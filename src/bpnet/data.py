@@ -9,15 +9,17 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import bpcore
 
-Array = NDArray[Any]
-Examples = list[Any] | tuple[Array, Array]
+if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+    Examples = list[Any] | tuple[Array, Array]
 
 # Examples stacked at a time: a block stays in cache between being gathered and converted.
 _BLOCK = 128

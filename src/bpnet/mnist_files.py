@@ -11,14 +11,16 @@ import pickletools
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Images = NDArray[np.float32]  # (n, 784), byte / 256
-Labels = NDArray[np.int64]  # (n,), 0 to 9
-Split = tuple[Images, Labels]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Images = NDArray[np.float32]  # (n, 784), byte / 256
+    Labels = NDArray[np.int64]  # (n,), 0 to 9
+    Split = tuple[Images, Labels]
 
 IDX = {
     "training images": "train-images-idx3-ubyte",

@@ -10,17 +10,18 @@ import operator
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bpnet import mnist_download, mnist_files
-from bpnet.mnist_files import Split
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bpnet.mnist_files import Split
+
+    Examples = list[tuple[NDArray[Any], Any]]
 
 __all__ = ["load_data", "load_data_wrapper", "vectorized_result"]
-
-Examples = list[tuple[NDArray[Any], Any]]
 
 _MORE = (
     "for all of it, connect to the internet or set BPNET_DATA to a folder with the four IDX "
@@ -44,6 +45,9 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split,
         return _read("path", Path(path))
     if os.environ.get("BPNET_DATA"):
         return _read("BPNET_DATA", Path(os.environ["BPNET_DATA"]))
+    # What these import takes time: as late as it is needed.
+    from bpnet import mnist_download, mnist_files
+
     try:
         return mnist_files.read_idx_split(
             mnist_download.download(mnist_download.cache_folder())
@@ -82,6 +86,8 @@ def vectorized_result(j: int) -> NDArray[np.float64]:
 
 
 def _read(name: str, path: Path) -> tuple[Split, Split, Split]:
+    from bpnet import mnist_files
+
     if path.is_file():
         return mnist_files.read_pickle_split(path)
     found = mnist_files.find_idx(path)
@@ -108,6 +114,8 @@ def _sample(reason: Exception) -> tuple[Split, Split, Split]:
         raise ImportError(
             f'no MNIST here: {reason}; for a sample of it, pip install "bpnet[mnist]"; {_MORE}'
         ) from None
+    from bpnet import mnist_files
+
     images, labels = mnist_data()
     rng = np.random.RandomState(0)
     parts: tuple[list[Any], list[Any], list[Any]] = ([], [], [])

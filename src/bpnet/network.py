@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 import bpcore
-from bpnet import data, reference
-from bpnet.data import Array
+from bpnet import data, reference, serialize
 from bpnet.reference import sigmoid, sigmoid_prime
 
-__all__ = ["Network", "sigmoid", "sigmoid_prime"]
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from bpnet.data import Array
+
+__all__ = ["Network", "load", "sigmoid", "sigmoid_prime"]
 
 # Scratch rows for running a network forward over many examples.
 _ROWS = 32
@@ -200,10 +203,14 @@ class Network(reference.Network):
         return self._load(layers, _ROWS).evaluate(packed)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a file that ``bpnet.load`` reads; see ``bpnet.serialize``."""
-        from bpnet import serialize
+        """Write the network to a file that ``bpnet.load`` reads, exactly.
 
-        serialize.save(self, path)
+        The file is replaced in one step, or kept as it was: ValueError if the parameters do
+        not fit ``sizes``, OSError if path cannot be written.
+        """
+        layers = data.layers(self.sizes)
+        biases, weights = data.parameters(layers, self.biases, self.weights, self.dtype)
+        serialize.save(path, layers, biases, weights)
 
     def _load(self, layers: list[int], rows: int) -> bpcore.Net:
         """Return the parameters in the core, as they are now."""
@@ -228,6 +235,22 @@ class Network(reference.Network):
     @staticmethod
     def _sigmoid_prime(z: Array) -> Array:
         return sigmoid_prime(z)
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Return the network that ``Network.save`` wrote to path.
+
+    Nothing in the file is run and no random number is drawn.  Raises FileNotFoundError if
+    there is no file, ValueError if it is not a whole model of a version that is known.
+    """
+    sizes, biases, weights = serialize.load(path)
+    net = Network.__new__(Network)
+    net.num_layers = len(sizes)
+    net.sizes = sizes
+    net.biases, net.weights = biases, weights
+    if weights[0].dtype != Network.dtype:
+        net.dtype = weights[0].dtype
+    return net
 
 
 class _Parameters:

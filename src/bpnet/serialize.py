@@ -1,4 +1,4 @@
-"""Save a network to a file and load it: npz, without pickle, exact, whole or not at all.
+"""A network's parameters in a file: npz, without pickle, exact, whole or not at all.
 
 The file holds ``format``, ``version``, ``sizes``, and ``biases_0``, ``weights_0``, ... in the
 network's dtype.
@@ -13,14 +13,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from bpnet import data
-from bpnet.network import Network
 
-__all__ = ["load", "save"]
+if TYPE_CHECKING:
+    from bpnet.data import Array
 
 _FORMAT = "bpnet.Network"
 _VERSION = 1
@@ -39,14 +39,10 @@ _DAMAGE = (
 )
 
 
-def save(net: Network, path: str | os.PathLike[str]) -> None:
-    """Write net to path; a file that is there is replaced in one step, or kept.
-
-    Raises ValueError if the parameters do not fit ``net.sizes``, OSError if path cannot be
-    written; then nothing has changed.
-    """
-    sizes = data.layers(net.sizes)
-    biases, weights = data.parameters(sizes, net.biases, net.weights, net.dtype)
+def save(
+    path: str | os.PathLike[str], sizes: list[int], biases: list[Array], weights: list[Array]
+) -> None:
+    """Write parameters that fit sizes to path; a file that is there is replaced, or kept."""
     members: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, "sizes": sizes}
     members |= {f"biases_{l}": b for l, b in enumerate(biases)}
     members |= {f"weights_{l}": w for l, w in enumerate(weights)}
@@ -80,29 +76,18 @@ def _mode(target: Path) -> int:
     return 0o666 & ~umask
 
 
-def load(path: str | os.PathLike[str]) -> Network:
-    """Return the network that ``Network.save`` wrote to path.
-
-    Nothing in the file is run and no random number is drawn.  Raises FileNotFoundError if
-    there is no file, ValueError if it is not a whole model of a version that is known.
-    """
+def load(path: str | os.PathLike[str]) -> tuple[list[int], list[Array], list[Array]]:
+    """Return (sizes, biases, weights) that save wrote; ValueError if path holds no such."""
     with open(path, "rb") as file:
         try:
-            sizes, biases, weights = _parameters(file)
+            return _parameters(file)
         except _DAMAGE as error:
             raise ValueError(
                 f"{os.fspath(path)} must be a model that bpnet saved: {error}"
             ) from None
-    net = Network.__new__(Network)
-    net.num_layers = len(sizes)
-    net.sizes = sizes
-    net.biases, net.weights = biases, weights
-    if net.weights[0].dtype != Network.dtype:
-        net.dtype = net.weights[0].dtype
-    return net
 
 
-def _parameters(file: IO[bytes]) -> tuple[list[int], list[Any], list[Any]]:
+def _parameters(file: IO[bytes]) -> tuple[list[int], list[Array], list[Array]]:
     """Return (sizes, biases, weights); every array is as large as its bytes in the file."""
     with zipfile.ZipFile(file) as archive:
         if _read(archive, "format", np.dtype(f"U{len(_FORMAT)}"), ()) != _FORMAT:
