@@ -69,6 +69,7 @@ def floating(dtype: Any) -> np.dtype[Any]:
 def layers(sizes: Any) -> list[int]:
     """Return sizes as ints: two layers or more."""
     try:
+        len(sizes)  # it is read more than once
         found = list(sizes)
     except TypeError:
         raise TypeError(f"sizes must list the neurons of each layer, got {sizes!r}") from None
@@ -144,12 +145,10 @@ def column(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
 
 
 def materialise(name: str, examples: Any) -> Examples:
-    """Return examples as a list of (x, y), the caller's own if it is one, or as a pair (X, Y).
+    """Return examples as a list of (x, y) of our own, or as a pair (X, Y).
 
     A tuple of two arrays is the pair: rows of X are inputs; Y holds labels or output rows.
     """
-    if isinstance(examples, list):
-        return examples
     if (
         isinstance(examples, tuple)
         and len(examples) == 2
@@ -174,7 +173,7 @@ def as_list(examples: Examples, n_out: int) -> list[Any]:
     """Return materialised examples as a list of (x, y), columns."""
     if isinstance(examples, list):
         return examples
-    x, y = examples
+    x, y = map(np.asarray, examples)
     if y.ndim == 1 and n_out > 1:
         y = np.eye(n_out)[labels("y", examples, n_out)]
     return [(row[:, None], np.reshape(target, (-1, 1))) for row, target in zip(x, y)]
@@ -281,12 +280,17 @@ def _stack(name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]
 def _labels(name: str, values: Any, n_out: int) -> NDArray[np.int64]:
     """Return labels as int64 from rows of numbers, (1,), (1, 1) or vectors of n_out."""
     array = _array(name, values)
-    rows = array.reshape(len(array), -1) if array.size else np.empty((0, 1))
+    if not len(array):
+        return np.empty(0, np.int64)
+    rows = array.reshape(len(array), -1)
     if rows.shape[1] not in (1, n_out):
         raise ValueError(
             f"{name} must have labels, or vectors of {n_out} outputs, got shape {array.shape}"
         )
-    numbers = rows.argmax(axis=1) if rows.shape[1] > 1 else rows[:, 0]
+    if rows.shape[1] > 1:
+        numbers = _finite(name, rows).argmax(axis=1)
+    else:
+        numbers = rows[:, 0]
     if n_out == 1:
         return np.where(numbers == 0, np.int64(0), np.int64(-1))
     right = (numbers >= 0) & (numbers < n_out) & (numbers == np.floor(numbers))

@@ -80,9 +80,9 @@ class Network(reference.Network):
         """
         layers = data.layers(self.sizes)
         x = data.columns("x", a, layers[0], self.dtype)
+        net = self._load(layers, min(len(x), _ROWS))
         if _sigmoid_replaced():
             return super().feedforward(x.T)
-        net = self._load(layers, min(len(x), _ROWS))
         return net.feedforward(self._inputs(x, layers)).T
 
     def SGD(
@@ -131,28 +131,34 @@ class Network(reference.Network):
         pairs = data.as_list(examples, layers[-1]) if train_by_hand else []
         source = self._rng or random
         order = bpcore.Order(n)
-        parameters = _Parameters(self, max(m, _ROWS))
+        rows = max(m, _ROWS)
+        self._load(layers, rows)  # refuses parameters that do not fit, before anything changes
         try:
             for epoch in range(epochs):
+                net = None
                 if train_by_hand:
-                    parameters.hand_out()
                     source.shuffle(pairs)
                     for k in range(0, n, m):
                         self.update_mini_batch(pairs[k : k + m], eta)
                 else:
                     order.shuffle(source)
-                    parameters.in_core().sgd(training, order, m, rate)
+                    net = self._load(layers, rows)
+                    try:
+                        net.sgd(training, order, m, rate)
+                    finally:  # whatever looks next finds the trained parameters
+                        self.biases, self.weights = net.store()
                 if not len(test):
                     print(f"Epoch {epoch} complete")
-                elif evaluate_by_hand:
-                    parameters.hand_out()
-                    print(f"Epoch {epoch}: {self.evaluate(test_examples)} / {len(test)}")
+                    continue
+                if evaluate_by_hand:
+                    correct = self.evaluate(test_examples)
                 else:
-                    print(f"Epoch {epoch}: {parameters.in_core().evaluate(test)} / {len(test)}")
+                    correct = (net or self._load(layers, rows)).evaluate(test)
+                print(f"Epoch {epoch}: {correct} / {len(test)}")
         finally:
-            parameters.hand_out()
-            if isinstance(training_data, list) and not train_by_hand:
-                training_data[:] = [training_data[i] for i in order.tolist()]
+            if isinstance(training_data, list):
+                shuffled = pairs if train_by_hand else [examples[i] for i in order.tolist()]
+                training_data[:] = shuffled
 
     def update_mini_batch(self, mini_batch: Iterable[Any], eta: float) -> None:
         """Take one step of gradient descent on the mean cost of mini_batch, tuples (x, y)."""
@@ -160,13 +166,18 @@ class Network(reference.Network):
         rate = data.real("eta", eta, self.dtype)
         examples = data.materialise("mini_batch", mini_batch)
         packed = data.training("mini_batch", examples, layers, engine)
-        if _sigmoid_replaced() or self._overrides("cost_derivative", "backprop"):
-            super().update_mini_batch(data.as_list(examples, layers[-1]), eta)
-            self.biases, self.weights = data.parameters(
-                layers, self.biases, self.weights, self.dtype
-            )
-            return
         net = self._load(layers, len(packed))
+        if _sigmoid_replaced() or self._overrides("cost_derivative", "backprop"):
+            before = self.biases, self.weights
+            try:
+                super().update_mini_batch(data.as_list(examples, layers[-1]), eta)
+                self.biases, self.weights = data.parameters(
+                    layers, self.biases, self.weights, self.dtype
+                )
+            except BaseException:  # all of the step, or nothing of it
+                self.biases, self.weights = before
+                raise
+            return
         net.sgd(packed, bpcore.Order(len(packed)), len(packed), rate)
         self.biases, self.weights = net.store()
 
@@ -182,9 +193,9 @@ class Network(reference.Network):
         layers = data.layers(self.sizes)
         row = data.column("x", x, layers[0], self.dtype)
         target = data.column("y", y, layers[-1], self.dtype)
+        net = self._load(layers, 1)
         if _sigmoid_replaced() or self._overrides("cost_derivative"):
             return super().backprop(row.T, target.T)
-        net = self._load(layers, 1)
         return net.backprop(self._inputs(row, layers, target))
 
     def evaluate(self, test_data: Iterable[Any]) -> int:
@@ -222,9 +233,11 @@ class Network(reference.Network):
         return bpcore.Data(bpcore.engine(self.dtype), x, layers[-1], y=y, sparse=False)
 
     def _overrides(self, *steps: str) -> bool:
-        """Whether any of these methods is not this module's own."""
+        """Whether any of these methods is not this module's own, of this network."""
+        methods = [(getattr(self, step), _OWN[step]) for step in steps]
         return any(
-            getattr(getattr(self, step), "__func__", None) is not _OWN[step] for step in steps
+            getattr(method, "__func__", None) is not own or method.__self__ is not self
+            for method, own in methods
         )
 
     # Looked up when called: scripts assign to this module's sigmoid.
@@ -251,29 +264,6 @@ def load(path: str | os.PathLike[str]) -> Network:
     if weights[0].dtype != Network.dtype:
         net.dtype = weights[0].dtype
     return net
-
-
-class _Parameters:
-    """A network's parameters while it trains: in the core, or handed out to Python code.
-
-    Code that a user wrote must find them in the network, and may change them there.
-    """
-
-    def __init__(self, network: Network, rows: int):
-        self._network = network
-        self._rows = rows
-        self._net: bpcore.Net | None = None
-        self.in_core()  # refuses parameters that do not fit, before anything changes
-
-    def in_core(self) -> bpcore.Net:
-        if self._net is None:
-            self._net = self._network._load(data.layers(self._network.sizes), self._rows)
-        return self._net
-
-    def hand_out(self) -> None:
-        if self._net is not None:
-            self._network.biases, self._network.weights = self._net.store()
-            self._net = None
 
 
 def _sigmoid_replaced() -> bool:
