@@ -91,6 +91,8 @@ def _get(url: str) -> bytes:
     """Return what url holds, within limits of size and time."""
     end = time.monotonic() + _FILE_SECONDS
     received = bytearray()
+    if not sys.stderr.isatty():
+        print(f"downloading {url}", file=sys.stderr, flush=True)
     with urllib.request.urlopen(url, timeout=_CONNECT_SECONDS) as response:
         expected = int(response.headers.get("Content-Length") or 0)
         while chunk := response.read1(_CHUNK):
@@ -104,12 +106,10 @@ def _get(url: str) -> bytes:
 
 
 def _show_progress(url: str, received: int, expected: int) -> None:
-    """Draw a bar on a terminal, or name the file once elsewhere."""
-    name = url.rsplit("/", 1)[1]
+    """Draw a bar, on a terminal."""
     if not sys.stderr.isatty():
-        if received <= _CHUNK:
-            print(f"downloading {url}", file=sys.stderr, flush=True)
         return
+    name = url.rsplit("/", 1)[1]
     share = min(received / expected, 1.0) if expected else 0.0
     bar = "#" * int(30 * share)
     end = "\n" if received == expected else ""
