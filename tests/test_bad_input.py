@@ -301,8 +301,8 @@ def test_an_empty_mini_batch():
         (1.5, ValueError, "test_data[1]: label must be an integer in [0, 3), got 1.5"),
         (np.nan, ValueError, "test_data[1]: label must be an integer in [0, 3), got nan"),
         (np.inf, ValueError, "test_data[1]: label must be an integer in [0, 3), got inf"),
-        (1j, TypeError, "test_data must be an array of real numbers, got dtype complex128"),
-        (None, TypeError, "test_data must be an array of real numbers, got ndarray"),
+        (1j, TypeError, "test_data[1]: label must be an integer in [0, 3), got 1j"),
+        (None, TypeError, "test_data[1]: label must be an integer in [0, 3), got None"),
         (
             np.ones((2, 1)),
             ValueError,

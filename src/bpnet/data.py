@@ -7,6 +7,7 @@ as the caller wrote it, what it must be and what it was.
 from __future__ import annotations
 
 import operator
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -82,12 +83,21 @@ def check_memory(sizes: Sequence[int]) -> None:
     """Raise MemoryError if there is no room for the parameters in float64."""
     count = sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:]))
     try:
-        np.empty(min(count, sys.maxsize // 8))  # never touched, so it costs nothing
+        if 8 * count > _physical_memory():
+            raise MemoryError
+        np.empty(count)  # never touched, so it costs nothing
     except MemoryError:
         raise MemoryError(
             f"sizes {list(sizes)} make a network of {count:,} parameters, which do not fit "
             f"in memory"
         ) from None
+
+
+def _physical_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on this system
+        return sys.maxsize
 
 
 def parameters(
@@ -223,7 +233,9 @@ def labels(name: str, examples: Examples, n_out: int) -> NDArray[np.int64]:
     try:
         array = np.array(values)
     except ValueError:  # labels and vectors mixed
-        array = np.array([_labels(f"{name}[{i}]", [y], n_out)[0] for i, y in enumerate(values)])
+        array = np.array([None])
+    if array.dtype.kind not in _REAL:
+        array = np.array([_labels(f"{name}[{i}]", [y], n_out) for i, y in enumerate(values)])
     return _labels(name, array, n_out)
 
 
@@ -279,7 +291,13 @@ def _stack(name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]
 
 def _labels(name: str, values: Any, n_out: int) -> NDArray[np.int64]:
     """Return labels as int64 from rows of numbers, (1,), (1, 1) or vectors of n_out."""
-    array = _array(name, values)
+    try:
+        array = _array(name, values)
+    except TypeError:
+        got = repr(values[0]) if len(values) == 1 else type(values).__name__
+        raise TypeError(
+            f"{name}: label must be an integer in [0, {n_out}), got {got}"
+        ) from None
     if not len(array):
         return np.empty(0, np.int64)
     rows = array.reshape(len(array), -1)

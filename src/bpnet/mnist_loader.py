@@ -49,10 +49,8 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split,
     from bpnet import mnist_download, mnist_files
 
     try:
-        return mnist_files.read_idx_split(
-            mnist_download.download(mnist_download.cache_folder())
-        )
-    except (OSError, RuntimeError) as error:  # no connection, no home, no room
+        return mnist_files.read_idx_split(mnist_download.published_files())
+    except OSError as error:
         return _sample(error)
 
 
@@ -73,13 +71,16 @@ def load_data_wrapper(
 
 
 def vectorized_result(j: int) -> NDArray[np.float64]:
-    """Return zeros (10, 1) with 1.0 at j, the network's desired output for digit j."""
+    """Return zeros (10, 1) with 1.0 at j, the network's desired output for digit j.
+
+    float64.  Raises ValueError if j is not an integer from 0 to 9.
+    """
     try:
         digit = operator.index(j)
     except TypeError:
-        raise TypeError(f"j must be an integer, got {j!r}") from None
+        digit = -1
     if not 0 <= digit <= 9:
-        raise ValueError(f"j must be in [0, 10), got {digit}")
+        raise ValueError(f"j must be an integer from 0 to 9, got {j!r}")
     e = np.zeros((10, 1))
     e[digit] = 1.0
     return e

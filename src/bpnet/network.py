@@ -158,7 +158,7 @@ class Network(reference.Network):
         finally:
             if isinstance(training_data, list):
                 shuffled = pairs if train_by_hand else [examples[i] for i in order.tolist()]
-                training_data[:] = shuffled
+                training_data[:n] = shuffled  # what was appended meanwhile stays
 
     def update_mini_batch(self, mini_batch: Iterable[Any], eta: float) -> None:
         """Take one step of gradient descent on the mean cost of mini_batch, tuples (x, y)."""
