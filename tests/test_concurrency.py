@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+import bpcore
 import bpnet
 from bpnet import Network
 
@@ -117,6 +118,29 @@ assert [w.shape for w in net.weights] == [(15, 20), (4, 15)]
 def test_threads_that_train_one_network_never_crash():
     """Their results mix, as the original's would; the process lives."""
     run(ONE_NETWORK)
+
+
+def test_the_core_lets_other_threads_run_while_it_trains():
+    """No thread gives the interpreter up unasked here: only sgd itself can let it go."""
+    rng = np.random.RandomState(0)
+    engine = bpcore.engine("float64")
+    data = bpcore.Data(engine, rng.rand(400, 100), 10, labels=rng.randint(10, size=400))
+    net, order = bpcore.Net(engine, [100, 80, 10], 10), bpcore.Order(400)
+    woken, heard = threading.Event(), []
+    other = threading.Thread(target=lambda: heard.append(woken.wait()))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        other.start()
+        woken.set()
+        for _ in range(200):  # as many chances for a slow scheduler
+            net.sgd(data, order, 10, 0.1)
+            if heard:
+                break
+        assert heard
+    finally:
+        sys.setswitchinterval(interval)
+        other.join()
 
 
 @posix

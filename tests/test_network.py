@@ -3,8 +3,6 @@
 import builtins
 import random
 import signal
-import sys
-import threading
 import types
 
 import numpy as np
@@ -361,47 +359,6 @@ def test_ctrl_c_from_print_leaves_the_epoch_that_ended(monkeypatch):
 
 
 # Threads
-
-
-def test_another_thread_runs_while_an_epoch_does(monkeypatch):
-    """No thread gives the interpreter up unasked here, so the core must let it go itself.
-
-    The data is so small that NumPy keeps the lock over it: the only way for the other thread
-    to run, between the shuffle that wakes it and the print, is during the epoch.
-    """
-    net = Network([100, 80, 10], seed=1)
-    draw = np.random.RandomState(0)
-    data = draw.rand(400, 100), draw.randint(10, size=400)
-    woken, turns = threading.Event(), []
-
-    class HeardError(Exception):
-        pass
-
-    class Waking(random.Random):
-        def shuffle(self, items):
-            super().shuffle(items)
-            woken.set()
-
-    def look(*_):
-        if turns:
-            raise HeardError
-
-    def turn():
-        woken.wait()
-        turns.append(1)
-
-    net._rng = Waking(1)
-    other, interval = threading.Thread(target=turn), sys.getswitchinterval()
-    monkeypatch.setattr(builtins, "print", look)
-    sys.setswitchinterval(1000)
-    try:
-        other.start()  # runs until it waits
-        with pytest.raises(HeardError):
-            net.SGD(data, 200, 10, 0.1)  # as many chances for a slow scheduler
-    finally:
-        sys.setswitchinterval(interval)
-        woken.set()
-        other.join()
 
 
 class Restless(list):
