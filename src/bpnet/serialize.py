@@ -55,6 +55,8 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any])
     A link is followed, and the new file gets the permissions that open() would give.
     """
     target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a folder, a pipe, /dev/null
+        raise OSError(f"path must name a file, got {os.fspath(path)}")
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -110,7 +112,11 @@ def _parameters(file: IO[bytes]) -> tuple[list[int], list[Array], list[Array]]:
 
 
 def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    with archive.open(f"{name}.npy") as member:
+    info = archive.getinfo(f"{name}.npy")
+    # Nothing is ever decompressed, and no member can be larger than the file.
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size > archive.start_dir:
+        raise ValueError(f"{name} must be stored as it is")
+    with archive.open(info) as member:
         if np.lib.format.read_magic(member) != (1, 0):
             raise ValueError(f"{name} has another npy version")
         shape, _, dtype = np.lib.format.read_array_header_1_0(member)
@@ -125,8 +131,6 @@ def _read(
     if found != (shape, dtype):
         raise ValueError(f"{name} must be {dtype} {shape}, got {found[1]} {found[0]}")
     info = archive.getinfo(f"{name}.npy")
-    if info.compress_type != zipfile.ZIP_STORED or info.file_size > archive.start_dir:
-        raise ValueError(f"{name} must be stored as it is")
     nbytes = dtype.itemsize * math.prod(shape)
     if not nbytes < info.file_size < nbytes + 1024:
         raise ValueError(f"{name} must be a header and {nbytes} bytes, got {info.file_size}")
