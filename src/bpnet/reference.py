@@ -17,7 +17,8 @@ def sigmoid(z):
 
 def sigmoid_prime(z):
     """Return the derivative of the sigmoid at z, element by element."""
-    return sigmoid(z) * (1 - sigmoid(z))
+    s = sigmoid(z)
+    return s * (1 - s)
 
 
 class Network:
