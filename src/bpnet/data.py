@@ -148,10 +148,10 @@ def columns(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
 
 def column(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
     """Return value of shape (n, 1) as one row (1, n) of finite dtype."""
-    array = _array(name, value)
-    if array.shape != (n, 1):
-        raise _misfit(name, array, (n, 1))
-    return _finite(name, _require(array.T, dtype))
+    rows = columns(name, value, n, dtype)
+    if len(rows) != 1:
+        raise _misfit(name, rows.T, (n, 1))
+    return rows
 
 
 def materialise(name: str, examples: Any) -> Examples:

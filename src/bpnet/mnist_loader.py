@@ -73,12 +73,12 @@ def load_data_wrapper(
 def vectorized_result(j: int) -> NDArray[np.float64]:
     """Return zeros (10, 1) with 1.0 at j, the network's desired output for digit j.
 
-    float64.  Raises ValueError if j is not an integer from 0 to 9.
+    float64.  Raises TypeError if j is no integer, ValueError if it is not from 0 to 9.
     """
     try:
         digit = operator.index(j)
     except TypeError:
-        digit = -1
+        raise TypeError(f"j must be an integer from 0 to 9, got {j!r}") from None
     if not 0 <= digit <= 9:
         raise ValueError(f"j must be an integer from 0 to 9, got {j!r}")
     e = np.zeros((10, 1))
