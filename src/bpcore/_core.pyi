@@ -1,10 +1,16 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 _Array = NDArray[Any]
+
+class _Rows(Protocol):
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    def read(self, begin: int, out: _Array) -> None: ...
+    def dense(self) -> _Array: ...
 
 CSR_MAX_DENSITY: float
 
@@ -26,7 +32,7 @@ class Data:
     def __init__(
         self,
         engine: Engine,
-        x: _Array,
+        x: _Array | _Rows | Data,
         n_out: int,
         *,
         y: _Array | None = None,
@@ -34,6 +40,8 @@ class Data:
         sparse: bool | None = None,
     ) -> None: ...
     def __len__(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
     @property
     def sparse(self) -> bool: ...
 

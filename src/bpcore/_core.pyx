@@ -56,9 +56,8 @@ cdef extern from "core.h" nogil:
         void (*backprop)(const bp_net *, const bp_data *, bp_net *) noexcept nogil
         void (*sgd)(bp_net *, const bp_data *, const int64_t *, ptrdiff_t, ptrdiff_t,
                     ptrdiff_t, double) noexcept nogil
-        void (*csr_offsets)(ptrdiff_t, ptrdiff_t, const void *, int64_t *) noexcept nogil
-        void (*csr_fill)(ptrdiff_t, ptrdiff_t, const void *, const int64_t *, uint16_t *,
-                         void *) noexcept nogil
+        void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
+                           void *) noexcept nogil
         void (*gemm)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t,
                      const void *, ptrdiff_t, void *, ptrdiff_t) noexcept nogil
         void (*sigmoid)(ptrdiff_t, void *) noexcept nogil
@@ -76,6 +75,9 @@ _SHUFFLE = _random.Random.shuffle
 
 # Below this share of nonzeros the CSR form of the inputs is the faster one (bench/sparsity.py).
 CSR_MAX_DENSITY = 0.3
+
+# Inputs are read this many bytes at a time, which stay in cache until they are compressed.
+_BLOCK_BYTES = 2**18
 
 
 cdef class _Buffer:
@@ -232,13 +234,16 @@ cdef class Data:
 
     x (n, n_in) and y (n, n_out) are C-contiguous arrays of the engine's dtype, labels (n) of
     int64 in [0, n_out), or -1 for none of them.  They are kept, not copied, and labels must not
-    change while this lives.  sparse says whether the CSR form is built; None: if few enough of
-    x are nonzero.
+    change while this lives.  In place of an array, x may be another Data, whose inputs are
+    shared, or any object with ``shape``, ``read(begin, out)``, which writes the rows from
+    begin on to an array of dtype, and ``dense()``, which returns an array of all of them.
+    sparse says whether the CSR form is built; None: if few enough of x are nonzero.
     """
 
     cdef Engine engine
     cdef bp_data data
     cdef list buffers
+    cdef tuple inputs
     cdef int64_t least_label
 
     def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, sparse=None):
@@ -254,7 +259,9 @@ cdef class Data:
             self.least_label = labels.min() if n else 0
             if n and not -1 <= self.least_label <= labels.max() < n_out:
                 raise ValueError(f"labels must be in [0, {n_out}), or -1 for none of them")
-        cdef _Buffer dense = _Buffer(x, "x", engine.dtype, (n, n_in))
+        if isinstance(x, Data):
+            self.share(x)
+            return
         if sparse is None:
             sparse = 0 < n_in <= BP_MAX_CSR_INPUTS and n > 0
             wanted = CSR_MAX_DENSITY
@@ -263,44 +270,72 @@ cdef class Data:
                              f"got {n_in}")
         else:
             wanted = 1.0
-        if not (sparse and self.compress(dense, wanted)):
-            self.data.x = dense.view.buf
-            self.buffers.append(dense)
+        if sparse and self.compress(x, int(wanted * (n * n_in))):
+            return
+        dense = x.dense() if hasattr(x, "dense") else x
+        self.data.x = self.hold(dense, "x", engine.dtype, (n, n_in))
+        self.inputs = (dense,)
 
     cdef void *hold(self, array, str name, dtype, tuple shape) except? NULL:
         cdef _Buffer buffer = _Buffer(array, name, dtype, shape)
         self.buffers.append(buffer)
         return buffer.view.buf
 
-    cdef bint compress(self, _Buffer dense, double max_density) except -1:
-        """Build the CSR form, unless more than max_density of the items are nonzero."""
-        cdef const bp_engine *row = self.engine.row
-        cdef ptrdiff_t n = self.data.n, n_in = self.data.n_in
-        offsets = np.empty(n + 1, dtype=np.int64)
-        cdef int64_t *offsets_pointer = <int64_t *>self.hold(
-            offsets, "offsets", offsets.dtype, offsets.shape)
-        with nogil:
-            row.csr_offsets(n, n_in, dense.view.buf, offsets_pointer)
-        nonzeros = int(offsets[n])
-        if nonzeros > max_density * n * n_in:
-            self.buffers.pop()
-            return False
-        # Zeros, so that they are in range even if another thread writes to x meanwhile.
-        columns = np.zeros(nonzeros, dtype=np.uint16)
-        values = np.zeros(nonzeros, dtype=self.engine.dtype)
-        cdef uint16_t *columns_pointer = <uint16_t *>self.hold(
+    cdef share(self, Data other):
+        """Use the inputs of other, which are never written."""
+        if other.engine.row != self.engine.row:
+            raise ValueError("data that share inputs must be of the same engine")
+        self.data.x, self.data.offsets = other.data.x, other.data.offsets
+        self.data.columns, self.data.values = other.data.columns, other.data.values
+        self.inputs = other.inputs
+        self.buffers.append(other)
+
+    cdef bint compress(self, x, limit) except -1:
+        """Build the CSR form, unless more than limit of the items are nonzero.
+
+        No other thread sees its arrays, and what they hold is in range whatever x does.
+        """
+        cdef ptrdiff_t n = self.data.n, n_in = self.data.n_in, begin, m
+        cdef int64_t most = limit
+        room = limit + self.data.n_in
+        dtype = self.engine.dtype
+        offsets, columns, values = (
+            np.zeros(n + 1, np.int64), np.empty(room, np.uint16), np.empty(room, dtype))
+        cdef _Buffer o = _Buffer(offsets, "offsets", offsets.dtype, offsets.shape, True)
+        cdef _Buffer c = _Buffer(columns, "columns", columns.dtype, columns.shape, True)
+        cdef _Buffer v = _Buffer(values, "values", values.dtype, values.shape, True)
+        cdef int64_t *ends = <int64_t *>o.view.buf
+        whole = type(x) is np.ndarray
+        rows = n if whole else min(n, max(1, _BLOCK_BYTES // max(1, n_in * dtype.itemsize)))
+        block = x if whole else np.empty((rows, n_in), dtype)
+        cdef _Buffer dense = _Buffer(block, "x", dtype, (rows, n_in))
+        for begin in range(0, n, max(1, rows)):
+            m = min(rows, n - begin)
+            if not whole:
+                x.read(begin, block[:m])
+            with nogil:
+                self.engine.row.csr_append(m, n_in, dense.view.buf, most, ends + begin,
+                                           <uint16_t *>c.view.buf, v.view.buf)
+            if ends[begin + m] > most:
+                return False
+        c = v = None  # lets go of the memory, which a resize may move
+        columns.resize(ends[n], refcheck=False)
+        values.resize(ends[n], refcheck=False)
+        self.data.offsets = ends
+        self.data.columns = <const uint16_t *>self.hold(
             columns, "columns", columns.dtype, columns.shape)
-        cdef void *values_pointer = self.hold(values, "values", values.dtype, values.shape)
-        with nogil:
-            row.csr_fill(n, n_in, dense.view.buf, offsets_pointer, columns_pointer,
-                         values_pointer)
-        self.data.offsets = offsets_pointer
-        self.data.columns = columns_pointer
-        self.data.values = values_pointer
+        self.data.values = self.hold(values, "values", dtype, values.shape)
+        self.buffers.append(o)
+        self.inputs = (offsets, columns, values)
         return True
 
     def __len__(self):
         return self.data.n
+
+    @property
+    def shape(self):
+        """The number of examples and of inputs."""
+        return self.data.n, self.data.n_in
 
     @property
     def sparse(self):

@@ -77,10 +77,10 @@ typedef struct {
     void (*sgd)(bp_net *net, const bp_data *data, const int64_t *order,
                 ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size, double eta);
 
-    /* CSR from dense rows: offsets (n + 1) first, then columns and values. */
-    void (*csr_offsets)(ptrdiff_t n, ptrdiff_t n_in, const void *x, int64_t *offsets);
-    void (*csr_fill)(ptrdiff_t n, ptrdiff_t n_in, const void *x, const int64_t *offsets,
-                     uint16_t *columns, void *values);
+    /* Append dense rows x (n, n_in) to the CSR form, from offsets[0] on, and set offsets[1..n];
+     * once there are more than `limit` nonzeros, nothing.  There is room for limit + n_in. */
+    void (*csr_append)(ptrdiff_t n, ptrdiff_t n_in, const void *x, int64_t limit,
+                       int64_t *offsets, uint16_t *columns, void *values);
 
     /* The kernels, for tests and benchmarks.  c (m, n) += a (m, k) b (k, n), where a is
      * addressed by two strides and n, ldb and ldc are whole vectors. */

@@ -43,8 +43,7 @@ const bp_engine ENGINE = {
     .evaluate = evaluate,
     .backprop = backprop,
     .sgd = sgd,
-    .csr_offsets = csr_offsets,
-    .csr_fill = csr_fill,
+    .csr_append = csr_append,
     .gemm = gemm_entry,
     .sigmoid = sigmoid_entry,
 };

@@ -4,30 +4,46 @@
  * data gives the same bits in both forms.
  */
 
-static void csr_offsets(ptrdiff_t n, ptrdiff_t n_in, const void *dense, int64_t *offsets)
+/* Items of a dense row that one look can find to be zeros, as the blank parts of images are. */
+#define CSR_LOOK 8
+
+/* Whether all bits of CSR_LOOK items are zero. */
+INLINED int blank(const real *x)
 {
-    const real *x = dense;
-    offsets[0] = 0;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        int64_t nonzeros = 0;
-        for (ptrdiff_t k = 0; k < n_in; k++)
-            nonzeros += x[i * n_in + k] != 0;
-        offsets[i + 1] = offsets[i] + nonzeros;
-    }
+    lane_int words[CSR_LOOK], any = 0;
+    memcpy(words, x, sizeof words);
+    for (int k = 0; k < CSR_LOOK; k++)
+        any |= words[k];
+    return any == 0;
 }
 
-static void csr_fill(ptrdiff_t n, ptrdiff_t n_in, const void *dense, const int64_t *offsets,
-                     uint16_t *columns, void *nonzeros)
+/* Append m items of a dense row, the first in this column, at p; return the new end.  What is
+ * zero is written, too, and then over: a branch that images make random costs more. */
+INLINED int64_t csr_items(ptrdiff_t m, ptrdiff_t column, const real *x, int64_t p,
+                          uint16_t *columns, real *values)
 {
-    const real *x = dense;
-    real *values = nonzeros;
+    for (ptrdiff_t k = 0; k < m; k++) {
+        const real item = x[k];
+        columns[p] = (uint16_t)(column + k);
+        values[p] = item;
+        p += item != 0;
+    }
+    return p;
+}
+
+/* Row i starts at offsets[i].  No more than n_in items are written past the limit, whatever
+ * x holds and however it changes meanwhile. */
+static void csr_append(ptrdiff_t n, ptrdiff_t n_in, const void *dense, int64_t limit,
+                       int64_t *offsets, uint16_t *columns, void *values)
+{
     for (ptrdiff_t i = 0; i < n; i++) {
+        const real *x = (const real *)dense + i * n_in;
         int64_t p = offsets[i];
-        for (ptrdiff_t k = 0; k < n_in && p < offsets[i + 1]; k++)
-            if (x[i * n_in + k] != 0) {
-                columns[p] = (uint16_t)k;
-                values[p++] = x[i * n_in + k];
-            }
+        ptrdiff_t k = p > limit ? n_in : 0;
+        for (; k + CSR_LOOK <= n_in; k += CSR_LOOK)
+            if (!blank(x + k))
+                p = csr_items(CSR_LOOK, k, x + k, p, columns, values);
+        offsets[i + 1] = csr_items(n_in - k, k, x + k, p, columns, values);
     }
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +22,12 @@ if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
     Array = NDArray[Any]
     Examples = list[Any] | tuple[Array, Array]
 
-# Examples stacked at a time: a block stays in cache between being gathered and converted.
-_BLOCK = 128
+# Items taken at a time: they stay in cache from being gathered to being checked.
+_BLOCK = 2**16
 
 _REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
+
+_shape, _dtype = operator.attrgetter("shape"), operator.attrgetter("dtype")
 
 
 def integer(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
@@ -196,28 +198,32 @@ def training(
     n_out = sizes[-1]
     if not count(examples):
         raise ValueError(f"{name} must hold at least one example, got none")
+    x: _Source
     if isinstance(examples, tuple):
         x, targets = _pair(name, examples, sizes[0], engine.dtype)
         if targets.ndim == 1 and n_out > 1:
             return bpcore.Data(engine, x, n_out, labels=labels(name, examples, n_out))
-        if targets.shape != (len(x), n_out):
-            raise _misfit(f"{name}[1]", targets, (len(x), n_out))
-        y = _finite(f"{name}[1]", _require(targets, engine.dtype))
-        return bpcore.Data(engine, x, n_out, y=y)
-    xs, ys = _unzip(name, examples)
-    x = _stack(name, "x", xs, sizes[0], engine.dtype)
-    y = _stack(name, "y", ys, n_out, engine.dtype)
-    return bpcore.Data(engine, x, n_out, y=y)
+        if targets.shape != (len(targets), n_out):
+            raise _misfit(f"{name}[1]", targets, (len(targets), n_out))
+        y: _Source = _Rows(f"{name}[1]", targets, engine.dtype)
+    else:
+        xs, ys = _unzip(name, examples)
+        x = _Columns(name, "x", xs, sizes[0], engine.dtype)
+        y = _Columns(name, "y", ys, n_out, engine.dtype)
+    inputs = bpcore.Data(engine, x, n_out)
+    return bpcore.Data(engine, inputs, n_out, y=y.dense())
 
 
 def labelled(
     name: str, examples: Examples, sizes: Sequence[int], engine: bpcore.Engine
 ) -> bpcore.Data:
     """Pack examples with labels; a y vector in place of a label counts by its argmax."""
+    x: _Source
     if isinstance(examples, tuple):
         x, _ = _pair(name, examples, sizes[0], engine.dtype)
     else:
-        x = _stack(name, "x", _unzip(name, examples)[0], sizes[0], engine.dtype)
+        xs, _ = _unzip(name, examples)
+        x = _Columns(name, "x", xs, sizes[0], engine.dtype)
     return bpcore.Data(engine, x, sizes[-1], labels=labels(name, examples, sizes[-1]))
 
 
@@ -239,9 +245,79 @@ def labels(name: str, examples: Examples, n_out: int) -> NDArray[np.int64]:
     return _labels(name, array, n_out)
 
 
+class _Source:
+    """Rows of real numbers, which bpcore.Data reads a block at a time."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]):
+        self.name, self.shape, self.dtype = name, shape, dtype
+
+    def read(self, begin: int, out: Array) -> None:
+        """Write the rows from begin on to out, of dtype, and see that they are finite."""
+        raise NotImplementedError
+
+    def dense(self) -> Array:
+        """Return all rows as one array."""
+        array = np.empty(self.shape, self.dtype)
+        for begin, block in _blocks(array):
+            self.read(begin, block)
+        return array
+
+
+class _Rows(_Source):
+    """The rows of an array of any real dtype and layout."""
+
+    def __init__(self, name: str, array: Array, dtype: np.dtype[Any]):
+        super().__init__(name, array.shape, dtype)
+        self.array = array
+
+    def read(self, begin: int, out: Array) -> None:
+        with np.errstate(over="ignore"):
+            out[...] = self.array[begin : begin + len(out)]
+        _finite(self.name, out)
+
+    def dense(self) -> Array:
+        """Return all rows as one array, this one if the core can take it."""
+        flags = self.array.flags
+        if self.array.dtype == self.dtype and flags.c_contiguous and flags.aligned:
+            return _finite(self.name, self.array)
+        return super().dense()
+
+
+class _Columns(_Source):
+    """The columns (n, 1) of a list, name[i] being a part of example i."""
+
+    def __init__(self, name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]):
+        super().__init__(name, (len(values), n), dtype)
+        self.part, self.values = part, values
+
+    def read(self, begin: int, out: Array) -> None:
+        arrays = self.values[begin : begin + len(out)]
+        shape = (self.shape[1], 1)
+        if not (
+            set(map(type, arrays)) == {np.ndarray}
+            and set(map(_shape, arrays)) == {shape}
+            and all(dtype.kind in _REAL for dtype in set(map(_dtype, arrays)))
+        ):
+            arrays = [self._column(i, value) for i, value in enumerate(arrays, begin)]
+        with np.errstate(over="ignore"):  # what overflows is not finite
+            np.concatenate(arrays, out=out.reshape(-1, 1), casting="unsafe")
+        if not np.isfinite(out).all():
+            for i, row in enumerate(out, begin):
+                _finite(self._where(i), row)
+
+    def _column(self, i: int, value: Any) -> Array:
+        array = _array(self._where(i), value)
+        if array.shape != (self.shape[1], 1):
+            raise _misfit(self._where(i), array, (self.shape[1], 1))
+        return array
+
+    def _where(self, i: int) -> str:
+        return f"{self.name}[{i}]: {self.part}"
+
+
 def _pair(
     name: str, examples: tuple[Array, Array], n_in: int, dtype: np.dtype[Any]
-) -> tuple[Array, Array]:
+) -> tuple[_Rows, Array]:
     inputs, targets = (_array(f"{name}[{i}]", part) for i, part in enumerate(examples))
     if inputs.ndim != 2 or inputs.shape[1] != n_in:
         raise _misfit(f"{name}[0]", inputs, (len(inputs) if inputs.ndim else "n", n_in))
@@ -250,7 +326,7 @@ def _pair(
             f"{name} must be arrays (X, Y) of as many rows, got shapes {inputs.shape} "
             f"and {targets.shape}"
         )
-    return _finite(f"{name}[0]", _require(inputs, dtype)), targets
+    return _Rows(f"{name}[0]", inputs, dtype), targets
 
 
 def _unzip(name: str, examples: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -265,28 +341,6 @@ def _unzip(name: str, examples: list[Any]) -> tuple[list[Any], list[Any]]:
                     f"{name}[{i}] must be a pair (x, y), got {type(example).__name__}"
                 ) from None
         raise
-
-
-def _stack(name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]) -> Array:
-    """Return columns (n, 1) as the rows of one array (len(values), n) of finite dtype."""
-    arrays = [
-        value if type(value) is np.ndarray else _array(f"{name}[{i}]: {part}", value)
-        for i, value in enumerate(values)
-    ]
-    shape = (n, 1)
-    for i, array in enumerate(arrays):
-        if array.shape != shape or array.dtype.kind not in _REAL:
-            raise _misfit(f"{name}[{i}]: {part}", _array(f"{name}[{i}]: {part}", array), shape)
-    stacked = np.empty((len(arrays), n), dtype)
-    with np.errstate(over="ignore"):  # an overflow is found below
-        for i in range(0, len(arrays), _BLOCK):
-            block = np.concatenate(arrays[i : i + _BLOCK])
-            stacked[i : i + _BLOCK] = block.reshape(-1, n)
-    finite = np.isfinite(stacked)
-    if not finite.all():
-        i = int(np.argmin(finite.all(axis=1)))
-        _finite(f"{name}[{i}]: {part}", stacked[i])
-    return stacked
 
 
 def _labels(name: str, values: Any, n_out: int) -> NDArray[np.int64]:
@@ -339,10 +393,18 @@ def _require(array: Array, dtype: np.dtype[Any]) -> Array:
         return np.require(array, dtype, ["C", "A"])
 
 
+def _blocks(array: Array) -> Iterator[tuple[int, Array]]:
+    """Yield (begin, rows of array from there on) until there are no more."""
+    rows = max(1, _BLOCK * len(array) // max(1, array.size))
+    for begin in range(0, len(array), rows):
+        yield begin, array[begin : begin + rows]
+
+
 def _finite(name: str, array: Array) -> Array:
-    finite = np.isfinite(array)
-    if not finite.all():
-        raise ValueError(f"{name} must be finite in {array.dtype}, got {array[~finite][0]}")
+    for _, block in _blocks(array):
+        finite = np.isfinite(block)
+        if not finite.all():
+            raise ValueError(f"{name} must be finite in {array.dtype}, got {block[~finite][0]}")
     return array
 
 
