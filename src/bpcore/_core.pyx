@@ -342,6 +342,30 @@ cdef class Data:
         """Whether the inputs are in CSR form."""
         return self.data.x == NULL and self.data.offsets != NULL
 
+    @property
+    def nonzeros(self):
+        """The number of inputs that are not zero."""
+        inputs = self.inputs[-1]
+        return inputs.size if self.sparse else np.count_nonzero(inputs)
+
+    @property
+    def nbytes(self):
+        """Bytes that the inputs take."""
+        return sum(array.nbytes for array in self.inputs)
+
+    def rows(self, begin, end):
+        """Return inputs [begin, end) as a fresh array of rows; -0.0 may have become 0.0."""
+        begin, end, _ = slice(begin, end).indices(self.data.n)
+        if not self.sparse:
+            return self.inputs[0][begin:end].copy()
+        offsets, columns, values = self.inputs
+        ends = offsets[begin:end + 1] if begin < end else offsets[:1]
+        out = np.zeros((len(ends) - 1, self.data.n_in), self.engine.dtype)
+        taken = slice(ends[0], ends[-1])
+        row = np.repeat(np.arange(len(out)), np.diff(ends))
+        out[row, columns[taken]] = values[taken]
+        return out
+
 
 cdef class Net:
     """A network's parameters in the core's layout, with scratch for ``rows`` examples.

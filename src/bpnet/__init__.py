@@ -8,8 +8,17 @@
 
 from bpnet import mnist_loader, network, reference
 from bpnet.config import show_config
+from bpnet.data import Dataset
 from bpnet.network import Network, load
 
 __version__ = "0.1.0"
 
-__all__ = ["Network", "load", "mnist_loader", "network", "reference", "show_config"]
+__all__ = [
+    "Dataset",
+    "Network",
+    "load",
+    "mnist_loader",
+    "network",
+    "reference",
+    "show_config",
+]

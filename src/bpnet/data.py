@@ -6,24 +6,27 @@ as the caller wrote it, what it must be and what it was.
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 import bpcore
 
 if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     Array = NDArray[Any]
-    Examples = list[Any] | tuple[Array, Array]
+    Examples: TypeAlias = "list[Any] | tuple[Array, Array] | Dataset"
 
 # Items taken at a time: they stay in cache from being gathered to being checked.
 _BLOCK = 2**16
+
+_UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 
 _REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
@@ -157,11 +160,11 @@ def column(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
 
 
 def materialise(name: str, examples: Any) -> Examples:
-    """Return examples as a list of (x, y) of our own, or as a pair (X, Y).
+    """Return examples as a list of (x, y) of our own, as a pair (X, Y), or the Dataset.
 
     A tuple of two arrays is the pair: rows of X are inputs; Y holds labels or output rows.
     """
-    if (
+    if isinstance(examples, Dataset) or (
         isinstance(examples, tuple)
         and len(examples) == 2
         and all(isinstance(part, np.ndarray) for part in examples)
@@ -185,6 +188,8 @@ def as_list(examples: Examples, n_out: int) -> list[Any]:
     """Return materialised examples as a list of (x, y), columns."""
     if isinstance(examples, list):
         return examples
+    if isinstance(examples, Dataset):
+        return examples._pairs(n_out)
     x, y = map(np.asarray, examples)
     if y.ndim == 1 and n_out > 1:
         y = np.eye(n_out)[labels("y", examples, n_out)]
@@ -195,6 +200,8 @@ def training(
     name: str, examples: Examples, sizes: Sequence[int], engine: bpcore.Engine
 ) -> bpcore.Data:
     """Pack examples with desired outputs; integer labels are allowed in the form (X, Y)."""
+    if isinstance(examples, Dataset):
+        return examples._fit(name, sizes, engine, outputs=True)
     n_out = sizes[-1]
     if not count(examples):
         raise ValueError(f"{name} must hold at least one example, got none")
@@ -218,6 +225,8 @@ def labelled(
     name: str, examples: Examples, sizes: Sequence[int], engine: bpcore.Engine
 ) -> bpcore.Data:
     """Pack examples with labels; a y vector in place of a label counts by its argmax."""
+    if isinstance(examples, Dataset):
+        return examples._fit(name, sizes, engine)
     x: _Source
     if isinstance(examples, tuple):
         x, _ = _pair(name, examples, sizes[0], engine.dtype)
@@ -227,14 +236,16 @@ def labelled(
     return bpcore.Data(engine, x, sizes[-1], labels=labels(name, examples, sizes[-1]))
 
 
-def labels(name: str, examples: Examples, n_out: int) -> NDArray[np.int64]:
-    """Return the labels of materialised examples, in [0, n_out).
+def labels(name: str, examples: Examples, n_out: int | None) -> NDArray[np.int64]:
+    """Return the labels of materialised examples, in [0, n_out), or from 0 on.
 
     The argmax of a single output is 0, whatever the label: a network of one output counts
     the labels that are 0, as the original does, and -1 stands for any other.
     """
     if isinstance(examples, tuple):
         return _labels(f"{name}[1]", examples[1], n_out)
+    if isinstance(examples, Dataset):
+        return _labels(name, examples._labels, n_out)
     values = _unzip(name, examples)[1]
     try:
         array = np.array(values)
@@ -248,7 +259,7 @@ def labels(name: str, examples: Examples, n_out: int) -> NDArray[np.int64]:
 class _Source:
     """Rows of real numbers, which bpcore.Data reads a block at a time."""
 
-    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]):
+    def __init__(self, name: str, shape: tuple[int, int], dtype: np.dtype[Any]):
         self.name, self.shape, self.dtype = name, shape, dtype
 
     def read(self, begin: int, out: Array) -> None:
@@ -264,11 +275,11 @@ class _Source:
 
 
 class _Rows(_Source):
-    """The rows of an array of any real dtype and layout."""
+    """The rows of an array of any real dtype and layout; with own, never its memory."""
 
-    def __init__(self, name: str, array: Array, dtype: np.dtype[Any]):
-        super().__init__(name, array.shape, dtype)
-        self.array = array
+    def __init__(self, name: str, array: Array, dtype: np.dtype[Any], own: bool = False):
+        super().__init__(name, (len(array), array.shape[1]), dtype)
+        self.array, self.own = array, own
 
     def read(self, begin: int, out: Array) -> None:
         with np.errstate(over="ignore"):
@@ -278,7 +289,8 @@ class _Rows(_Source):
     def dense(self) -> Array:
         """Return all rows as one array, this one if the core can take it."""
         flags = self.array.flags
-        if self.array.dtype == self.dtype and flags.c_contiguous and flags.aligned:
+        same = self.array.dtype == self.dtype and flags.c_contiguous and flags.aligned
+        if same and not self.own:
             return _finite(self.name, self.array)
         return super().dense()
 
@@ -315,8 +327,150 @@ class _Columns(_Source):
         return f"{self.name}[{i}]: {self.part}"
 
 
+class Dataset:
+    """Examples packed once, for any number of calls, networks and threads.
+
+    examples is a list of tuples (x, y) or (x, label), x of shape (n_in, 1) and y (n_out, 1),
+    or a pair of arrays (X, Y) of n rows, Y being (n, n_out) or n integer labels.  They are
+    converted to dtype, float32 or float64; copied, so that they never change; and kept without
+    their zeros if most inputs are zero.
+
+    A Dataset takes the place of training_data and of test_data, for a network of its dtype
+    that has as many inputs and outputs, or an output for each of its labels.  Its items are
+    tuples again, in copies.
+
+    Raises TypeError or ValueError if examples are not as described, or not finite in dtype.
+    """
+
+    def __init__(self, examples: Any, *, dtype: DTypeLike = np.float64):
+        engine = bpcore.engine(floating(dtype))
+        given = materialise("examples", examples)
+        if isinstance(given, Dataset):
+            given = list(given)
+        if not count(given):
+            raise ValueError("examples must hold at least one example, got none")
+        x, y = _halves(given, engine.dtype)
+        n_out = y.shape[1] if y else 0
+        self._data = bpcore.Data(engine, x, n_out)
+        self._y = y.dense() if y else None
+        if self._y is None:
+            self._labels = labels("examples", given, None)
+        else:
+            self._labels = _labels("examples", self._y, n_out)
+            self._data = bpcore.Data(engine, self._data, n_out, y=self._y, labels=self._labels)
+        self._dtype = engine.dtype
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of x and y."""
+        return self._dtype
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that the examples take."""
+        outputs = 0 if self._y is None else self._y.nbytes
+        return self._data.nbytes + outputs + self._labels.nbytes
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self._data)
+
+    def __getitem__(self, index: int) -> tuple[Array, Any]:
+        """Return a copy of one example, (x, y) or (x, label)."""
+        i = range(len(self))[operator.index(index)]
+        return self._data.rows(i, i + 1).T, self._target(i)
+
+    def __iter__(self) -> Iterator[tuple[Array, Any]]:
+        """Yield a copy of each example."""
+        for begin in range(0, len(self), _UNPACKED):
+            rows = self._data.rows(begin, begin + _UNPACKED)
+            for i, x in enumerate(rows, begin):
+                yield x[:, None], self._target(i)
+
+    def __repr__(self) -> str:
+        """Say what it holds, in which form, and how large it is."""
+        n, n_in = self._data.shape
+        targets = "labels" if self._y is None else f"{self._y.shape[1]} outputs"
+        form = "CSR" if self._data.sparse else "dense"
+        return (
+            f"<bpnet.Dataset: {n:,} examples, {n_in} inputs, {targets}, {self.dtype}, {form}, "
+            f"{self._data.nonzeros / (n * n_in):.0%} nonzero, {self.nbytes / 1e6:.1f} MB>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as a pair of dense arrays."""
+        x = np.empty(self._data.shape, self.dtype)
+        for begin, block in _blocks(x):
+            block[...] = self._data.rows(begin, begin + len(block))
+        pair = x, self._labels if self._y is None else self._y
+        return functools.partial(Dataset, dtype=self.dtype), (pair,)
+
+    def _target(self, i: int) -> Any:
+        return int(self._labels[i]) if self._y is None else self._y[i][:, None].copy()
+
+    def _pairs(self, n_out: int) -> list[tuple[Array, Any]]:
+        """Return tuples (x, y), or (x, label) for a network of one output."""
+        if self._y is not None or n_out == 1:
+            return list(self)
+        outputs = np.eye(n_out)[_labels("y", self._labels, n_out)]
+        return [(x, y[:, None]) for (x, _), y in zip(self, outputs)]
+
+    def _fit(
+        self, name: str, sizes: Sequence[int], engine: bpcore.Engine, *, outputs: bool = False
+    ) -> bpcore.Data:
+        """Return the examples for a network of these sizes; with outputs, to train on."""
+        if engine.dtype != self.dtype:
+            raise ValueError(
+                f"{name} must be a Dataset of the network's dtype, {engine.dtype}, "
+                f"got {self.dtype}"
+            )
+        n_in, n_out = self._data.shape[1], sizes[-1]
+        if self._y is not None:
+            if (n_in, self._y.shape[1]) != (sizes[0], n_out):
+                raise ValueError(
+                    f"{name} has {n_in} inputs and {self._y.shape[1]} outputs, expected "
+                    f"{sizes[0]} and {n_out} to match sizes {list(sizes)}"
+                )
+            return self._data
+        if n_in != sizes[0]:
+            raise ValueError(
+                f"{name} has {n_in} inputs, expected {sizes[0]} to match sizes {list(sizes)}"
+            )
+        if outputs and n_out == 1:
+            raise ValueError(
+                f"{name} must have outputs (n, 1) to train a network of one output, got labels"
+            )
+        return bpcore.Data(engine, self._data, n_out, labels=_labels(name, self._labels, n_out))
+
+
+def _halves(examples: Any, dtype: np.dtype[Any]) -> tuple[_Source, _Source | None]:
+    """Return x and y of materialised examples, whatever their sizes; no y if it is labels."""
+    name = "examples"
+    if isinstance(examples, tuple):
+        shape = examples[0].shape
+        if len(shape) != 2 or not shape[1]:
+            raise ValueError(f"{name}[0] must have shape (n, n_in), got shape {shape}")
+        rows, targets = _pair(name, examples, shape[1], dtype, own=True)
+        if targets.ndim == 1:
+            return rows, None
+        if targets.ndim != 2 or not targets.shape[1]:
+            raise ValueError(
+                f"{name}[1] must have shape (n, n_out) or (n,), got shape {targets.shape}"
+            )
+        return rows, _Rows(f"{name}[1]", targets, dtype, own=True)
+    xs, ys = _unzip(name, examples)
+    x = _Columns(name, "x", xs, max(1, _array(f"{name}[0]: x", xs[0]).size), dtype)
+    if not isinstance(ys[0], (list, tuple)) and not np.ndim(ys[0]):
+        return x, None
+    return x, _Columns(name, "y", ys, max(1, _array(f"{name}[0]: y", ys[0]).size), dtype)
+
+
 def _pair(
-    name: str, examples: tuple[Array, Array], n_in: int, dtype: np.dtype[Any]
+    name: str,
+    examples: tuple[Array, Array],
+    n_in: int,
+    dtype: np.dtype[Any],
+    own: bool = False,
 ) -> tuple[_Rows, Array]:
     inputs, targets = (_array(f"{name}[{i}]", part) for i, part in enumerate(examples))
     if inputs.ndim != 2 or inputs.shape[1] != n_in:
@@ -326,7 +480,7 @@ def _pair(
             f"{name} must be arrays (X, Y) of as many rows, got shapes {inputs.shape} "
             f"and {targets.shape}"
         )
-    return _Rows(f"{name}[0]", inputs, dtype), targets
+    return _Rows(f"{name}[0]", inputs, dtype, own), targets
 
 
 def _unzip(name: str, examples: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -343,15 +497,14 @@ def _unzip(name: str, examples: list[Any]) -> tuple[list[Any], list[Any]]:
         raise
 
 
-def _labels(name: str, values: Any, n_out: int) -> NDArray[np.int64]:
+def _labels(name: str, values: Any, n_out: int | None) -> NDArray[np.int64]:
     """Return labels as int64 from rows of numbers, (1,), (1, 1) or vectors of n_out."""
+    wanted = "of at least 0" if n_out is None else f"in [0, {n_out})"
     try:
         array = _array(name, values)
     except TypeError:
         got = repr(values[0]) if len(values) == 1 else type(values).__name__
-        raise TypeError(
-            f"{name}: label must be an integer in [0, {n_out}), got {got}"
-        ) from None
+        raise TypeError(f"{name}: label must be an integer {wanted}, got {got}") from None
     if not len(array):
         return np.empty(0, np.int64)
     rows = array.reshape(len(array), -1)
@@ -365,12 +518,10 @@ def _labels(name: str, values: Any, n_out: int) -> NDArray[np.int64]:
         numbers = rows[:, 0]
     if n_out == 1:
         return np.where(numbers == 0, np.int64(0), np.int64(-1))
-    right = (numbers >= 0) & (numbers < n_out) & (numbers == np.floor(numbers))
+    right = (numbers >= 0) & (numbers < (n_out or sys.maxsize)) & (numbers == np.floor(numbers))
     if not right.all():
         i = int(np.argmin(right))
-        raise ValueError(
-            f"{name}[{i}]: label must be an integer in [0, {n_out}), got {numbers[i]}"
-        )
+        raise ValueError(f"{name}[{i}]: label must be an integer {wanted}, got {numbers[i]}")
     return numbers.astype(np.int64)  # a copy: the core trusts it
 
 

@@ -102,6 +102,7 @@ class Network(reference.Network):
         visited in a new random order each epoch; a list ends up in the last order, as
         ``random.shuffle`` leaves it.  eta is the learning rate.  With test_data, tuples
         (x, label) or a pair (X, labels), each epoch prints how many are classified rightly.
+        Either may be a ``Dataset``: its examples are not converted again, nor reordered.
         n_threads is the most threads to use; results are the same bits for any number (this
         version uses one).
 
@@ -201,7 +202,7 @@ class Network(reference.Network):
     def evaluate(self, test_data: Iterable[Any]) -> int:
         """Return how many examples have their label as the most active output.
 
-        test_data holds tuples (x, label), or is a pair of arrays (X, labels).
+        test_data holds tuples (x, label), or is a pair of arrays (X, labels) or a Dataset.
         """
         examples = data.materialise("test_data", test_data)
         if _sigmoid_replaced() or self._overrides("feedforward"):
