@@ -1,5 +1,6 @@
 """What callers pass, in any form and memory layout, and the sentences that refuse the rest."""
 
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -9,6 +10,7 @@ import pytest
 from conftest import labelled, pairs, parameters_of
 from engines import same_bits
 
+import bpcore
 import bpnet
 from bpnet import Network, data
 
@@ -143,6 +145,55 @@ def test_parameters_that_share_memory_are_trained_apart():
         each.SGD(pairs(9, 4, 4), 2, 4, 0.5)
     assert same_bits(parameters_of(net), parameters_of(plain))
     assert same_bits(base, kept)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("density", [0.1, 1.0], ids=["csr", "dense"])
+def test_every_form_and_dtype_of_many_examples_is_packed_alike(dtype, density):
+    """More of them than are taken at a time; half is exact in float16."""
+    draw, engine = np.random.RandomState(0), bpcore.engine(dtype)
+    x = np.where(draw.rand(3000, 40) < density, 0.5, 0).astype("f8")
+    x[:, 0] = 0.25
+    y = np.eye(3)[draw.randint(3, size=3000)]
+    for kind in "efdg":
+        arrays = x.astype(kind), y.astype(kind)
+        columns = [(a[:, None], b[:, None]) for a, b in zip(*arrays)]
+        mixed = [*columns[:1500], None, *columns[1501:]]
+        mixed[1500] = x[1500][:, None].tolist(), inside(y[1500][:, None], np.nan)
+        for examples in (arrays, columns, mixed, tuple(map(np.asfortranarray, arrays))):
+            packed = data.training("examples", examples, [40, 3], engine)
+            assert packed.sparse == (density < 0.3) and len(packed) == 3000
+            assert same_bits(packed.rows(0, 3000), x.astype(dtype))
+
+
+def test_the_first_example_that_is_not_finite_is_named():
+    engine = bpcore.engine("float32")
+    for i in (0, 1, 1638, 1639, 2999):
+        for bad in (np.nan, -np.inf, 1e39):
+            examples = pairs(3000, 40, 3)
+            examples[i][0][i % 40] = bad
+            examples[-1][0][0] = np.inf
+            shown = {1e39: "inf"}.get(bad, bad) if i < 2999 else r"(-inf|inf|nan)"
+            message = rf"^examples\[{i}\]: x must be finite in float32, got {shown}$"
+            with pytest.raises(ValueError, match=message):
+                data.training("examples", examples, [40, 3], engine)
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (2, 2), (4, 1, 1), (1, 4, 1)])
+@pytest.mark.parametrize("others", [0, 1, 200])
+def test_as_many_items_in_another_shape_are_no_column(shape, others):
+    examples = [*pairs(others, 4, 3), (np.ones(shape), np.ones((3, 1)))]
+    message = f"^{re.escape(f'examples[{others}]: x has shape {shape}, expected (4, 1)')}"
+    with pytest.raises(ValueError, match=message):
+        data.training("examples", examples, SIZES, bpcore.engine("float64"))
+
+
+def test_a_pair_that_fits_is_not_copied():
+    engine = bpcore.engine("float64")
+    x, y = np.ones((50, 4)), np.ones((50, 3))
+    packed = data.training("examples", (x, y), SIZES, engine)
+    x[:] = 2
+    assert same_bits(packed.rows(0, 50), x)
 
 
 def test_one_array_may_be_every_x_and_every_y(capsys):

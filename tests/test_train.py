@@ -508,6 +508,122 @@ def test_the_csr_form_is_built_up_to_its_density_and_on_request(engine):
     assert not packed(engine, np.zeros((n, n_in), engine.dtype), n_out=1, sparse=False).sparse
 
 
+class Source:
+    """Rows that bpcore.Data asks for a block at a time, and what it asked for."""
+
+    def __init__(self, x):
+        self.x, self.shape, self.blocks = x, x.shape, []
+
+    def read(self, begin, out):
+        assert out.dtype == self.x.dtype and out.flags.c_contiguous
+        self.blocks.append((begin, len(out)))
+        out[...] = self.x[begin : begin + len(out)]
+
+    def dense(self):
+        return self.x.copy()
+
+
+def inputs(engine, n, n_in, density):
+    """Return x (n, n_in) with about this share of nonzeros, among them the odd ones."""
+    draw = np.random.RandomState(n_in)
+    odd = [-0.0, np.finfo(engine.dtype).smallest_subnormal, np.nan, -np.inf, 1, -2]
+    values = draw.choice(np.array(odd, engine.dtype), (n, n_in))
+    return np.where(draw.rand(n, n_in) < density, values, 0).astype(engine.dtype)
+
+
+@each_engine
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 1.0])
+def test_the_csr_form_holds_the_nonzeros_in_their_places(engine, density):
+    """The twin is NumPy's: positions by nonzero, bits by equality.  Only -0.0 is lost."""
+    for n, n_in in itertools.product((0, 1, 2, 5), (1, 2, 7, 8, 9, 15, 16, 17, 100)):
+        x = inputs(engine, n, n_in, density)
+        for given in (x, Source(x)):
+            data = packed(engine, given, n_out=1, sparse=True)
+            assert data.sparse and data.shape == (n, n_in)
+            assert data.nonzeros == np.count_nonzero(x)
+            item = engine.dtype.itemsize
+            assert data.nbytes == 8 * (n + 1) + (2 + item) * data.nonzeros
+            assert same_bits(data.rows(0, n), np.where(x == 0, 0, x))
+            for i in range(n):
+                assert same_bits(data.rows(i, i + 1), data.rows(0, n)[i : i + 1])
+
+
+@each_engine
+def test_rows_are_read_once_in_blocks_that_stay_in_cache(engine):
+    for n, n_in in ((3, 70000), (2000, 100), (7, 10)):
+        source = Source(inputs(engine, n, n_in, 0.1))
+        data = packed(engine, source, n_out=1)
+        assert data.sparse == (n_in <= 65536)
+        ends = [begin + rows for begin, rows in source.blocks]
+        assert [begin for begin, _ in source.blocks] == [0, *ends][: len(ends)]
+        assert ends[-1:] == ([n] if data.sparse else [])
+        most = max(1, 2**18 // (n_in * engine.dtype.itemsize))
+        assert all(1 <= rows <= most for _, rows in source.blocks)
+        np.testing.assert_array_equal(data.rows(0, n), source.x)
+
+
+@each_engine
+def test_the_form_depends_on_the_number_of_nonzeros_and_not_on_where_they_are(engine):
+    n, n_in = 1000, 100
+    most = int(CSR_MAX_DENSITY * n * n_in)
+    draw = np.random.RandomState(0)
+    for nonzeros in (most, most + 1):
+        first = np.arange(n * n_in) < nonzeros
+        for places in (first, first[::-1], draw.permutation(first)):
+            x = places.reshape(n, n_in).astype(engine.dtype)
+            for given in (x, Source(x)):
+                data = packed(engine, given, n_out=1)
+                assert data.sparse == (nonzeros == most)
+                assert same_bits(data.rows(0, n), x)
+
+
+@each_engine
+def test_a_source_that_says_something_else_each_time_does_no_harm(engine):
+    class Fickle(Source):
+        def read(self, begin, out):
+            out[...] = begin % 2 * (1 + begin)
+
+        def dense(self):
+            return self.x[: len(self.x) // 2]
+
+    n, n_in = 400, 1000
+    x = np.zeros((n, n_in), engine.dtype)
+    data = packed(engine, Fickle(x), n_out=1, sparse=True)
+    assert data.sparse and data.nonzeros <= n * n_in
+    with pytest.raises(ValueError, match=r"^x must have shape [(]400, 1000[)], got [(]200, "):
+        packed(engine, Fickle(x), n_out=1, sparse=False)
+    bpcore.Net(engine, [n_in, 1], 8).feedforward(data)
+
+
+@each_engine
+def test_a_source_that_raises_leaves_nothing_behind(engine):
+    class Broken(Source):
+        def read(self, begin, out):
+            raise KeyError(begin)
+
+    with pytest.raises(KeyError, match=r"^0$"):
+        packed(engine, Broken(np.zeros((3, 4), engine.dtype)), n_out=1)
+
+
+@each_engine
+@each_form
+def test_data_share_the_inputs_of_other_data(engine, sparse):
+    x, y = examples(50, 40, 3, engine.dtype)
+    net = loaded(engine, *parameters([40, 3], engine.dtype), rows=64)
+    expected = net.backprop(packed(engine, x, y, sparse=sparse))
+    first = packed(engine, x.copy(), n_out=7, sparse=sparse)
+    second = packed(engine, first, y)
+    third = packed(engine, second, n_out=3, labels=labels_of(y))
+    del first
+    assert second.sparse == third.sparse == sparse
+    assert same_bits(net.backprop(second), expected)
+    assert net.evaluate(third) == net.evaluate(packed(engine, x, y, labels=labels_of(y)))
+    for other in ENGINES:
+        if other is not engine:
+            with pytest.raises(ValueError, match=r"^data that share inputs must be"):
+                packed(other, second, n_out=3)
+
+
 @each_engine
 def test_nan_and_infinity_are_nonzero_and_negative_zero_is_not(engine):
     for special in (np.nan, np.inf, -np.inf, -0.0):

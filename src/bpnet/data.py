@@ -30,7 +30,7 @@ _UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 
 _REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
-_shape, _dtype = operator.attrgetter("shape"), operator.attrgetter("dtype")
+_size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
 
 def integer(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
@@ -304,15 +304,15 @@ class _Columns(_Source):
 
     def read(self, begin: int, out: Array) -> None:
         arrays = self.values[begin : begin + len(out)]
-        shape = (self.shape[1], 1)
-        if not (
-            set(map(type, arrays)) == {np.ndarray}
-            and set(map(_shape, arrays)) == {shape}
-            and all(dtype.kind in _REAL for dtype in set(map(_dtype, arrays)))
-        ):
+        if not _plain(arrays, self.shape[1]):
             arrays = [self._column(i, value) for i, value in enumerate(arrays, begin)]
-        with np.errstate(over="ignore"):  # what overflows is not finite
-            np.concatenate(arrays, out=out.reshape(-1, 1), casting="unsafe")
+        try:
+            with np.errstate(over="ignore"):  # what overflows is not finite
+                np.concatenate(arrays, out=out.reshape(-1, 1), casting="unsafe")
+        except ValueError:  # as many items, but not in a column
+            for i, value in enumerate(arrays, begin):
+                self._column(i, value)
+            raise
         if not np.isfinite(out).all():
             for i, row in enumerate(out, begin):
                 _finite(self._where(i), row)
@@ -325,6 +325,15 @@ class _Columns(_Source):
 
     def _where(self, i: int) -> str:
         return f"{self.name}[{i}]: {self.part}"
+
+
+def _plain(arrays: list[Any], n: int) -> bool:
+    """Whether all are arrays, of the base class, of n real numbers."""
+    return (
+        set(map(type, arrays)) == {np.ndarray}
+        and set(map(_size, arrays)) == {n}
+        and all(dtype.kind in _REAL for dtype in set(map(_dtype, arrays)))
+    )
 
 
 class Dataset:
