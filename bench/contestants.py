@@ -31,9 +31,9 @@ class Job:
             ]
 
     def start(self):
-        """Return fresh (weights, biases): input-major (n_in, n_out), and rows (n_out)."""
-        weights = [np.ascontiguousarray(w.T) for w in self.net.weights]
-        return weights, [b.ravel().copy() for b in self.net.biases]
+        """Return fresh (weights, biases) of shapes (n_out, n_in) and (n_out)."""
+        weights, biases = self.net.weights, self.net.biases
+        return [w.copy() for w in weights], [b.ravel().copy() for b in biases]
 
     def correct(self, feedforward):
         """Return how many of the test set a feedforward gets right."""
@@ -67,17 +67,26 @@ def turns(job, epochs, contestant):
     train, feedforward = contestant
     rng = np.random.default_rng(1)
 
+    def epoch():
+        train(rng.permutation(len(job.x)))
+        if job.test:
+            job.correct(feedforward)
+
+    return timed(epoch, epochs), feedforward
+
+
+def timed(epoch, epochs):
+    """Return a function that calls epoch some times and returns the seconds of each."""
+
     def turn():
         seconds = []
         for _ in range(epochs):
             start = time.perf_counter()
-            train(rng.permutation(len(job.x)))
-            if job.test:
-                job.correct(feedforward)
+            epoch()
             seconds.append(time.perf_counter() - start)
         return seconds
 
-    return turn, feedforward
+    return turn
 
 
 def numpy_batches(job):
@@ -97,7 +106,7 @@ def numpy_batches(job):
         np.reciprocal(z, out=z)
 
     def forward(l, x, out):
-        np.dot(x, weights[l], out=out)
+        np.dot(x, weights[l].T, out=out)
         np.add(out, biases[l], out=out)
         sigmoid(out)
 
@@ -115,10 +124,10 @@ def numpy_batches(job):
         np.multiply(delta[-1], job.eta / m, out=delta[-1])
         sigmoid_prime_mul(a[-1], delta[-1])
         for l in range(len(weights) - 1, -1, -1):
-            np.dot(a[l].T, delta[l + 1], out=nabla_w[l])
+            np.dot(delta[l + 1].T, a[l], out=nabla_w[l])
             np.add.reduce(delta[l + 1], axis=0, out=nabla_b[l])
             if l:
-                np.dot(delta[l + 1], weights[l].T, out=delta[l])
+                np.dot(delta[l + 1], weights[l], out=delta[l])
                 sigmoid_prime_mul(a[l], delta[l])
             np.subtract(weights[l], nabla_w[l], out=weights[l])
             np.subtract(biases[l], nabla_b[l], out=biases[l])

@@ -32,8 +32,8 @@ def options(doc, turns=7):
     return parser
 
 
-def one_thread():
-    """Start this script again where BLAS, OpenMP and XLA may use one thread and one CPU."""
+def one_thread(bind=True):
+    """Start this script again where BLAS, OpenMP and XLA use one thread; bind it to a CPU."""
     wanted = {
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
@@ -43,7 +43,7 @@ def one_thread():
     if any(os.environ.get(key) != value for key, value in wanted.items()):
         os.environ.update(wanted)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    if hasattr(os, "sched_setaffinity"):
+    if bind and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 

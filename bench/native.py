@@ -36,11 +36,6 @@ def openblas():
     return None
 
 
-def set_blas_threads(n):
-    """Let NumPy's own OpenBLAS use n threads."""
-    openblas().scipy_openblas_set_num_threads64_(n)
-
-
 def pointer(array):
     """Return the address of a C-contiguous array."""
     assert array.flags.c_contiguous

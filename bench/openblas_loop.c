@@ -1,8 +1,9 @@
 /* The tutorial's algorithm as a plain C loop over a BLAS, the peer that has no overhead.
  *
- * Matrices are row-major; weights[l] is (n_in, n_out), as in bpcore: the update is the gradient
- * product with alpha = -eta / m, added straight into the weights.  A mini-batch of one example
- * uses gemv and ger.  REAL is float or double.
+ * Matrices are row-major and weights[l] is (n_out, n_in), which is the faster layout here: the
+ * small products of OpenBLAS like long rows.  The update is the gradient product with alpha =
+ * -eta / m, added straight into the weights.  A mini-batch of one example uses gemv and ger.
+ * REAL is float or double.
  */
 #include <math.h>
 #include <stdint.h>
@@ -69,7 +70,7 @@ static void sigmoid(integer n, real *z)
         z[i] = 1 / (1 + exponential(-z[i]));
 }
 
-/* a (m, n_out) = sigmoid(x w + b) */
+/* a (m, n_out) = sigmoid(x wT + b) */
 static void layer_forward(const blas *blas, const net *net, integer l, integer m, const real *x,
                           real *a)
 {
@@ -77,10 +78,10 @@ static void layer_forward(const blas *blas, const net *net, integer l, integer m
     for (integer i = 0; i < m; i++)
         memcpy(a + i * n_out, net->biases[l], n_out * sizeof(real));
     if (m == 1)
-        blas->gemv(ROW_MAJOR, TRANS, n_in, n_out, 1, net->weights[l], n_out, x, 1, 1, a, 1);
+        blas->gemv(ROW_MAJOR, NO_TRANS, n_out, n_in, 1, net->weights[l], n_in, x, 1, 1, a, 1);
     else
-        blas->gemm(ROW_MAJOR, NO_TRANS, NO_TRANS, m, n_out, n_in, 1, x, n_in, net->weights[l],
-                   n_out, 1, a, n_out);
+        blas->gemm(ROW_MAJOR, NO_TRANS, TRANS, m, n_out, n_in, 1, x, n_in, net->weights[l],
+                   n_in, 1, a, n_out);
     sigmoid(m * n_out, a);
 }
 
@@ -91,9 +92,9 @@ static void layer_backward(const blas *blas, const net *net, integer l, integer 
     const real *w = net->weights[l], *a = net->a[l], *above = net->delta[l + 1];
     real *delta = net->delta[l];
     if (m == 1)
-        blas->gemv(ROW_MAJOR, NO_TRANS, n_in, n_out, 1, w, n_out, above, 1, 0, delta, 1);
+        blas->gemv(ROW_MAJOR, TRANS, n_out, n_in, 1, w, n_in, above, 1, 0, delta, 1);
     else
-        blas->gemm(ROW_MAJOR, NO_TRANS, TRANS, m, n_in, n_out, 1, above, n_out, w, n_out, 0,
+        blas->gemm(ROW_MAJOR, NO_TRANS, NO_TRANS, m, n_in, n_out, 1, above, n_out, w, n_in, 0,
                    delta, n_in);
     for (integer i = 0; i < m * n_in; i++)
         delta[i] *= a[i] * (1 - a[i]);
@@ -104,10 +105,10 @@ static void layer_descend(const blas *blas, const net *net, integer l, integer m
     integer n_in = net->sizes[l], n_out = net->sizes[l + 1];
     const real *x = net->a[l], *delta = net->delta[l + 1];
     if (m == 1)
-        blas->ger(ROW_MAJOR, n_in, n_out, step, x, 1, delta, 1, net->weights[l], n_out);
+        blas->ger(ROW_MAJOR, n_out, n_in, step, delta, 1, x, 1, net->weights[l], n_in);
     else
-        blas->gemm(ROW_MAJOR, TRANS, NO_TRANS, n_in, n_out, m, step, x, n_in, delta, n_out, 1,
-                   net->weights[l], n_out);
+        blas->gemm(ROW_MAJOR, TRANS, NO_TRANS, n_out, n_in, m, step, delta, n_out, x, n_in, 1,
+                   net->weights[l], n_in);
     for (integer i = 0; i < m; i++)
         for (integer j = 0; j < n_out; j++)
             net->biases[l][j] += step * delta[i * n_out + j];

@@ -24,7 +24,7 @@ EPOCHS = 3  # in each turn, the first of them not counted
 
 def main():
     parser = options(__doc__)
-    parser.add_argument("--only", nargs="*", metavar="SYSTEM", help="some of the systems")
+    parser.add_argument("--only", nargs="*", metavar="SYSTEM", help="with bpnet (default: all)")
     arguments = parser.parse_args()
     one_thread()
     (x, y), _, (test_x, labels) = arrays(arguments.data)
@@ -43,7 +43,8 @@ def main():
             [784, 30, 10], 10, 3.0, x.astype(dtype), y.astype(dtype), test
         )
     for system, maker in makers.items():
-        if arguments.only and not any(word in system for word in arguments.only):
+        only = ["bpnet", *(arguments.only or makers)]
+        if not any(word in system for word in only):
             continue
         for dtype, job in jobs.items():
             if system == "bpnet":
@@ -165,7 +166,7 @@ def jax_scan(job):
     @jax.jit
     def forward(state, a):
         for w, b in state:
-            a = jax.nn.sigmoid(a @ w + b)
+            a = jax.nn.sigmoid(a @ w.T + b)
         return a
 
     def cost(state, x, y):
