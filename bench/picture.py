@@ -1,0 +1,112 @@
+"""Where does the README's picture of the speed come from?  From bench/results, by matplotlib.
+
+Draws docs/performance.png: the seconds of an epoch of the tutorial's job, system by system,
+float32 and float64.  Nothing is measured here.
+"""
+
+import argparse
+import json
+import pathlib
+
+TOP = pathlib.Path(__file__).resolve().parents[1]
+OURS, THEIRS, INK = "#D55E00", "#8FA3B3", "#22303C"  # told apart by any eye, and in grey
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--results", type=pathlib.Path, default=TOP / "bench" / "results")
+    parser.add_argument("--save", default=TOP / "docs" / "performance.png")
+    arguments = parser.parse_args()
+    try:
+        import matplotlib
+    except ImportError:
+        print("matplotlib: skipped, not installed")
+        return
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    peers = json.loads((arguments.results / "peers.json").read_text())
+    epoch = json.loads((arguments.results / "epoch.json").read_text())
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.3), sharey=True, sharex=True, dpi=160)
+    bars = {dtype: seconds(peers, epoch, dtype) for dtype in ("float32", "float64")}
+    systems = sorted(bars["float64"], key=bars["float64"].get)
+    for panel, (dtype, found) in zip(panels, bars.items()):
+        draw(panel, dtype, [(system, found.get(system)) for system in systems])
+    figure.suptitle(
+        "Seconds per epoch of the tutorial's job, one thread (logarithmic: shorter is faster)",
+        x=0.012,
+        ha="left",
+        color=INK,
+        fontsize=12.5,
+        fontweight="bold",
+    )
+    figure.text(0.012, 0.016, caption(peers, epoch), color=INK, fontsize=7.6, va="bottom")
+    figure.subplots_adjust(left=0.218, right=0.985, top=0.835, bottom=0.145, wspace=0.06)
+    figure.savefig(arguments.save, facecolor="white")
+    print(arguments.save)
+
+
+def seconds(peers, epoch, dtype):
+    """Return {system: seconds per epoch} of one dtype."""
+    found = {row["system"]: row["epoch, s"] for row in peers["rows"] if row["dtype"] == dtype}
+    for row in epoch["rows"]:
+        if row["system"].startswith("reference") and row["dtype"] == dtype:
+            whole = row[f"{epoch['epochs']} epochs, s"]
+            found["the tutorial's algorithm\n(NumPy, an example at a time)"] = (
+                whole / epoch["epochs"]
+            )
+    return found
+
+
+def draw(panel, dtype, bars):
+    """Draw one dtype's bars, the fastest at the top; None: the system has no such time."""
+    least = 0.02
+    panel.set_xscale("log")
+    panel.set_xlim(least, 12)
+    for i, (system, value) in enumerate(bars):
+        ours = system == "bpnet"
+        if value is None:
+            panel.text(least * 1.1, i, "float64 only", va="center", color=INK, fontsize=8.5)
+            continue
+        panel.barh(i, value - least, left=least, height=0.68, color=OURS if ours else THEIRS)
+        times = "" if ours else f"   {value / dict(bars)['bpnet']:.3g}\N{MULTIPLICATION SIGN}"
+        text = f" {value:.3f} s{times}" if value < 1 else f" {value:.2f} s{times}"
+        weight = "bold" if ours else "normal"
+        panel.text(value, i, text, va="center", color=INK, fontsize=9, fontweight=weight)
+    panel.set_yticks(range(len(bars)), [system for system, _ in bars], fontsize=9.5)
+    panel.get_yticklabels()[[system for system, _ in bars].index("bpnet")].set_weight("bold")
+    panel.set_ylim(len(bars) - 0.45, -0.55)
+    panel.set_title(dtype, loc="left", fontsize=10.5, color=INK)
+    panel.set_xticks([0.03, 0.1, 0.3, 1, 3], ["0.03", "0.1", "0.3", "1", "3 s"], fontsize=8.5)
+    panel.minorticks_off()
+    panel.grid(axis="x", color="#DDE3E8", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.tick_params(length=0, colors=INK)
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+
+
+def caption(peers, epoch):
+    """Return what was measured and where."""
+    versions = ", ".join(
+        f"{name} {peers[key]}"
+        for name, key in (
+            ("bpnet", "bpnet"),
+            ("NumPy", "numpy"),
+            ("JAX", "jax"),
+            ("PyTorch", "torch"),
+            ("scikit-learn", "scikit-learn"),
+        )
+        if key in peers
+    )
+    return (
+        f"784-30-10, mini-batch 10: training on {peers['training_examples']:,} digits of MNIST "
+        f"and evaluation on 10,000; medians of {peers['turns']} turns.  "
+        f"\N{MULTIPLICATION SIGN}: times as long as bpnet in the same dtype.\n"
+        f"{peers['cpu']}, {peers['engine']}; {peers['compiler']}; {versions}.  "
+        f"bench/results/peers.json, epoch.json"
+    )
+
+
+if __name__ == "__main__":
+    main()
