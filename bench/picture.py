@@ -103,8 +103,8 @@ def caption(peers, epoch):
     right = [row["accuracy, %"] for row in peers["rows"]]
     return (
         f"784-30-10, mini-batch 10: {peers['training_examples']:,} digits of MNIST, and "
-        f"evaluation on 10,000.  Medians of {peers['turns']} turns; all reach {min(right):.1f} to "
-        f"{max(right):.1f} %.  \N{MULTIPLICATION SIGN}: as long as bpnet in the same dtype.\n"
+        f"evaluation on 10,000: {min(right):.1f} to {max(right):.1f} % right.  Medians of "
+        f"{peers['turns']} turns.  \N{MULTIPLICATION SIGN}: as long as bpnet in this dtype.\n"
         f"{peers['cpu']}, {peers['engine']}; {peers['compiler']}; {versions}.  "
         f"bench/results/peers.json, epoch.json"
     )
