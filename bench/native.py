@@ -13,7 +13,7 @@ import numpy as np
 
 def compiled(source, dtype):
     """Return the library made of a C file beside this one for `real` of dtype, or None."""
-    compiler = os.environ.get("CC") or shutil.which("cc")
+    compiler = shutil.which("cc")
     if compiler is None:
         print(f"{source}: skipped, no C compiler")
         return None
