@@ -10,11 +10,14 @@ from engines import ENGINES, aligned, each_engine, same_bits
 
 import bpcore
 
-# Rows around the multiples of every tile (4 or 5 rows, then 2, then 1), summed indices from
-# none on, and columns, in vectors, around every tile (4 or 2 vectors, then 1).
-ROWS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13)
+# Rows around the multiples of every tile (up to 6 or 14 rows; what is left of two is halved),
+# summed indices from none on, and columns, in vectors, around every tile of 8, 4, 2 and 1.
+ROWS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 27, 28, 29)
 SUMMED = (0, 1, 2, 3, 17)
 VECTORS = (0, 1, 2, 3, 4, 5, 7, 8, 9)
+
+# A packed block of b has at most so many bytes in a column and in a row (core.h).
+BLOCK_DEPTH, BLOCK_COLUMNS = 1024, 4096
 
 
 def normal(shape, dtype, seed=0):
@@ -24,17 +27,36 @@ def normal(shape, dtype, seed=0):
     return array
 
 
-def layouts(a):
-    """Return a in every way that two strides can address it."""
-    m, k = a.shape
-    spread = np.full((2 * m + 1, 3 * k + 1), np.nan, a.dtype)
-    spread[1::2, 1::3] = a
+def layouts(matrix):
+    """Return matrix in every way that two strides can address it."""
+    m, k = matrix.shape
+    spread = np.full((2 * m + 1, 3 * k + 1), np.nan, matrix.dtype)
+    spread[1::2, 1::3] = matrix
+    padded, _ = aligned((m, -(-k // 16) * 16), matrix.dtype, np.nan)
+    padded[:, k:] = np.nan
+    padded[:, :k] = matrix
     return {
-        "rows": a.copy(),
-        "columns": np.asfortranarray(a),
+        "rows": matrix,
+        "padded": padded[:, :k],
+        "columns": np.asfortranarray(matrix),
         "spread": spread[1::2, 1::3],
-        "backwards": a[::-1, ::-1].copy()[::-1, ::-1],
+        "backwards": matrix[::-1, ::-1].copy()[::-1, ::-1],
     }
+
+
+def whole(engine, n):
+    """Return n rounded up to whole vectors."""
+    return -(-n // engine.lanes) * engine.lanes
+
+
+def product(engine, a, b, start):
+    """Return start + a @ b; nothing else is written, and columns that b lacks stay."""
+    c, buffer = aligned(start.shape, engine.dtype, -77)
+    c[...] = start
+    engine.gemm(a, b, c)
+    assert np.count_nonzero(buffer == -77) == buffer.size - c.size
+    assert same_bits(c[:, b.shape[1] :].copy(), start[:, b.shape[1] :].copy())
+    return c
 
 
 def rounding_bound(a, b, c):
@@ -48,40 +70,58 @@ def rounding_bound(a, b, c):
     return (a.shape[1] + 2) * eps * (a @ b + c)
 
 
+def check_gemm(engine, m, n, k):
+    """Check a product in all layouts against the bound; return a, b, start and the result."""
+    a, b = normal((m, k), engine.dtype, 1), normal((k, n), engine.dtype, 2)
+    start = normal((m, whole(engine, n)), engine.dtype, 3)
+    results = [product(engine, given, b, start) for given in layouts(a).values()]
+    results += [product(engine, a, given, start) for given in layouts(b).values()]
+    expected = start[:, :n] + a.astype(np.longdouble) @ b.astype(np.longdouble)
+    c = results[0]
+    assert (abs(c[:, :n] - expected) <= rounding_bound(a, b, start[:, :n])).all(), (m, n, k)
+    assert all(same_bits(c, other) for other in results), (m, n, k)
+    return a, b, start, c
+
+
 @each_engine
 @pytest.mark.parametrize("k", SUMMED)
 def test_gemm_is_within_the_rounding_bound_and_writes_only_c(engine, k):
     for m, vectors in itertools.product(ROWS, VECTORS):
-        n = vectors * engine.lanes
-        a, b = normal((m, k), engine.dtype, 1), normal((k, n), engine.dtype, 2)
-        start = normal((m, n), engine.dtype, 3)
-        expected = start + a.astype(np.longdouble) @ b.astype(np.longdouble)
-        results = []
-        for layout, given in layouts(a).items():
-            c, buffer = aligned((m, n), engine.dtype, -77)
-            c[...] = start
-            engine.gemm(given, b, c)
-            case = (m, n, k, layout)
-            assert (abs(c - expected) <= rounding_bound(a, b, start)).all(), case
-            assert np.count_nonzero(buffer == -77) == buffer.size - c.size, case
-            results.append(c)
-        assert all(same_bits(c, results[0]) for c in results), (m, n, k)
+        check_gemm(engine, m, vectors * engine.lanes, k)
+
+
+@each_engine
+def test_gemm_reads_and_changes_only_the_columns_there_are(engine):
+    for n, k in itertools.product(range(1, 3 * engine.lanes + 2), (1, 2, engine.lanes, 33)):
+        check_gemm(engine, 3, n, k)
+
+
+@each_engine
+def test_gemm_gives_the_same_bits_whatever_the_blocks(engine):
+    # Three rows of c are added to where b is; all of them, or a b in columns, from copies.
+    size = engine.dtype.itemsize
+    depth, columns = BLOCK_DEPTH // size, BLOCK_COLUMNS // size
+    shapes = [(64 + d, columns + d, depth + d) for d in (-1, 0, 1)]
+    shapes += [(29, 2 * columns + 1, 31), (2 * columns + 5, columns // 4, 32), (300, 8, 300)]
+    shapes += [(5, 16, 3 * depth - 1), (5, 16, 3 * depth + 1)]
+    for m, n, k in shapes:
+        a, b, start, c = check_gemm(engine, m, whole(engine, n), k)
+        for i in (0, m // 2, m - 3):
+            rows = slice(i, i + 3)
+            assert same_bits(product(engine, a[rows], b, start[rows]), c[rows].copy())
 
 
 @each_engine
 def test_gemm_of_part_of_the_rows_and_columns_gives_the_same_bits(engine):
-    m, k, n = 13, 29, 9 * engine.lanes
+    m, k, n = 29, 300, 9 * engine.lanes
     a, b = normal((m, k), engine.dtype, 1), normal((k, n), engine.dtype, 2)
-    whole = normal((m, n), engine.dtype, 3)
-    start = whole.copy()
-    engine.gemm(a, b, whole)
+    start = normal((m, n), engine.dtype, 3)
+    c = product(engine, a, b, start)
     for rows, (first, last) in itertools.product(range(1, m + 1), [(0, 1), (1, 3), (2, 9)]):
         i, j = m - rows, slice(first * engine.lanes, last * engine.lanes)
-        part, c = (aligned((r, b[:, j].shape[1]), engine.dtype, np.nan)[0] for r in (k, rows))
-        part[...] = b[:, j]
-        c[...] = start[i:, j]
-        engine.gemm(a[i:], part, c)
-        assert same_bits(c, np.ascontiguousarray(whole[i:, j])), (rows, first, last)
+        for part in (b, np.asfortranarray(b)):
+            found = product(engine, a[i:], part[:, j], start[i:, j])
+            assert same_bits(found, c[i:, j].copy()), (rows, first, last)
 
 
 @each_engine
@@ -129,23 +169,27 @@ def test_gemm_says_what_is_wrong_with_its_arguments():
         with pytest.raises(error, match=message):
             engine.gemm(a, b, c)
 
+    for name, given in (("a", a), ("b", b)):
+
+        def wrong(error, message, array, name=name):
+            refused(error, f"^{name} must {message}$", **{name: array})
+
+        wrong(TypeError, "be an array of float64, got list", given.tolist())
+        wrong(TypeError, "be an aligned array of float64, got float32", given.astype("f"))
+        wrong(TypeError, "be an aligned array of float64, got >f8", given.astype(">f8"))
+        odd = np.zeros(given.size * 8 + 1, np.uint8)[1:].view(dtype).reshape(given.shape)
+        wrong(TypeError, "be an aligned array of float64, got float64", odd)
+        wrong(ValueError, "have two dimensions, got 1", given[0])
+        single = np.lib.stride_tricks.as_strided(np.zeros(9), (1, 3), (12, 8))
+        wrong(ValueError, r"have strides of whole items, got \(12, 8\)", single)
+    refused(ValueError, "^b must have 3 rows to match a, got 2$", b=b[:2])
+    refused(ValueError, rf"^c must have shape \(2, {lanes}\), got \(1, {lanes}\)$", c=c[:1])
     several = next((row for row in ENGINES if row.lanes > 1), None)
     if several:
-        wrong = np.zeros((3, several.lanes + 1), several.dtype)
-        n = several.lanes + 1
-        message = rf"^b must have a multiple of {several.lanes} columns, got {n}$"
-        refused(ValueError, message, a.astype(several.dtype), wrong, engine=several)
-    refused(TypeError, "^a must be an aligned array of float64, got float32$", a.astype("f"))
-    refused(TypeError, "^a must be an aligned array of float64, got >f8$", a.astype(">f8"))
-    odd = np.zeros(2 * 3 * 8 + 1, np.uint8)[1:].view(dtype).reshape(2, 3)
-    refused(TypeError, "^a must be an aligned array of float64", odd)
-    single = np.lib.stride_tricks.as_strided(np.zeros(9), (1, 3), (12, 8))
-    refused(ValueError, r"^a must have strides of whole items, got \(12, 8\)$", single, c=c[:1])
-    refused(ValueError, rf"^b must have shape \(3, {lanes}\), got \(2, {lanes}\)$", b=b[:2])
-    refused(ValueError, rf"^c must have shape \(2, {lanes}\), got \(1, {lanes}\)$", c=c[:1])
-    refused(TypeError, "^b must be an array of float64, got float32$", b=b.astype("f"))
+        narrow = [np.zeros(shape, several.dtype) for shape in [(2, 3), (3, 1), (2, 1)]]
+        message = rf"^c must have shape \(2, {several.lanes}\), got \(2, 1\)$"
+        refused(ValueError, message, *narrow, engine=several)
     refused(TypeError, "^c must be an array of float64, got float32$", c=c.astype("f"))
-    refused(ValueError, "^b must be C-contiguous and aligned$", b=np.asfortranarray(b))
     refused(ValueError, "^c must be C-contiguous and aligned$", c=np.asfortranarray(c))
     frozen = c.view()
     frozen.setflags(write=False)
@@ -162,8 +206,7 @@ def test_vectors_must_start_on_their_boundary(engine):
     right, wrong = (buffer[start + d :][:lanes].reshape(1, -1) for d in (0, 1))
     a = np.ones((1, 1), engine.dtype)
     boundary = f"must start on a boundary of {size} bytes$"
-    with pytest.raises(ValueError, match=f"^b {boundary}"):
-        engine.gemm(a, wrong, right)
+    engine.gemm(a, wrong, right)  # b may start anywhere
     with pytest.raises(ValueError, match=f"^c {boundary}"):
         engine.gemm(a, right, wrong)
     with pytest.raises(ValueError, match=f"^z {boundary}"):

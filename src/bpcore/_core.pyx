@@ -11,13 +11,14 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uintptr_t
 
 
 cdef extern from "core.h" nogil:
     enum:
         BP_ALIGN
+        BP_GEMM_SCRATCH
         BP_MAX_CSR_INPUTS
 
     ctypedef struct bp_layer:
@@ -34,6 +35,7 @@ cdef extern from "core.h" nogil:
         void *x
         void *y
         int64_t *picked
+        void *scratch
 
     ctypedef struct bp_data:
         ptrdiff_t n, n_in, n_out
@@ -59,7 +61,8 @@ cdef extern from "core.h" nogil:
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         void (*gemm)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t,
-                     const void *, ptrdiff_t, void *, ptrdiff_t) noexcept nogil
+                     const void *, ptrdiff_t, ptrdiff_t, void *, ptrdiff_t,
+                     void *) noexcept nogil
         void (*sigmoid)(ptrdiff_t, void *) noexcept nogil
 
     const char *bp_compiler()
@@ -124,30 +127,31 @@ cdef class Engine:
         return f"<bpcore.Engine {self.isa} {self.dtype}>"
 
     def gemm(self, a, b, c):
-        """Add a @ b to c in place; a (m, k) may have any strides, b and c are C-contiguous.
+        """Add a @ b to c in place; a (m, k) and b (k, n) may have any strides.
 
-        The number of columns of b and c must be a multiple of ``lanes``.
+        c is C-contiguous and has n columns rounded up to a multiple of ``lanes``; what is
+        added beyond column n is zeros.
         """
-        if type(a) is not np.ndarray:
-            raise TypeError(f"a must be an array of {self.dtype}, got {type(a).__name__}")
-        m, k = a.shape
-        n = b.shape[1]
-        if n % self.row.lanes:
-            raise ValueError(f"b must have a multiple of {self.row.lanes} columns, got {n}")
-        if a.dtype != self.dtype or not a.flags.aligned:
-            raise TypeError(f"a must be an aligned array of {self.dtype}, got {a.dtype}")
-        if any(stride % a.itemsize for stride in a.strides):
-            raise ValueError(f"a must have strides of whole items, got {a.strides}")
-        cdef _Buffer b_buffer = _Buffer(b, "b", self.dtype, (k, n))
-        cdef _Buffer c_buffer = _Buffer(c, "c", self.dtype, (m, n), True)
-        _check_vectors("b", <uintptr_t>b_buffer.view.buf, self.row)
+        cdef uintptr_t a_address = _strided(a, "a", self.dtype)
+        cdef uintptr_t b_address = _strided(b, "b", self.dtype)
+        cdef ptrdiff_t m = a.shape[0], k = a.shape[1], n = b.shape[1]
+        cdef ptrdiff_t ldc = -(-n // self.row.lanes) * self.row.lanes
+        if b.shape[0] != k:
+            raise ValueError(f"b must have {k} rows to match a, got {b.shape[0]}")
+        cdef _Buffer c_buffer = _Buffer(c, "c", self.dtype, (m, ldc), True)
         _check_vectors("c", <uintptr_t>c_buffer.view.buf, self.row)
-        cdef uintptr_t address = a.__array_interface__["data"][0]
-        cdef ptrdiff_t m_ = m, n_ = n, k_ = k
-        cdef ptrdiff_t row = a.strides[0] // a.itemsize, column = a.strides[1] // a.itemsize
+        cdef ptrdiff_t item = self.row.itemsize
+        cdef ptrdiff_t a_row = a.strides[0] // item, a_column = a.strides[1] // item
+        cdef ptrdiff_t b_row = b.strides[0] // item, b_column = b.strides[1] // item
+        cdef void *block = PyMem_RawMalloc(BP_GEMM_SCRATCH + BP_ALIGN)
+        if block == NULL:
+            raise MemoryError()
+        cdef void *scratch = _pointer(_aligned(<uintptr_t>block))
         with nogil:
-            self.row.gemm(m_, n_, k_, <const void *>address, row, column, b_buffer.view.buf, n_,
-                          c_buffer.view.buf, n_)
+            self.row.gemm(m, n, k, <const void *>a_address, a_row, a_column,
+                          <const void *>b_address, b_row, b_column, c_buffer.view.buf, ldc,
+                          scratch)
+            PyMem_RawFree(block)
 
     def sigmoid(self, z):
         """Replace z, C-contiguous with a multiple of ``lanes`` items, by its sigmoid."""
@@ -158,6 +162,19 @@ cdef class Engine:
             raise ValueError(f"z must have a multiple of {self.row.lanes} items, got {n}")
         with nogil:
             self.row.sigmoid(n, buffer.view.buf)
+
+
+cdef uintptr_t _strided(array, str name, dtype) except? 0:
+    """The address of the first item of a matrix of dtype, which may have any strides."""
+    if type(array) is not np.ndarray:
+        raise TypeError(f"{name} must be an array of {dtype}, got {type(array).__name__}")
+    if array.dtype != dtype or not array.flags.aligned:
+        raise TypeError(f"{name} must be an aligned array of {dtype}, got {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have two dimensions, got {array.ndim}")
+    if any(stride % array.itemsize for stride in array.strides):
+        raise ValueError(f"{name} must have strides of whole items, got {array.strides}")
+    return array.__array_interface__["data"][0]
 
 
 cdef _check_vectors(str name, uintptr_t address, const bp_engine *row):
@@ -377,6 +394,7 @@ cdef class Net:
     cdef tuple sizes
     cdef bp_net net
     cdef void *block
+    cdef void *scratch  # gemm's: not in the block, because nobody needs it zeroed
 
     def __cinit__(self, Engine engine not None, sizes, rows):
         sizes, rows = tuple(map(_index, sizes)), _index(rows)
@@ -395,7 +413,8 @@ cdef class Net:
         if total > sys.maxsize:
             raise MemoryError(f"a network of sizes {list(sizes)} does not fit in memory")
         self.block = PyMem_RawCalloc(1, total)
-        if self.block == NULL:
+        self.scratch = PyMem_RawMalloc(BP_GEMM_SCRATCH + BP_ALIGN)
+        if self.block == NULL or self.scratch == NULL:
             raise MemoryError(f"a network of sizes {list(sizes)} takes {total:,} bytes")
         self.engine, self.sizes = engine, sizes
         self.net.num_layers, self.net.rows = len(sizes) - 1, rows
@@ -406,6 +425,7 @@ cdef class Net:
         self.net.picked = <int64_t *>_pointer(next(addresses))
         self.net.x = _pointer(next(addresses))
         self.net.y = _pointer(next(addresses))
+        self.net.scratch = _pointer(_aligned(<uintptr_t>self.scratch))
         cdef ptrdiff_t l
         cdef bp_layer *layer
         for l in range(self.net.num_layers):
@@ -421,6 +441,7 @@ cdef class Net:
 
     def __dealloc__(self):
         PyMem_RawFree(self.block)
+        PyMem_RawFree(self.scratch)
 
     def load(self, biases, weights):
         """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""

@@ -19,6 +19,13 @@
  * so that every engine sees whole, aligned vectors. */
 #define BP_ALIGN 64
 
+/* gemm copies b in blocks of at most so many bytes in a row and in a column: 1 MB of the
+ * smaller item type, so that a second cache of 2 MB has room for what else it reads.  Its
+ * scratch holds one of them and as many columns of a as 16 rows have. */
+#define BP_GEMM_COLUMNS 4096
+#define BP_GEMM_DEPTH 1024
+#define BP_GEMM_SCRATCH (BP_GEMM_DEPTH * (BP_GEMM_COLUMNS / 4 + 16))
+
 /* CSR columns are 16-bit: a row of x longer than this stays dense. */
 #define BP_MAX_CSR_INPUTS 65536
 
@@ -42,6 +49,7 @@ typedef struct {
     void *x;              /* real (rows, n_in): gathered inputs of a mini-batch */
     void *y;              /* real (rows, stride of the last layer); padding is 1/2 */
     int64_t *picked;      /* (rows): which examples a mini-batch holds */
+    void *scratch;        /* BP_GEMM_SCRATCH bytes for gemm */
 } bp_net;
 
 /* Examples, one a row.  The inputs are dense (x) or CSR (x is NULL); the desired outputs are
@@ -82,10 +90,11 @@ typedef struct {
     void (*csr_append)(ptrdiff_t n, ptrdiff_t n_in, const void *x, int64_t limit,
                        int64_t *offsets, uint16_t *columns, void *values);
 
-    /* The kernels, for tests and benchmarks.  c (m, n) += a (m, k) b (k, n), where a is
-     * addressed by two strides and n, ldb and ldc are whole vectors. */
+    /* The kernels, for tests and benchmarks.  c (m, n) += a (m, k) b (k, n), where a
+     * and b are addressed by two strides each and rows of c are whole vectors. */
     void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
-                 ptrdiff_t a_column, const void *b, ptrdiff_t ldb, void *c, ptrdiff_t ldc);
+                 ptrdiff_t a_column, const void *b, ptrdiff_t b_row, ptrdiff_t b_column,
+                 void *c, ptrdiff_t ldc, void *scratch);
     void (*sigmoid)(ptrdiff_t n, void *z); /* in place; n is whole vectors */
 } bp_engine;
 

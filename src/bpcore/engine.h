@@ -16,15 +16,18 @@
 
 #include "kernels.h"
 
+#include "gemm.h"
+
 #include "sparse.h"
 
 #include "train.h"
 
 /* The table speaks of void *, so that one type of row serves both dtypes. */
 static void gemm_entry(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
-                       ptrdiff_t a_column, const void *b, ptrdiff_t ldb, void *c, ptrdiff_t ldc)
+                       ptrdiff_t a_column, const void *b, ptrdiff_t b_row, ptrdiff_t b_column,
+                       void *c, ptrdiff_t ldc, void *scratch)
 {
-    gemm(m, n, k, a, a_row, a_column, b, ldb, c, ldc);
+    gemm(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, scratch);
 }
 
 static void sigmoid_entry(ptrdiff_t n, void *z)

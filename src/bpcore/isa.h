@@ -28,15 +28,15 @@
 #endif
 #endif
 
-/* Accumulators and operands of a tile fit the registers: 8 of 16, or 20 of 32 (5 x 4 divides
- * the tutorial's mini-batch and, in float64, its padded hidden layer). */
+/* The largest tile of gemm: its accumulators, a row of b and an item of a fill the registers.
+ * Two vectors a row: each item of a is loaded for two products, and all of the core's rows
+ * divide into them, but those of one vector. */
 #if VECTOR_REGISTERS == 32
-#define TILE_ROWS 5
-#define TILE_VECTORS 4
+#define TILE_ROWS 14
 #else
-#define TILE_ROWS 4
-#define TILE_VECTORS 2
+#define TILE_ROWS 6
 #endif
+#define TILE_VECTORS 2
 #define CSR_VECTORS 8
 
 #ifdef TARGET

@@ -1,58 +1,8 @@
-/* The arithmetic: dense matrix product, sigmoid, and passes over a matrix's rows.
- *
- * Every element of a result is one chain of additions in ascending order of the summed index,
- * so that cutting the work into tiles, or among threads, cannot change a bit.
- */
+/* The arithmetic that is no matrix product: sigmoid, and passes over a matrix's rows. */
 
 INLINED const vreal *vectors(const real *row)
 {
     return (const vreal *)row;
-}
-
-/* c (R, V vectors) += a (R, k) b (k, V vectors).  R and V are constants where this is
- * inlined: the accumulators live in registers. */
-INLINED void tile(const int R, const int V, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                        ptrdiff_t a_column, const real *b, ptrdiff_t ldb, real *c,
-                        ptrdiff_t ldc)
-{
-    vreal acc[TILE_ROWS][TILE_VECTORS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < V; v++)
-            acc[r][v] = vectors(c + r * ldc)[v];
-    for (ptrdiff_t p = 0; p < k; p++)
-        for (int r = 0; r < R; r++)
-            for (int v = 0; v < V; v++)
-                acc[r][v] += splat(a[r * a_row + p * a_column]) * vectors(b + p * ldb)[v];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < V; v++)
-            ((vreal *)(c + r * ldc))[v] = acc[r][v];
-}
-
-/* A column panel of V vectors: tiles of TILE_ROWS rows, then what is left, row by row. */
-INLINED void panel(const int V, ptrdiff_t m, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                         ptrdiff_t a_column, const real *b, ptrdiff_t ldb, real *c,
-                         ptrdiff_t ldc)
-{
-    ptrdiff_t i = 0;
-    for (; i + TILE_ROWS <= m; i += TILE_ROWS)
-        tile(TILE_ROWS, V, k, a + i * a_row, a_row, a_column, b, ldb, c + i * ldc, ldc);
-    for (; i + 2 <= m; i += 2)
-        tile(2, V, k, a + i * a_row, a_row, a_column, b, ldb, c + i * ldc, ldc);
-    for (; i < m; i++)
-        tile(1, V, k, a + i * a_row, a_row, a_column, b, ldb, c + i * ldc, ldc);
-}
-
-/* c (m, n) += a (m, k) b (k, n).  a is addressed by two strides, so this is a b as well as
- * a-transposed b; n, ldb and ldc are whole vectors. */
-static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                 ptrdiff_t a_column, const real *b, ptrdiff_t ldb, real *c, ptrdiff_t ldc)
-{
-    const ptrdiff_t wide = TILE_VECTORS * LANES;
-    ptrdiff_t j = 0;
-    for (; j + wide <= n; j += wide)
-        panel(TILE_VECTORS, m, k, a, a_row, a_column, b + j, ldb, c + j, ldc);
-    for (; j < n; j += LANES)
-        panel(1, m, k, a, a_row, a_column, b + j, ldb, c + j, ldc);
 }
 
 /* y += s x */

@@ -76,7 +76,7 @@ static void forward(const bp_net *net, const bp_data *data, ptrdiff_t m)
                             z + i * layer->stride);
         else
             gemm(m, layer->stride, layer->n_in, a, a_stride, 1, layer->weights, layer->stride,
-                 z, layer->stride);
+                 1, z, layer->stride, net->scratch);
         sigmoid(m * layer->stride, z);
         a = z;
         a_stride = layer->stride;
@@ -99,7 +99,7 @@ static void backward(const bp_net *net, const bp_data *data, ptrdiff_t m)
                   before->stride);
         memset(before->delta, 0, (size_t)(m * before->stride) * sizeof(real));
         gemm(m, before->stride, layer->n_out, layer->delta, layer->stride, 1,
-             layer->transposed, before->stride, before->delta, before->stride);
+             layer->transposed, before->stride, 1, before->delta, before->stride, net->scratch);
         sigmoid_prime_mul(m * before->stride, before->a, before->delta);
     }
 }
@@ -124,7 +124,8 @@ static void descend(const bp_net *net, const bp_data *data, ptrdiff_t m, real al
             for (ptrdiff_t i = 0; i < m; i++)
                 csr_descend(data, net->picked[i], stride, delta + i * stride, w, stride);
         else
-            gemm(layer->n_in, stride, m, a, 1, a_stride, delta, stride, w, stride);
+            gemm(layer->n_in, stride, m, a, 1, a_stride, delta, stride, 1, w, stride,
+                 net->scratch);
         a = layer->a;
         a_stride = stride;
     }

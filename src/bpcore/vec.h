@@ -66,3 +66,58 @@ INLINED vreal choose(vint mask, vreal a, vreal b)
 {
     return from_bits((mask & bits(a)) | (~mask & bits(b)));
 }
+
+/* A vector that may start anywhere. */
+INLINED vreal unaligned(const real *from)
+{
+    vreal v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+/* The compiler can name the lanes of two vectors: then interleaving them is an instruction. */
+#ifdef __has_builtin
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLE __builtin_shufflevector
+#endif
+#endif
+
+#if LANES == 2
+#define LOW_PAIRS 0, 2
+#define HIGH_PAIRS 1, 3
+#elif LANES == 4
+#define LOW_PAIRS 0, 4, 1, 5
+#define HIGH_PAIRS 2, 6, 3, 7
+#elif LANES == 8
+#define LOW_PAIRS 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_PAIRS 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define LOW_PAIRS 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_PAIRS 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+
+/* out (LANES, LANES) = in, transposed; the rows of out are vectors. */
+INLINED void transpose_lanes(const real *in, ptrdiff_t in_stride, real *out,
+                             ptrdiff_t out_stride)
+{
+#if defined(SHUFFLE) && LANES > 1
+    /* Interleaving the first half of the rows with the second, log2(LANES) times over. */
+    vreal v[LANES], w[LANES];
+    for (int i = 0; i < LANES; i++)
+        v[i] = unaligned(in + i * in_stride);
+    for (int pairs = 1; pairs < LANES; pairs *= 2) {
+        for (int i = 0; i < LANES / 2; i++) {
+            w[2 * i] = SHUFFLE(v[i], v[i + LANES / 2], LOW_PAIRS);
+            w[2 * i + 1] = SHUFFLE(v[i], v[i + LANES / 2], HIGH_PAIRS);
+        }
+        for (int i = 0; i < LANES; i++)
+            v[i] = w[i];
+    }
+    for (int i = 0; i < LANES; i++)
+        *(vreal *)(out + i * out_stride) = v[i];
+#else
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < LANES; j++)
+            out[i * out_stride + j] = in[j * in_stride + i];
+#endif
+}

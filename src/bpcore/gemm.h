@@ -1,0 +1,218 @@
+/* The matrix product: c += a b, where a and b are addressed by two strides each.
+ *
+ * Every element of c is one chain of products, added to its old value in ascending order of
+ * the summed index.  Between two blocks of that index c is stored and loaded, which is exact:
+ * neither the path nor the cut into blocks and tiles can change a bit.
+ *
+ * A small product reads a and b where they are.  A large one copies a block of b, which then
+ * stays in the second cache, and of a one tile after the other, which stays in the first, into
+ * the order in which the tiles read them: lines one after the other, few pages.
+ */
+
+enum {
+    PANEL = TILE_VECTORS * LANES,                         /* columns of a tile */
+    TILE_WIDTH = (TILE_ROWS + LANES - 1) / LANES * LANES, /* rows of a packed tile of a */
+    BLOCK_DEPTH = BP_GEMM_DEPTH / REAL_BYTES,             /* summed indices of a block */
+    BLOCK_COLUMNS = BP_GEMM_COLUMNS / REAL_BYTES
+};
+
+/* What to cut off next: the most there can be, but the last two pieces are halves, because a
+ * small tile is slow. */
+INLINED ptrdiff_t piece(ptrdiff_t left, ptrdiff_t most)
+{
+    return left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
+}
+
+/* c (R, V vectors) += a (R, k) b (k, V vectors).  R and V are constants where this is
+ * inlined: the accumulators live in registers. */
+INLINED void tile(const int R, const int V, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                  ptrdiff_t a_column, const real *b, ptrdiff_t b_row, real *c, ptrdiff_t ldc)
+{
+    vreal acc[VECTOR_REGISTERS];
+    for (int r = 0; r < R; r++)
+        for (int v = 0; v < V; v++)
+            acc[r * V + v] = vectors(c + r * ldc)[v];
+    for (ptrdiff_t p = 0; p < k; p++)
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < V; v++)
+                acc[r * V + v] +=
+                    splat(a[r * a_row + p * a_column]) * vectors(b + p * b_row)[v];
+    for (int r = 0; r < R; r++)
+        for (int v = 0; v < V; v++)
+            ((vreal *)(c + r * ldc))[v] = acc[r * V + v];
+}
+
+/* A row of tiles: c (R, n) += a (R, k) b (k, n).  One stride of a is 1; b and c are rows of
+ * whole vectors.  Panels of b, PANEL columns each, are `panel` items apart. */
+typedef struct {
+    ptrdiff_t n, k;
+    const real *a;
+    ptrdiff_t a_row, a_column;
+    const real *b;
+    ptrdiff_t b_row, panel;
+    real *c;
+    ptrdiff_t ldc;
+} tile_row;
+
+/* Each chain of additions waits for itself, so few rows take many columns at a time, as far as
+ * the registers hold the accumulators, a row of b and an item of a. */
+INLINED void add_row(const int R, ptrdiff_t a_row, ptrdiff_t a_column, const tile_row *t)
+{
+    const int most = (VECTOR_REGISTERS - 1) / (R + 1);
+    const ptrdiff_t n = t->n, k = t->k, b_row = t->b_row, panel = t->panel, ldc = t->ldc;
+    const real *a = t->a, *b = t->b;
+    real *c = t->c;
+    ptrdiff_t j = 0;
+    if (most >= 8 && panel == PANEL)
+        for (; j + 8 * LANES <= n; j += 8 * LANES, b += 8 * LANES)
+            tile(R, 8, k, a, a_row, a_column, b, b_row, c + j, ldc);
+    if (most >= 4 && panel == PANEL)
+        for (; j + 4 * LANES <= n; j += 4 * LANES, b += 4 * LANES)
+            tile(R, 4, k, a, a_row, a_column, b, b_row, c + j, ldc);
+    for (; j + PANEL <= n; j += PANEL, b += panel)
+        tile(R, TILE_VECTORS, k, a, a_row, a_column, b, b_row, c + j, ldc);
+    for (; j < n; j += LANES, b += LANES)
+        tile(R, 1, k, a, a_row, a_column, b, b_row, c + j, ldc);
+}
+
+INLINED void add_rows(const int R, const tile_row *t)
+{
+    if (t->a_row == 1)
+        add_row(R, 1, t->a_column, t);
+    else
+        add_row(R, t->a_row, 1, t);
+}
+
+static void add_tile_row(ptrdiff_t R, const tile_row *t)
+{
+    switch (R) {
+    case 1: add_rows(1, t); break;
+    case 2: add_rows(2, t); break;
+    case 3: add_rows(3, t); break;
+    case 4: add_rows(4, t); break;
+    case 5: add_rows(5, t); break;
+    case 6: add_rows(6, t); break;
+#if TILE_ROWS > 6
+    case 7: add_rows(7, t); break;
+    case 8: add_rows(8, t); break;
+    case 9: add_rows(9, t); break;
+    case 10: add_rows(10, t); break;
+    case 11: add_rows(11, t); break;
+    case 12: add_rows(12, t); break;
+    case 13: add_rows(13, t); break;
+    case 14: add_rows(14, t); break;
+#endif
+    }
+}
+
+/* Where item (p, j) of k rows lies, in panels of `width` columns. */
+INLINED ptrdiff_t packed_at(const ptrdiff_t width, ptrdiff_t k, ptrdiff_t p, ptrdiff_t j)
+{
+    return j / width * width * k + p * width + j % width;
+}
+
+/* Rows [p, k) of one vector of a panel, of which n <= LANES items exist; the rest is 0. */
+INLINED void pack_vector(const ptrdiff_t width, ptrdiff_t p, ptrdiff_t k, ptrdiff_t n,
+                         const real *in, ptrdiff_t in_row, ptrdiff_t in_column, real *out)
+{
+    const vreal zero = {0};
+    for (; p < k; p++) {
+        if (n < LANES)
+            *(vreal *)(out + p * width) = zero;
+        for (ptrdiff_t j = 0; j < n; j++)
+            out[p * width + j] = in[p * in_row + j * in_column];
+    }
+}
+
+/* out = in (k, n) in panels of `width` columns, with zeros up to a whole vector.  in is
+ * addressed by two strides, and read in the order of its memory: it is far away. */
+INLINED void pack(const ptrdiff_t width, ptrdiff_t k, ptrdiff_t n, const real *in,
+                  ptrdiff_t in_row, ptrdiff_t in_column, real *out)
+{
+    const ptrdiff_t whole = n / LANES * LANES;
+    /* Rows of the whole vectors that are copied a vector, or a square of them, at a time. */
+    const ptrdiff_t done = in_column == 1 ? k : in_row == 1 ? k / LANES * LANES : 0;
+    if (in_column == 1)
+        for (ptrdiff_t p = 0; p < done; p++)
+            for (ptrdiff_t j = 0; j < whole; j += LANES)
+                *(vreal *)(out + packed_at(width, k, p, j)) = unaligned(in + p * in_row + j);
+    else
+        for (ptrdiff_t j = 0; j < whole; j += LANES)
+            for (ptrdiff_t p = 0; p < done; p += LANES)
+                transpose_lanes(in + p + j * in_column, in_column,
+                                out + packed_at(width, k, p, j), width);
+    for (ptrdiff_t j = done < k ? 0 : whole; j < n; j += LANES)
+        pack_vector(width, j < whole ? done : 0, k, n - j < LANES ? n - j : LANES,
+                    in + j * in_column, in_row, in_column, out + packed_at(width, k, 0, j));
+}
+
+/* c (m, n) += a (m, k) b (k, n), where b is a packed block. */
+static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                       ptrdiff_t a_column, const real *b, real *c, ptrdiff_t ldc,
+                       real *packed_a)
+{
+    for (ptrdiff_t i = 0, R; i < m; i += R) {
+        const ptrdiff_t left = m - i, width = left < TILE_WIDTH ? left : TILE_WIDTH;
+        R = piece(left, TILE_ROWS);
+        pack(TILE_WIDTH, k, width, a + i * a_row, a_column, a_row, packed_a);
+        add_tile_row(R, &(tile_row){n, k, packed_a, 1, TILE_WIDTH, b, PANEL, k * PANEL,
+                                    c + i * ldc, ldc});
+    }
+}
+
+static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                        ptrdiff_t a_column, const real *b, ptrdiff_t b_row, ptrdiff_t b_column,
+                        real *c, ptrdiff_t ldc, real *scratch)
+{
+    real *packed_b = scratch + TILE_WIDTH * BLOCK_DEPTH;
+    for (ptrdiff_t j = 0, wide; j < n; j += wide) {
+        wide = n - j < BLOCK_COLUMNS ? n - j : BLOCK_COLUMNS;
+        for (ptrdiff_t p = 0, deep; p < k; p += deep) {
+            deep = piece(k - p, BLOCK_DEPTH);
+            pack(PANEL, deep, wide, b + p * b_row + j * b_column, b_row, b_column, packed_b);
+            gemm_block(m, wide, deep, a + p * a_column, a_row, a_column, packed_b, c + j, ldc,
+                       scratch);
+        }
+    }
+}
+
+/* Blocks of b are 128 kB: read along its rows from far away, then again for every tile. */
+static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                        ptrdiff_t a_column, const real *b, ptrdiff_t b_row, real *c,
+                        ptrdiff_t ldc)
+{
+    const ptrdiff_t fit = (1 << 17) / REAL_BYTES / (n + !n), most = fit < 64 ? 64 : fit;
+    for (ptrdiff_t p = 0, deep; p < k; p += deep) {
+        deep = piece(k - p, most);
+        for (ptrdiff_t i = 0, R; i < m; i += R) {
+            R = piece(m - i, TILE_ROWS);
+            add_tile_row(R, &(tile_row){n, deep, a + i * a_row + p * a_column, a_row, a_column,
+                                        b + p * b_row, b_row, PANEL, c + i * ldc, ldc});
+        }
+    }
+}
+
+/* Whether gemm copies what it reads: the tiles cannot read it where it is, or enough of them
+ * read it again and its rows are long (measured: 1 kB, and 256 kB of c). */
+static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t a_row,
+                      ptrdiff_t a_column, const real *b, ptrdiff_t b_row, ptrdiff_t b_column)
+{
+    if ((a_row != 1 && a_column != 1) || b_column != 1 || n % LANES || b_row % LANES ||
+        (uintptr_t)b % sizeof(vreal))
+        return 1;
+    return k >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
+}
+
+/* c (m, n) += a (m, k) b (k, n).  a and b are addressed by two strides each, so this is also
+ * the product with either of them transposed.  Rows of c are whole vectors; what is beyond
+ * column n is added zeros.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN boundary; it may
+ * be NULL where gemm_packs() is 0. */
+static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
+                 ptrdiff_t a_column, const real *b, ptrdiff_t b_row, ptrdiff_t b_column,
+                 real *c, ptrdiff_t ldc, void *scratch)
+{
+    if (gemm_packs(m, n, k, a_row, a_column, b, b_row, b_column))
+        gemm_packed(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, scratch);
+    else
+        gemm_direct(m, n, k, a, a_row, a_column, b, b_row, c, ldc);
+}
