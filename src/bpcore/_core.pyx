@@ -27,7 +27,6 @@ cdef extern from "core.h" nogil:
         void *biases
         void *a
         void *delta
-        void *transposed
 
     ctypedef struct bp_net:
         ptrdiff_t num_layers, rows
@@ -407,8 +406,7 @@ cdef class Net:
                    _aligned(rows * sizes[0] * item), rows * strides[-1] * item]
         for i in range(1, len(sizes)):
             lengths += [sizes[i - 1] * strides[i] * item, strides[i] * item,
-                        rows * strides[i] * item, rows * strides[i] * item,
-                        sizes[i] * strides[i - 1] * item if i > 1 else 0]
+                        rows * strides[i] * item, rows * strides[i] * item]
         total = sum(lengths) + BP_ALIGN
         if total > sys.maxsize:
             raise MemoryError(f"a network of sizes {list(sizes)} does not fit in memory")
@@ -437,7 +435,6 @@ cdef class Net:
             layer.biases = _pointer(next(addresses))
             layer.a = _pointer(next(addresses))
             layer.delta = _pointer(next(addresses))
-            layer.transposed = _pointer(next(addresses))
 
     def __dealloc__(self):
         PyMem_RawFree(self.block)

@@ -39,7 +39,6 @@ typedef struct {
     void *biases;          /* real (stride) */
     void *a;               /* real (rows, stride): activations */
     void *delta;           /* real (rows, stride): dC/dz */
-    void *transposed;      /* real (n_out, stride of the layer before); empty in the first */
 } bp_layer;
 
 typedef struct {

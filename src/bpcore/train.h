@@ -95,11 +95,9 @@ static void backward(const bp_net *net, const bp_data *data, ptrdiff_t m)
 
     for (ptrdiff_t l = net->num_layers - 1; l > 0; l--) { /* BP2 */
         const bp_layer *layer = &net->layers[l], *before = &net->layers[l - 1];
-        transpose(layer->n_in, layer->n_out, layer->weights, layer->stride, layer->transposed,
-                  before->stride);
         memset(before->delta, 0, (size_t)(m * before->stride) * sizeof(real));
-        gemm(m, before->stride, layer->n_out, layer->delta, layer->stride, 1,
-             layer->transposed, before->stride, 1, before->delta, before->stride, net->scratch);
+        gemm(m, layer->n_in, layer->n_out, layer->delta, layer->stride, 1, layer->weights, 1,
+             layer->stride, before->delta, before->stride, net->scratch);
         sigmoid_prime_mul(m * before->stride, before->a, before->delta);
     }
 }
