@@ -11,7 +11,11 @@ ENGINES = bpcore.engines()
 each_engine = pytest.mark.parametrize(
     "engine", ENGINES, ids=[f"{engine.isa}-{engine.dtype}" for engine in ENGINES]
 )
-each_form = pytest.mark.parametrize("sparse", [False, True], ids=["dense", "csr"])
+# What packed() takes as sparse: the inputs dense, as values, and as codes of few values.
+DENSE, VALUES, CODES = 0, 1, 2
+each_form = pytest.mark.parametrize(
+    "sparse", [DENSE, VALUES, CODES], ids=["dense", "values", "codes"]
+)
 
 
 def widths(engine):
@@ -42,18 +46,31 @@ def parameters(sizes, dtype, seed=0):
     return biases, weights
 
 
-def loaded(engine, biases, weights, rows=16):
+def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None):
+    """Return bpcore.Data, its inputs in the form that each_form names, or as found."""
+    n_out = y.shape[1] if n_out is None else n_out
+    form = sparse if sparse is None else sparse != DENSE
+    return bpcore.Data(
+        engine, x, n_out, y=y, labels=labels, sparse=form, coded=sparse in (None, CODES)
+    )
+
+
+def loaded(engine, biases, weights, rows=16, n_threads=1):
     """Return a bpcore.Net that holds these parameters."""
     sizes = [weights[0].shape[1], *(len(b) for b in biases)]
-    net = bpcore.Net(engine, sizes, rows)
+    net = bpcore.Net(engine, sizes, rows, n_threads)
     net.load(biases, weights)
     return net
 
 
 def examples(n, n_in, n_out, dtype, seed=0):
-    """Return x (n, n_in), two thirds zeros and one row all zeros, and y (n, n_out)."""
+    """Return x (n, n_in), two thirds zeros and one row all zeros, and y (n, n_out).
+
+    x has less than 256 values: every form can hold it.
+    """
     draw = np.random.RandomState(seed)
-    x = np.where(draw.rand(n, n_in) < 1 / 3, draw.randn(n, n_in), 0).astype(dtype)
+    values = draw.choice(draw.randn(200), (n, n_in))
+    x = np.where(draw.rand(n, n_in) < 1 / 3, values, 0).astype(dtype)
     x[n // 2 :][:1] = 0
     return x, draw.rand(n, n_out).astype(dtype)
 

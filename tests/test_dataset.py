@@ -247,7 +247,7 @@ def test_repr_says_what_it_holds():
 def test_nbytes_counts_every_array():
     x, y, labels = arrays(examples(density=SPARSE))
     nonzeros = np.count_nonzero(x)
-    csr = 8 * (N + 1) + (2 + 8) * nonzeros
+    csr = 8 * (N + 1) + (2 + 1) * nonzeros + 8 * len(np.unique(x[x != 0]))
     assert Dataset((x, labels)).nbytes == csr + labels.nbytes
     assert Dataset((x, y)).nbytes == csr + labels.nbytes + y.nbytes
 

@@ -8,7 +8,10 @@ import threading
 import numpy as np
 import pytest
 from engines import (
+    CODES,
+    DENSE,
     ENGINES,
+    VALUES,
     Bounded,
     Rounding,
     aligned,
@@ -18,6 +21,7 @@ from engines import (
     examples,
     judge,
     loaded,
+    packed,
     parameters,
     same_bits,
     widths,
@@ -39,11 +43,6 @@ def shapes(engine, depth):
     turns = [(around[i:] + around[:i])[: depth + 1] for i in range(len(around))]
     turns = [list(itertools.islice(itertools.cycle(turn), depth + 1)) for turn in turns]
     return [*turns, [3, wide, *[2] * (depth - 1)], [5, wide + 1, *[3] * (depth - 1)]]
-
-
-def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None):
-    n_out = y.shape[1] if n_out is None else n_out
-    return bpcore.Data(engine, x, n_out, y=y, labels=labels, sparse=sparse)
 
 
 def bounded(arrays):
@@ -244,7 +243,7 @@ def trained(engine, sizes, x, y, *, sparse, m=3, epochs=3, labels=None, eta=ETA)
     """Return (outputs, gradient, parameters, outputs) before and after some epochs."""
     net = loaded(engine, *parameters(sizes, engine.dtype), rows=len(x))
     data = packed(engine, x, y, n_out=sizes[-1], labels=labels, sparse=sparse)
-    assert data.sparse == sparse
+    assert (data.sparse, data.coded) == (sparse != DENSE, sparse == CODES)
     order, source = bpcore.Order(len(x)), random.Random(1)
     before = net.feedforward(data), *net.backprop(data)
     for _ in range(epochs):
@@ -258,18 +257,18 @@ def trained(engine, sizes, x, y, *, sparse, m=3, epochs=3, labels=None, eta=ETA)
 def test_dense_and_csr_give_the_same_bits(engine, depth):
     for sizes in shapes(engine, depth):
         x, y = examples(17, sizes[0], sizes[-1], engine.dtype)
-        dense, csr = (trained(engine, sizes, x, y, sparse=form) for form in (False, True))
-        assert same_bits(dense, csr), sizes
+        forms = [trained(engine, sizes, x, y, sparse=form) for form in (DENSE, VALUES, CODES)]
+        assert same_bits(forms[1:], 2 * forms[:1]), sizes
 
 
 @each_engine
 @pytest.mark.parametrize("density", [0, 1])
 def test_dense_and_csr_give_the_same_bits_of_no_zeros_and_of_nothing_else(engine, density):
     sizes = [33, 30, 3]
-    x = density * np.random.RandomState(1).randn(9, 33).astype(engine.dtype)
+    x = density * np.random.RandomState(1).randint(1, 99, (9, 33)).astype(engine.dtype) / 64
     y = examples(9, 33, 3, engine.dtype)[1]
-    dense, csr = (trained(engine, sizes, x, y, sparse=form) for form in (False, True))
-    assert same_bits(dense, csr)
+    forms = [trained(engine, sizes, x, y, sparse=form) for form in (DENSE, VALUES, CODES)]
+    assert same_bits(forms[1:], 2 * forms[:1])
 
 
 @each_engine
@@ -461,13 +460,29 @@ def test_a_learning_rate_of_zero_changes_no_bit_and_data_is_never_written(engine
 
 
 @each_engine
+def test_numbers_below_the_normal_range_are_zeros_in_training_and_nowhere_else(engine):
+    """An update of half the smallest normal number is none; the caller's arithmetic stays."""
+    tiny = np.finfo(engine.dtype).smallest_normal
+    biases, weights = [np.zeros((1, 1), engine.dtype)], [np.zeros((1, 1), engine.dtype)]
+    net = loaded(engine, biases, weights)
+    x, y = np.ones((1, 1), engine.dtype), np.zeros((1, 1), engine.dtype)
+    data = packed(engine, x, y, labels=np.zeros(1, np.int64))
+    net.sgd(data, bpcore.Order(1), 1, 2 * float(tiny))  # the error is 1/8
+    if engine.isa != "baseline" or engine.lanes > 1:  # scalar code flushes nothing
+        assert same_bits(net.store(), (biases, weights))
+    assert net.evaluate(data) == 1
+    assert (np.full(4, tiny) / 2 != 0).all()
+    assert net.backprop(packed(engine, x * tiny / 2, y))[1][0] != 0
+
+
+@each_engine
 @each_form
 def test_no_examples_are_no_work(engine, sparse):
     x, y = np.empty((0, 3), engine.dtype), np.empty((0, 2), engine.dtype)
     data = packed(engine, x, y, labels=np.empty(0, np.int64), sparse=sparse)
     start = parameters([3, 2], engine.dtype)
     net = loaded(engine, *start)
-    assert len(data) == 0 and data.sparse == sparse
+    assert len(data) == 0 and data.sparse == (sparse != DENSE)
     net.sgd(data, bpcore.Order(0), 1, ETA)
     assert same_bits(net.store(), start)
     assert net.feedforward(data).shape == (0, 2) and net.evaluate(data) == 0
@@ -537,12 +552,13 @@ def test_the_csr_form_holds_the_nonzeros_in_their_places(engine, density):
     """The twin is NumPy's: positions by nonzero, bits by equality.  Only -0.0 is lost."""
     for n, n_in in itertools.product((0, 1, 2, 5), (1, 2, 7, 8, 9, 15, 16, 17, 100)):
         x = inputs(engine, n, n_in, density)
-        for given in (x, Source(x)):
-            data = packed(engine, given, n_out=1, sparse=True)
+        for given, form in itertools.product((x, Source(x)), (VALUES, CODES)):
+            data = packed(engine, given, n_out=1, sparse=form)
             assert data.sparse and data.shape == (n, n_in)
             assert data.nonzeros == np.count_nonzero(x)
-            item = engine.dtype.itemsize
-            assert data.nbytes == 8 * (n + 1) + (2 + item) * data.nonzeros
+            item, distinct = engine.dtype.itemsize, len(np.unique(x[x != 0]))
+            values = data.nonzeros * item if form == VALUES else data.nonzeros + distinct * item
+            assert data.nbytes == 8 * (n + 1) + 2 * data.nonzeros + values
             assert same_bits(data.rows(0, n), np.where(x == 0, 0, x))
             for i in range(n):
                 assert same_bits(data.rows(i, i + 1), data.rows(0, n)[i : i + 1])
@@ -615,7 +631,7 @@ def test_data_share_the_inputs_of_other_data(engine, sparse):
     second = packed(engine, first, y)
     third = packed(engine, second, n_out=3, labels=labels_of(y))
     del first
-    assert second.sparse == third.sparse == sparse
+    assert second.sparse == third.sparse == (sparse != DENSE)
     assert same_bits(net.backprop(second), expected)
     assert net.evaluate(third) == net.evaluate(packed(engine, x, y, labels=labels_of(y)))
     for other in ENGINES:
@@ -636,6 +652,19 @@ def test_nan_and_infinity_are_nonzero_and_negative_zero_is_not(engine):
         ]
         assert same_bits(np.isnan(outs[0]), np.isnan(outs[1]))
         np.testing.assert_array_equal(*outs)
+
+
+@each_engine
+def test_values_get_codes_while_a_table_of_256_holds_them(engine):
+    """Codes are given in the order in which values come; zeros need none."""
+    numbers = np.arange(1, 258, dtype=engine.dtype)
+    for n, coded in ((1, True), (255, True), (256, True), (257, False)):
+        x = np.zeros((70, 300), engine.dtype)
+        x.reshape(-1)[:: 70 * 300 // n][:n] = numbers[:n]
+        x[-1, -7:] = numbers[:n][-7:]
+        data = packed(engine, x, n_out=1)
+        assert data.sparse and data.coded == coded and same_bits(data.rows(0, 70), x)
+        assert not packed(engine, x, n_out=1, sparse=VALUES).coded
 
 
 @each_engine

@@ -4,25 +4,33 @@
 import array as _array
 import random as _random
 import sys
-from itertools import accumulate
 from operator import index as _index
+from time import perf_counter
 
 import numpy as np
 
+from cpython.array cimport array
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uintptr_t
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.string cimport memset, strcmp
 
 
 cdef extern from "core.h" nogil:
     enum:
         BP_ALIGN
+        BP_CODES
         BP_GEMM_SCRATCH
         BP_MAX_CSR_INPUTS
+        BP_MAX_THREADS
+
+    ctypedef struct bp_barrier:
+        ptrdiff_t threads, arrived, rounds
 
     ctypedef struct bp_layer:
         ptrdiff_t n_in, n_out, stride
+        int shared
         void *weights
         void *biases
         void *a
@@ -31,10 +39,14 @@ cdef extern from "core.h" nogil:
     ctypedef struct bp_net:
         ptrdiff_t num_layers, rows
         bp_layer *layers
+        void *next_a
         void *x
-        void *y
+        void *next_x
         int64_t *picked
-        void *scratch
+        int64_t *cursors
+        void *packed
+        ptrdiff_t thread, threads
+        bp_barrier *barrier
 
     ctypedef struct bp_data:
         ptrdiff_t n, n_in, n_out
@@ -42,8 +54,12 @@ cdef extern from "core.h" nogil:
         const int64_t *offsets
         const uint16_t *columns
         const void *values
+        const uint8_t *codes
         const void *y
         const int64_t *labels
+
+    ctypedef struct bp_codes:
+        int used
 
     ctypedef struct bp_engine:
         const char *isa
@@ -51,14 +67,16 @@ cdef extern from "core.h" nogil:
         ptrdiff_t lanes
         void (*load)(bp_net *, ptrdiff_t, const void *, const void *) noexcept nogil
         void (*store)(const bp_net *, ptrdiff_t, void *, void *) noexcept nogil
-        void (*feedforward)(const bp_net *, const bp_data *, void *) noexcept nogil
-        int64_t (*evaluate)(const bp_net *, const bp_data *, ptrdiff_t,
+        void (*feedforward)(bp_net *, const bp_data *, void *) noexcept nogil
+        int64_t (*evaluate)(bp_net *, const bp_data *, ptrdiff_t,
                             ptrdiff_t) noexcept nogil
-        void (*backprop)(const bp_net *, const bp_data *, bp_net *) noexcept nogil
+        void (*backprop)(bp_net *, const bp_data *, bp_net *) noexcept nogil
         void (*sgd)(bp_net *, const bp_data *, const int64_t *, ptrdiff_t, ptrdiff_t,
                     ptrdiff_t, double) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
+        int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
+                              uint8_t *) noexcept nogil
         void (*gemm)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t,
                      const void *, ptrdiff_t, ptrdiff_t, void *, ptrdiff_t,
                      void *) noexcept nogil
@@ -67,10 +85,16 @@ cdef extern from "core.h" nogil:
     const char *bp_compiler()
     const bp_engine *const *bp_engines()
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t)
+    size_t bp_lay_out(void *, const ptrdiff_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t, size_t,
+                      bp_net **)
+    void bp_sgd(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *, const int64_t *,
+                ptrdiff_t, ptrdiff_t, ptrdiff_t, double)
+    int64_t bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *, ptrdiff_t,
+                        ptrdiff_t)
 
 
-# Between two looks for signals the core does about this much arithmetic: some milliseconds.
-cdef double SLICE_FLOPS = 3e7
+# Between two looks for signals the core works this long, roughly.
+cdef double SLICE_SECONDS = 5e-3
 
 # As it is before anybody replaces it.
 _SHUFFLE = _random.Random.shuffle
@@ -145,7 +169,7 @@ cdef class Engine:
         cdef void *block = PyMem_RawMalloc(BP_GEMM_SCRATCH + BP_ALIGN)
         if block == NULL:
             raise MemoryError()
-        cdef void *scratch = _pointer(_aligned(<uintptr_t>block))
+        cdef void *scratch = <void *>_aligned(<uintptr_t>block)
         with nogil:
             self.row.gemm(m, n, k, <const void *>a_address, a_row, a_column,
                           <const void *>b_address, b_row, b_column, c_buffer.view.buf, ldc,
@@ -189,6 +213,14 @@ def compiler():
 def engines():
     """Return the engines that this CPU and OS can run, the slowest instruction set first."""
     return [Engine(i) for i in range(_engine_count())]
+
+
+cdef const bp_engine *_row(const char *isa, size_t itemsize):
+    """The engine of this instruction set and item size."""
+    cdef const bp_engine *const *row = bp_engines()
+    while strcmp(row[0].isa, isa) or row[0].itemsize != itemsize:
+        row += 1
+    return row[0]
 
 
 cdef size_t _engine_count():
@@ -253,7 +285,8 @@ cdef class Data:
     change while this lives.  In place of an array, x may be another Data, whose inputs are
     shared, or any object with ``shape``, ``read(begin, out)``, which writes the rows from
     begin on to an array of dtype, and ``dense()``, which returns an array of all of them.
-    sparse says whether the CSR form is built; None: if few enough of x are nonzero.
+    sparse says whether the CSR form is built; None: if few enough of x are nonzero.  Its values
+    are a table and a code for each item, where that is allowed (coded) and few values occur.
     """
 
     cdef Engine engine
@@ -262,7 +295,8 @@ cdef class Data:
     cdef tuple inputs
     cdef int64_t least_label
 
-    def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, sparse=None):
+    def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, sparse=None,
+                  coded=True):
         n, n_in = x.shape
         n_out = _index(n_out)
         self.engine = engine
@@ -286,8 +320,13 @@ cdef class Data:
                              f"got {n_in}")
         else:
             wanted = 1.0
-        if sparse and self.compress(x, int(wanted * (n * n_in))):
-            return
+        if sparse:
+            limit = int(wanted * (n * n_in))
+            packed = self.compress(x, limit, True) if coded else None
+            if packed is None:
+                packed = self.compress(x, limit, False)
+            if packed:
+                return
         dense = x.dense() if hasattr(x, "dense") else x
         self.data.x = self.hold(dense, "x", engine.dtype, (n, n_in))
         self.inputs = (dense,)
@@ -303,46 +342,70 @@ cdef class Data:
             raise ValueError("data that share inputs must be of the same engine")
         self.data.x, self.data.offsets = other.data.x, other.data.offsets
         self.data.columns, self.data.values = other.data.columns, other.data.values
+        self.data.codes = other.data.codes
         self.inputs = other.inputs
         self.buffers.append(other)
 
-    cdef bint compress(self, x, limit) except -1:
-        """Build the CSR form, unless more than limit of the items are nonzero.
+    cdef compress(self, x, limit, bint coded):
+        """Build the CSR form and return True; False if more than limit items are nonzero.
 
-        No other thread sees its arrays, and what they hold is in range whatever x does.
+        coded: of a table of values and a code for every item; None if the table is too small.
+        No other thread sees the arrays, and what they hold is in range whatever x does.
         """
-        cdef ptrdiff_t n = self.data.n, n_in = self.data.n_in, begin, m
-        cdef int64_t most = limit
-        room = limit + self.data.n_in
         dtype = self.engine.dtype
-        offsets, columns, values = (
-            np.zeros(n + 1, np.int64), np.empty(room, np.uint16), np.empty(room, dtype))
-        cdef _Buffer o = _Buffer(offsets, "offsets", offsets.dtype, offsets.shape, True)
-        cdef _Buffer c = _Buffer(columns, "columns", columns.dtype, columns.shape, True)
-        cdef _Buffer v = _Buffer(values, "values", values.dtype, values.shape, True)
-        cdef int64_t *ends = <int64_t *>o.view.buf
-        whole = type(x) is np.ndarray
-        rows = n if whole else min(n, max(1, _BLOCK_BYTES // max(1, n_in * dtype.itemsize)))
-        block = x if whole else np.empty((rows, n_in), dtype)
-        cdef _Buffer dense = _Buffer(block, "x", dtype, (rows, n_in))
-        for begin in range(0, n, max(1, rows)):
-            m = min(rows, n - begin)
+        given = getattr(x, "narrow", dtype) if coded else dtype  # converts the table alone
+        cdef const bp_engine *row = _row(self.engine.row.isa, given.itemsize)
+        cdef ptrdiff_t n = self.data.n, n_in = self.data.n_in, item = row.itemsize, begin, m
+        cdef ptrdiff_t rows = max(1, min(n, _BLOCK_BYTES // (n_in * item)))
+        cdef int64_t most = limit, first, count
+        cdef bint whole = type(x) is np.ndarray
+        cdef bp_codes places
+        memset(&places, 0, sizeof(places))
+        room = limit + n_in
+        offsets, columns = np.zeros(n + 1, np.int64), np.empty(room, np.uint16)
+        codes = np.empty(room if coded else 0, np.uint8)
+        values = np.zeros(BP_CODES, given) if coded else np.empty(room, given)
+        items = np.empty(rows * n_in if coded else 0, given)
+        block = x if whole else np.empty((rows, n_in), given)
+        cdef _Buffer offsets_ = _Buffer(offsets, "offsets", offsets.dtype, offsets.shape, True)
+        cdef _Buffer columns_ = _Buffer(columns, "columns", columns.dtype, columns.shape, True)
+        cdef _Buffer codes_ = _Buffer(codes, "codes", codes.dtype, codes.shape, True)
+        cdef _Buffer values_ = _Buffer(values, "values", given, values.shape, True)
+        cdef _Buffer items_ = _Buffer(items, "items", given, items.shape, True)
+        cdef _Buffer x_ = _Buffer(block, "x", given, (n if whole else rows, n_in))
+        cdef int64_t *ends = <int64_t *>offsets_.view.buf
+        for begin in range(0, n, rows):
+            m, first = min(rows, n - begin), ends[begin]
             if not whole:
                 x.read(begin, block[:m])
             with nogil:
-                self.engine.row.csr_append(m, n_in, dense.view.buf, most, ends + begin,
-                                           <uint16_t *>c.view.buf, v.view.buf)
+                row.csr_append(
+                    m, n_in, <char *>x_.view.buf + (begin * n_in * item if whole else 0), most,
+                    ends + begin, <uint16_t *>columns_.view.buf + first,
+                    items_.view.buf if coded else <char *>values_.view.buf + first * item)
+                count = ends[begin + m] - first
+                if coded and ends[begin + m] <= most:
+                    count -= row.csr_encode(count, items_.view.buf, &places, values_.view.buf,
+                                            <uint8_t *>codes_.view.buf + first)
             if ends[begin + m] > most:
                 return False
-        c = v = None  # lets go of the memory, which a resize may move
+            if coded and count:
+                return None
+        columns_ = codes_ = values_ = None  # lets go of the memory, which a resize may move
         columns.resize(ends[n], refcheck=False)
-        values.resize(ends[n], refcheck=False)
+        codes.resize(ends[n] if coded else 0, refcheck=False)
+        values.resize(places.used if coded else ends[n], refcheck=False)
+        values = values.astype(dtype, copy=False)
         self.data.offsets = ends
+        self.buffers.append(offsets_)
         self.data.columns = <const uint16_t *>self.hold(
             columns, "columns", columns.dtype, columns.shape)
         self.data.values = self.hold(values, "values", dtype, values.shape)
-        self.buffers.append(o)
         self.inputs = (offsets, columns, values)
+        if coded:
+            self.data.codes = <const uint8_t *>self.hold(
+                codes, "codes", codes.dtype, codes.shape)
+            self.inputs += (codes,)
         return True
 
     def __len__(self):
@@ -359,10 +422,14 @@ cdef class Data:
         return self.data.x == NULL and self.data.offsets != NULL
 
     @property
+    def coded(self):
+        """Whether the CSR form has codes in place of values."""
+        return self.data.codes != NULL
+
+    @property
     def nonzeros(self):
         """The number of inputs that are not zero."""
-        inputs = self.inputs[-1]
-        return inputs.size if self.sparse else np.count_nonzero(inputs)
+        return int(self.inputs[0][-1]) if self.sparse else np.count_nonzero(self.inputs[0])
 
     @property
     def nbytes(self):
@@ -374,96 +441,110 @@ cdef class Data:
         begin, end, _ = slice(begin, end).indices(self.data.n)
         if not self.sparse:
             return self.inputs[0][begin:end].copy()
-        offsets, columns, values = self.inputs
+        offsets, columns, values, *codes = self.inputs
         ends = offsets[begin:end + 1] if begin < end else offsets[:1]
         out = np.zeros((len(ends) - 1, self.data.n_in), self.engine.dtype)
         taken = slice(ends[0], ends[-1])
         row = np.repeat(np.arange(len(out)), np.diff(ends))
-        out[row, columns[taken]] = values[taken]
+        out[row, columns[taken]] = values[codes[0][taken]] if codes else values[taken]
         return out
+
+
+# Memory of networks that are gone: a method called by hand makes a network each time, and fresh
+# pages from the system cost more than what it computes.  Two, because backprop makes another.
+cdef void *_spares[2]
+cdef size_t _spare_sizes[2]
+cdef size_t MOST_SPARE = 2**23
+
+
+cdef void *_take(size_t size) noexcept:
+    """A block of at least size bytes, or NULL."""
+    cdef void *block
+    cdef int i
+    for i in range(2):
+        if _spares[i] != NULL and size <= _spare_sizes[i]:
+            block = _spares[i]
+            _spares[i] = NULL
+            return block
+    return PyMem_RawMalloc(size)
+
+
+cdef void _give_back(void *block, size_t size) noexcept:
+    cdef int i
+    for i in range(2):
+        if block != NULL and _spares[i] == NULL and size <= MOST_SPARE:
+            _spares[i] = block
+            _spare_sizes[i] = size
+            return
+    PyMem_RawFree(block)
 
 
 cdef class Net:
     """A network's parameters in the core's layout, with scratch for ``rows`` examples.
 
-    All parameters are zero at first.  One thread at a time may use it.
+    All parameters are zero at first.  One Python thread at a time may use it; sgd and evaluate
+    share their work among up to n_threads threads, which live for one call, and whose number
+    does not change a bit of the results.
     """
 
     cdef Engine engine
     cdef tuple sizes
-    cdef bp_net net
+    cdef readonly ptrdiff_t n_threads
     cdef void *block
-    cdef void *scratch  # gemm's: not in the block, because nobody needs it zeroed
+    cdef size_t size
+    cdef bp_net *nets
 
-    def __cinit__(self, Engine engine not None, sizes, rows):
-        sizes, rows = tuple(map(_index, sizes)), _index(rows)
-        if len(sizes) < 2 or min(sizes) < 1 or rows < 1:
+    def __cinit__(self, Engine engine not None, sizes, rows, n_threads=1):
+        cdef array numbers
+        try:
+            numbers, rows = _array.array("q", sizes), _index(rows)
+        except OverflowError:
+            raise MemoryError(
+                f"a network of sizes {list(sizes)} does not fit in memory") from None
+        cdef ptrdiff_t n_rows = rows, item = engine.row.itemsize, num_layers = len(numbers) - 1
+        cdef ptrdiff_t *pointer = <ptrdiff_t *>numbers.data.as_longlongs
+        if num_layers < 1 or min(numbers) < 1 or n_rows < 1:
             raise ValueError(f"sizes must be two or more positive numbers and rows positive, "
-                             f"got {sizes} and {rows}")
-        item = <ptrdiff_t>engine.row.itemsize
-        strides = [_aligned(n * item) // item for n in sizes]
-        lengths = [_aligned((len(sizes) - 1) * sizeof(bp_layer)), _aligned(rows * 8),
-                   _aligned(rows * sizes[0] * item), rows * strides[-1] * item]
-        for i in range(1, len(sizes)):
-            lengths += [sizes[i - 1] * strides[i] * item, strides[i] * item,
-                        rows * strides[i] * item, rows * strides[i] * item]
-        total = sum(lengths) + BP_ALIGN
-        if total > sys.maxsize:
-            raise MemoryError(f"a network of sizes {list(sizes)} does not fit in memory")
-        self.block = PyMem_RawCalloc(1, total)
-        self.scratch = PyMem_RawMalloc(BP_GEMM_SCRATCH + BP_ALIGN)
-        if self.block == NULL or self.scratch == NULL:
-            raise MemoryError(f"a network of sizes {list(sizes)} takes {total:,} bytes")
-        self.engine, self.sizes = engine, sizes
-        self.net.num_layers, self.net.rows = len(sizes) - 1, rows
-
-        start = _aligned(<uintptr_t>self.block)
-        addresses = accumulate(lengths, initial=start)
-        self.net.layers = <bp_layer *>_pointer(next(addresses))
-        self.net.picked = <int64_t *>_pointer(next(addresses))
-        self.net.x = _pointer(next(addresses))
-        self.net.y = _pointer(next(addresses))
-        self.net.scratch = _pointer(_aligned(<uintptr_t>self.scratch))
-        cdef ptrdiff_t l
-        cdef bp_layer *layer
-        for l in range(self.net.num_layers):
-            layer = &self.net.layers[l]
-            layer.n_in = sizes[l]
-            layer.n_out = sizes[l + 1]
-            layer.stride = strides[l + 1]
-            layer.weights = _pointer(next(addresses))
-            layer.biases = _pointer(next(addresses))
-            layer.a = _pointer(next(addresses))
-            layer.delta = _pointer(next(addresses))
+                             f"got {tuple(sizes)} and {rows}")
+        if n_threads < 1:
+            raise ValueError(f"n_threads must be positive, got {n_threads}")
+        self.engine, self.sizes = engine, tuple(numbers)
+        self.n_threads = min(n_threads, BP_MAX_THREADS, -(-max(numbers[1:]) * item // BP_ALIGN))
+        size = bp_lay_out(NULL, pointer, num_layers, n_rows, self.n_threads, item, &self.nets)
+        self.size = size + BP_ALIGN
+        self.block = _take(self.size)
+        if self.block == NULL:
+            raise MemoryError(f"a network of sizes {list(sizes)} takes {size:,} bytes")
+        bp_lay_out(<void *>_aligned(<uintptr_t>self.block), pointer, num_layers, n_rows,
+                   self.n_threads, item, &self.nets)
 
     def __dealloc__(self):
-        PyMem_RawFree(self.block)
-        PyMem_RawFree(self.scratch)
+        _give_back(self.block, self.size)
 
     def load(self, biases, weights):
         """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
         cdef _Buffer b, w
         cdef ptrdiff_t l
-        for l in range(self.net.num_layers):
+        for l in range(self.nets.num_layers):
             n_in, n_out = self.sizes[l], self.sizes[l + 1]
             b = _Buffer(biases[l], f"biases[{l}]", self.engine.dtype, (n_out, 1))
             w = _Buffer(weights[l], f"weights[{l}]", self.engine.dtype, (n_out, n_in))
             with nogil:
-                self.engine.row.load(&self.net, l, w.view.buf, b.view.buf)
+                self.engine.row.load(self.nets, l, w.view.buf, b.view.buf)
 
     def store(self):
         """Return fresh lists (biases, weights) in the book's shapes."""
         cdef _Buffer b, w
         cdef ptrdiff_t l
         biases, weights = [], []
-        for l in range(self.net.num_layers):
+        for l in range(self.nets.num_layers):
             n_in, n_out = self.sizes[l], self.sizes[l + 1]
             biases.append(np.empty((n_out, 1), self.engine.dtype))
             weights.append(np.empty((n_out, n_in), self.engine.dtype))
             b = _Buffer(biases[l], "biases", self.engine.dtype, (n_out, 1), True)
             w = _Buffer(weights[l], "weights", self.engine.dtype, (n_out, n_in), True)
             with nogil:
-                self.engine.row.store(&self.net, l, w.view.buf, b.view.buf)
+                self.engine.row.store(self.nets, l, w.view.buf, b.view.buf)
         return biases, weights
 
     def feedforward(self, Data data not None):
@@ -472,18 +553,18 @@ cdef class Net:
         out = np.empty((data.data.n, self.sizes[-1]), self.engine.dtype)
         cdef _Buffer buffer = _Buffer(out, "out", out.dtype, out.shape, True)
         with nogil:
-            self.engine.row.feedforward(&self.net, &data.data, buffer.view.buf)
+            self.engine.row.feedforward(self.nets, &data.data, buffer.view.buf)
         return out
 
     def backprop(self, Data data not None):
         """Return (nabla_b, nabla_w), the gradient of the cost summed over data."""
         self.check(data, targets=True)
-        if data.data.n > self.net.rows:
-            raise ValueError(f"data must have at most {self.net.rows} examples, "
+        if data.data.n > self.nets.rows:
+            raise ValueError(f"data must have at most {self.nets.rows} examples, "
                              f"got {len(data)}")
         cdef Net nabla = Net(self.engine, self.sizes, 1)
         with nogil:
-            self.engine.row.backprop(&self.net, &data.data, &nabla.net)
+            self.engine.row.backprop(self.nets, &data.data, nabla.nets)
         return nabla.store()
 
     def sgd(self, Data data not None, Order order not None, mini_batch_size, eta):
@@ -496,38 +577,42 @@ cdef class Net:
         mini_batch_size = _index(mini_batch_size)
         if order.n != data.data.n:
             raise ValueError(f"order must have {len(data)} items, got {order.n}")
-        if not 1 <= mini_batch_size <= self.net.rows:
-            raise ValueError(f"mini_batch_size must be in [1, {self.net.rows}], "
+        if not 1 <= mini_batch_size <= self.nets.rows:
+            raise ValueError(f"mini_batch_size must be in [1, {self.nets.rows}], "
                              f"got {mini_batch_size}")
         cdef ptrdiff_t m = mini_batch_size, begin = 0, end, n = data.data.n
-        cdef ptrdiff_t step = max(1, <ptrdiff_t>(self.slice_examples() / m)) * m
-        cdef double rate = eta
+        cdef ptrdiff_t step = m
+        cdef double rate = eta, start
         while begin < n:
+            start = perf_counter()
             end = begin + min(step, n - begin)
             with nogil:
-                self.engine.row.sgd(&self.net, &data.data, order.pointer, begin, end, m, rate)
+                bp_sgd(self.engine.row, self.nets, self.n_threads, &data.data, order.pointer,
+                       begin, end, m, rate)
             PyErr_CheckSignals()
             begin = end
+            if perf_counter() - start < SLICE_SECONDS / 2:
+                step *= 2
 
     def evaluate(self, Data data not None):
         """Return how many examples have their label as the most active output."""
         self.check(data)
         if data.data.labels == NULL:
             raise ValueError("data must have labels")
-        cdef ptrdiff_t begin = 0, end, n = data.data.n
-        cdef ptrdiff_t step = max(1, <ptrdiff_t>(3 * self.slice_examples()))
+        cdef ptrdiff_t begin = 0, end, n = data.data.n, step = self.nets.rows
         cdef int64_t correct = 0
+        cdef double start
         while begin < n:
+            start = perf_counter()
             end = begin + min(step, n - begin)
             with nogil:
-                correct += self.engine.row.evaluate(&self.net, &data.data, begin, end)
+                correct += bp_evaluate(self.engine.row, self.nets, self.n_threads, &data.data,
+                                       begin, end)
             PyErr_CheckSignals()
             begin = end
+            if perf_counter() - start < SLICE_SECONDS / 2:
+                step *= 2
         return correct
-
-    cdef double slice_examples(self):
-        flops = 6 * sum(n_in * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:]))
-        return SLICE_FLOPS / flops
 
     cdef check(self, Data data, bint targets=False):
         if data.engine.row != self.engine.row:
@@ -541,10 +626,6 @@ cdef class Net:
             raise ValueError("data must have desired outputs")
 
 
-cdef _aligned(n):
+cdef uintptr_t _aligned(uintptr_t n):
     """n rounded up to a multiple of BP_ALIGN."""
     return (n + BP_ALIGN - 1) // BP_ALIGN * BP_ALIGN
-
-
-cdef void *_pointer(address) except? NULL:
-    return <void *><uintptr_t>address

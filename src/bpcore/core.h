@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "threads.h"
+
 /* The compiler can build the AVX2 and AVX-512 engines (whether the CPU can run them is asked
  * at run time).  BP_SCALAR builds what a compiler without vector extensions would. */
 #if defined(__GNUC__) && defined(__x86_64__) && !defined(BP_SCALAR)
@@ -18,6 +20,9 @@
 /* Rows of the core's own matrices start on this boundary and are whole multiples of it,
  * so that every engine sees whole, aligned vectors. */
 #define BP_ALIGN 64
+
+/* CSR columns are 16-bit: a row of x longer than this stays dense. */
+#define BP_MAX_CSR_INPUTS 65536
 
 /* gemm copies b in blocks of at most so many bytes in a row and in a column: 1 MB of the
  * smaller item type, so that a second cache of 2 MB has room for what else it reads.  Its
@@ -35,20 +40,27 @@
 typedef struct {
     ptrdiff_t n_in, n_out; /* neurons of the layer before, of this layer */
     ptrdiff_t stride;      /* n_out rounded up to BP_ALIGN bytes */
+    int shared;            /* threads own columns of it; else each has its own, and does all */
     void *weights;         /* real (n_in, stride): input-major */
     void *biases;          /* real (stride) */
     void *a;               /* real (rows, stride): activations */
     void *delta;           /* real (rows, stride): dC/dz */
 } bp_layer;
 
+/* A network as one thread of a call sees it: shared layers, and what is its own. */
 typedef struct {
     ptrdiff_t num_layers; /* of bp_layer: one less than the book's num_layers */
     ptrdiff_t rows;       /* examples that the scratch holds */
     bp_layer *layers;
-    void *x;              /* real (rows, n_in): gathered inputs of a mini-batch */
-    void *y;              /* real (rows, stride of the last layer); padding is 1/2 */
-    int64_t *picked;      /* (rows): which examples a mini-batch holds */
-    void *scratch;        /* BP_GEMM_SCRATCH bytes for gemm */
+    void *next_a;         /* like a of the first layer, for the next mini-batch */
+    void *x, *next_x;     /* real (rows, n_in): gathered dense inputs of two mini-batches */
+    int64_t *picked;      /* (rows): 0, 1, 2, ... from somewhere on */
+    int64_t *cursors;     /* (2 rows) for CSR */
+    void *packed;         /* BP_GEMM_SCRATCH bytes */
+    void *own_weights;    /* real (n_in + 1, its columns) of the first layer, while they train;
+                           * NULL where a thread's part of a row is long */
+    ptrdiff_t thread, threads;
+    bp_barrier *barrier;
 } bp_net;
 
 /* Examples, one a row.  The inputs are dense (x) or CSR (x is NULL); the desired outputs are
@@ -58,10 +70,19 @@ typedef struct {
     const void *x;           /* real (n, n_in) */
     const int64_t *offsets;  /* (n + 1): row i is [offsets[i], offsets[i + 1]) */
     const uint16_t *columns; /* ascending in a row */
-    const void *values;      /* real, nonzero */
+    const void *values;      /* real, nonzero: of every item, or of the codes */
+    const uint8_t *codes;    /* where few values occur: the place of each item's; or NULL */
     const void *y;           /* real (n, n_out) */
     const int64_t *labels;   /* (n) */
 } bp_data;
+
+/* Where each of up to BP_CODES values is in a table of them; all zero at first. */
+#define BP_CODES 256
+#define BP_CODE_SLOTS 1024
+typedef struct {
+    int used;
+    uint16_t slots[BP_CODE_SLOTS]; /* 1 + the place; 0: free */
+} bp_codes;
 
 /* The unit of dispatch: one instruction set and one item type. */
 typedef struct {
@@ -74,20 +95,25 @@ typedef struct {
     void (*store)(const bp_net *net, ptrdiff_t l, void *w, void *b);
 
     /* out (data->n, n_out): the network's output for every example. */
-    void (*feedforward)(const bp_net *net, const bp_data *data, void *out);
+    void (*feedforward)(bp_net *net, const bp_data *data, void *out);
     /* How many of the examples [begin, end) have their label as the most active output. */
-    int64_t (*evaluate)(const bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end);
+    int64_t (*evaluate)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end);
     /* nabla, a zeroed network of the same shape, gets the gradient of the summed cost of all
      * examples; there are at most net->rows. */
-    void (*backprop)(const bp_net *net, const bp_data *data, bp_net *nabla);
+    void (*backprop)(bp_net *net, const bp_data *data, bp_net *nabla);
     /* Gradient descent over examples order[begin..end), in mini-batches from `begin` on. */
     void (*sgd)(bp_net *net, const bp_data *data, const int64_t *order,
                 ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size, double eta);
 
-    /* Append dense rows x (n, n_in) to the CSR form, from offsets[0] on, and set offsets[1..n];
-     * once there are more than `limit` nonzeros, nothing.  There is room for limit + n_in. */
+    /* CSR of dense rows x (n, n_in): offsets[1..n], counted from offsets[0] on, and the rows'
+     * items, the first at columns[0]; once there are more than `limit`, nothing.  There is room
+     * for limit - offsets[0] + n_in. */
     void (*csr_append)(ptrdiff_t n, ptrdiff_t n_in, const void *x, int64_t limit,
                        int64_t *offsets, uint16_t *columns, void *values);
+    /* Write the codes of n items to out, adding new values to the table; return n, or the
+     * number of items before one that has no place any more. */
+    int64_t (*csr_encode)(int64_t n, const void *items, bp_codes *codes, void *table,
+                          uint8_t *out);
 
     /* The kernels, for tests and benchmarks.  c (m, n) += a (m, k) b (k, n), where a
      * and b are addressed by two strides each and rows of c are whole vectors. */
@@ -100,6 +126,19 @@ typedef struct {
 /* The engines this CPU and OS can run, slowest first, a float32 and a float64 row for each
  * instruction set.  Ends with NULL. */
 const bp_engine *const *bp_engines(void);
+
+/* Lay a network out in a block that starts on a boundary of BP_ALIGN, its parameters zero, and
+ * set *nets to its views, one for each thread.  Return how many bytes that takes; with block
+ * NULL do nothing else.  sizes has num_layers + 1 items. */
+size_t bp_lay_out(void *block, const ptrdiff_t *sizes, ptrdiff_t num_layers, ptrdiff_t rows,
+                  ptrdiff_t threads, size_t itemsize, bp_net **nets);
+
+/* The engine's sgd and evaluate, shared among threads; the other entries take nets[0]. */
+void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
+            const int64_t *order, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size,
+            double eta);
+int64_t bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
+                    const bp_data *data, ptrdiff_t begin, ptrdiff_t end);
 
 /* The compiler that built this, and its version. */
 const char *bp_compiler(void);

@@ -47,6 +47,7 @@ const bp_engine ENGINE = {
     .backprop = backprop,
     .sgd = sgd,
     .csr_append = csr_append,
+    .csr_encode = csr_encode,
     .gemm = gemm_entry,
     .sigmoid = sigmoid_entry,
 };

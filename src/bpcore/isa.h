@@ -37,7 +37,16 @@
 #define TILE_ROWS 6
 #endif
 #define TILE_VECTORS 2
+
+/* The widest panel of neurons of the CSR form, in vectors. */
 #define CSR_VECTORS 8
+
+/* Twice the first level cache: a mini-batch of images touches about half of a block's lines. */
+#define CSR_BLOCK_BYTES (100 * 1024)
+
+/* Of dense inputs' weights, which all are touched; longer rows are left to gemm. */
+#define DENSE_BLOCK_BYTES (24 * 1024)
+#define DENSE_ROW_BYTES 1024
 
 #ifdef TARGET
 #define PRAGMA_(text) _Pragma(#text)

@@ -3,13 +3,10 @@
  * Equations BP1-BP4 are those of Nielsen, Neural Networks and Deep Learning, chapter 2.
  * Weights are input-major here: forward is a w, the gradient aT delta, and one input's
  * weights are contiguous, so a zero input is skipped whole.
+ *
+ * Every thread of a call runs this same text on its own bp_net.  It writes its own columns of
+ * shared layers, reads all of them, and waits for the others where it needs theirs.
  */
-
-static inline ptrdiff_t padded(ptrdiff_t n)
-{
-    const ptrdiff_t unit = BP_ALIGN / REAL_BYTES;
-    return (n + unit - 1) / unit * unit;
-}
 
 static void load(bp_net *net, ptrdiff_t l, const void *w, const void *b)
 {
@@ -27,160 +24,304 @@ static void store(const bp_net *net, ptrdiff_t l, void *w, void *b)
     memcpy(b, layer->biases, (size_t)layer->n_out * sizeof(real));
 }
 
-/* Pick examples order[0..m) (or begin + 0..m where order is NULL) as the mini-batch; dense
- * inputs are gathered, so that the products run over contiguous rows. */
-static void pick(const bp_net *net, const bp_data *data, const int64_t *order, ptrdiff_t begin,
-                 ptrdiff_t m)
+/* This thread's columns of a layer: whole lines, so that no line is written by two threads. */
+static void own(const bp_net *net, const bp_layer *layer, ptrdiff_t *begin, ptrdiff_t *end)
+{
+    const ptrdiff_t line = BP_ALIGN / REAL_BYTES, lines = layer->stride / line;
+    *begin = layer->shared ? lines * net->thread / net->threads * line : 0;
+    *end = layer->shared ? lines * (net->thread + 1) / net->threads * line : layer->stride;
+}
+
+/* Examples begin, begin + 1, ... as a mini-batch. */
+static batch in_order(const bp_net *net, ptrdiff_t begin, ptrdiff_t m)
+{
+    const batch picked = {net->picked, m};
+    if (net->thread == 0)
+        for (ptrdiff_t i = 0; i < m; i++)
+            net->picked[i] = begin + i;
+    bp_wait(net->barrier);
+    return picked;
+}
+
+/* Gather dense inputs, so that the products run over rows at one distance. */
+static void gather(const bp_net *net, const bp_data *data, batch examples, real *x)
 {
     const ptrdiff_t n_in = data->n_in;
-    for (ptrdiff_t i = 0; i < m; i++) {
-        net->picked[i] = order ? order[i] : begin + i;
-        if (data->x)
-            memcpy((real *)net->x + i * n_in, (const real *)data->x + net->picked[i] * n_in,
-                   (size_t)n_in * sizeof(real));
-    }
+    for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
+        memcpy(x + i * n_in, (const real *)data->x + examples.examples[i] * n_in,
+               (size_t)n_in * sizeof(real));
+    bp_wait(net->barrier);
 }
 
-/* The desired outputs of the mini-batch, padded with 1/2: the activation of a neuron that
- * is only padding, so that its error is exactly zero. */
-static void pick_y(const bp_net *net, const bp_data *data, ptrdiff_t m)
+/* The first layer's parameters, in the columns of one thread. */
+typedef struct {
+    real *w, *biases;
+    ptrdiff_t stride;
+} parameters;
+
+static parameters own_parameters(const bp_net *net)
 {
-    const ptrdiff_t n_out = data->n_out, stride = padded(n_out);
-    for (ptrdiff_t i = 0; i < m; i++) {
-        real *y = (real *)net->y + i * stride;
-        if (data->y)
-            memcpy(y, (const real *)data->y + net->picked[i] * n_out,
-                   (size_t)n_out * sizeof(real));
-        else {
-            memset(y, 0, (size_t)n_out * sizeof(real));
-            y[data->labels[net->picked[i]]] = R(1.0);
+    const bp_layer *layer = &net->layers[0];
+    const parameters all = {layer->weights, layer->biases, layer->stride};
+    ptrdiff_t begin, end;
+    own(net, layer, &begin, &end);
+    const parameters found = {all.w + begin, all.biases + begin, all.stride};
+    return found;
+}
+
+/* Copies of them beside one another, away from the other threads'. */
+static parameters borrow(const bp_net *net)
+{
+    const parameters from = own_parameters(net);
+    ptrdiff_t begin, end, k = 0;
+    own(net, net->layers, &begin, &end);
+    if (net->threads == 1 || !net->own_weights)
+        return from;
+    const ptrdiff_t n = end - begin;
+    real *w = net->own_weights;
+    for (; k < net->layers->n_in; k++)
+        memcpy(w + k * n, from.w + k * from.stride, (size_t)n * sizeof(real));
+    memcpy(w + k * n, from.biases, (size_t)n * sizeof(real));
+    const parameters copies = {w, w + k * n, n};
+    return copies;
+}
+
+static void give_back(const bp_net *net, parameters copies)
+{
+    const parameters to = own_parameters(net);
+    if (copies.w == to.w)
+        return;
+    for (ptrdiff_t k = 0; k < net->layers->n_in; k++)
+        memcpy(to.w + k * to.stride, copies.w + k * copies.stride,
+               (size_t)copies.stride * sizeof(real));
+    memcpy(to.biases, copies.biases, (size_t)copies.stride * sizeof(real));
+}
+
+/* The step for dense inputs, gathered in x and next_x, and n neurons. */
+static void dense_step(const bp_net *net, const bp_data *data, const first_step *s, ptrdiff_t n)
+{
+    const ptrdiff_t n_in = data->n_in;
+    const ptrdiff_t bytes = n * REAL_BYTES;
+    const ptrdiff_t fit = DENSE_BLOCK_BYTES / (bytes + !bytes);
+    const ptrdiff_t block = bytes > DENSE_ROW_BYTES ? n_in : fit;
+    for (ptrdiff_t k = 0; k < n_in; k += block) {
+        const ptrdiff_t depth = n_in - k < block ? n_in - k : block;
+        real *w = s->w + k * s->ldw;
+        gemm(depth, n, s->down.m, (const real *)net->x + k, 1, n_in, s->delta, s->stride, 1, w,
+             s->ldw, net->packed);
+        gemm(s->up.m, n, depth, (const real *)net->next_x + k, n_in, 1, w, s->ldw, 1, s->z,
+             s->stride, net->packed);
+        for (ptrdiff_t i = 0; i < s->ahead.m && i < s->up.m && block < n_in; i++) {
+            const real *x = (const real *)data->x + s->ahead.examples[i] * n_in + k;
+            fetch(x, x + depth);
         }
-        for (ptrdiff_t j = n_out; j < stride; j++)
-            y[j] = R(0.5);
     }
 }
 
-/* Activations of every layer for the m picked examples: a = sigmoid(a w + b). */
-static void forward(const bp_net *net, const bp_data *data, ptrdiff_t m)
+/* Where training spends its time: the first layer's update for the mini-batch `down` (BP3,
+ * BP4; delta is scaled), then its weighted inputs for the mini-batch `up`, in one pass over
+ * the weights.  Either may be empty. */
+static void first_layer(bp_net *net, const bp_data *data, batch down, batch up, batch ahead,
+                        parameters to)
 {
-    const real *a = net->x;
-    ptrdiff_t a_stride = data->n_in;
+    bp_layer *layer = &net->layers[0];
+    const ptrdiff_t stride = layer->stride;
+    ptrdiff_t begin, end;
+    own(net, layer, &begin, &end);
+    const ptrdiff_t n = end - begin;
+    const first_step s = {down, up, ahead, (real *)layer->delta + begin,
+                          (real *)net->next_a + begin, stride, to.w, to.stride, net->cursors};
+    for (ptrdiff_t i = 0; i < down.m; i++)
+        axpy(n, R(1.0), s.delta + i * stride, to.biases);
+    for (ptrdiff_t i = 0; i < up.m; i++)
+        memcpy(s.z + i * stride, to.biases, (size_t)n * sizeof(real));
+    if (data->x) {
+        gather(net, data, up, net->next_x);
+        dense_step(net, data, &s, n);
+    } else
+        csr_step(data, &s, n);
+
+    void *const a = layer->a, *const x = net->x;
+    if (up.m) {
+        layer->a = net->next_a;
+        net->next_a = a;
+        net->x = net->next_x;
+        net->next_x = x;
+    }
+}
+
+/* Activations of every layer for m examples, whose weighted inputs the first layer has. */
+static void forward(const bp_net *net, ptrdiff_t m)
+{
     for (ptrdiff_t l = 0; l < net->num_layers; l++) {
-        const bp_layer *layer = &net->layers[l];
-        real *z = layer->a;
-        for (ptrdiff_t i = 0; i < m; i++)
-            memcpy(z + i * layer->stride, layer->biases, (size_t)layer->stride * sizeof(real));
-        if (l == 0 && !data->x)
-            for (ptrdiff_t i = 0; i < m; i++)
-                csr_forward(data, net->picked[i], layer->stride, layer->weights, layer->stride,
-                            z + i * layer->stride);
-        else
-            gemm(m, layer->stride, layer->n_in, a, a_stride, 1, layer->weights, layer->stride,
-                 1, z, layer->stride, net->scratch);
-        sigmoid(m * layer->stride, z);
-        a = z;
-        a_stride = layer->stride;
-    }
-}
-
-/* The error delta = dC/dz of every layer for the m picked examples. */
-static void backward(const bp_net *net, const bp_data *data, ptrdiff_t m)
-{
-    const bp_layer *last = &net->layers[net->num_layers - 1];
-    pick_y(net, data, m);
-    for (ptrdiff_t j = 0; j < m * last->stride; j += LANES) /* dC/da of |a - y|^2 / 2 */
-        *(vreal *)((real *)last->delta + j) =
-            *vectors((real *)last->a + j) - *vectors((real *)net->y + j);
-    sigmoid_prime_mul(m * last->stride, last->a, last->delta); /* BP1 */
-
-    for (ptrdiff_t l = net->num_layers - 1; l > 0; l--) { /* BP2 */
-        const bp_layer *layer = &net->layers[l], *before = &net->layers[l - 1];
-        memset(before->delta, 0, (size_t)(m * before->stride) * sizeof(real));
-        gemm(m, layer->n_in, layer->n_out, layer->delta, layer->stride, 1, layer->weights, 1,
-             layer->stride, before->delta, before->stride, net->scratch);
-        sigmoid_prime_mul(m * before->stride, before->a, before->delta);
-    }
-}
-
-/* target's weights += alpha nabla_w (BP4), its biases += alpha nabla_b (BP3), summed over
- * the m picked examples.  The gradient product is added straight into its target: the
- * network itself when training, a zeroed one for backprop.  delta is scaled on the way. */
-static void descend(const bp_net *net, const bp_data *data, ptrdiff_t m, real alpha,
-                    bp_net *target)
-{
-    const real *a = net->x;
-    ptrdiff_t a_stride = data->n_in;
-    for (ptrdiff_t l = 0; l < net->num_layers; l++) {
-        const bp_layer *layer = &net->layers[l];
+        const bp_layer *layer = &net->layers[l], *before = layer - 1;
         const ptrdiff_t stride = layer->stride;
-        real *delta = layer->delta, *w = target->layers[l].weights;
-        for (ptrdiff_t j = 0; j < m * stride; j += LANES)
-            *(vreal *)(delta + j) *= splat(alpha);
-        for (ptrdiff_t i = 0; i < m; i++)
-            axpy(stride, R(1.0), delta + i * stride, target->layers[l].biases);
-        if (l == 0 && !data->x)
+        real *z = layer->a;
+        ptrdiff_t begin, end;
+        own(net, layer, &begin, &end);
+        if (l > 0) {
             for (ptrdiff_t i = 0; i < m; i++)
-                csr_descend(data, net->picked[i], stride, delta + i * stride, w, stride);
-        else
-            gemm(layer->n_in, stride, m, a, 1, a_stride, delta, stride, 1, w, stride,
-                 net->scratch);
-        a = layer->a;
-        a_stride = stride;
+                memcpy(z + i * stride + begin, (const real *)layer->biases + begin,
+                       (size_t)(end - begin) * sizeof(real));
+            gemm(m, end - begin, layer->n_in, before->a, before->stride, 1,
+                 (const real *)layer->weights + begin, stride, 1, z + begin, stride,
+                 net->packed);
+        }
+        for (ptrdiff_t i = 0; i < m; i++)
+            sigmoid(end - begin, z + i * stride + begin);
+        if (layer->shared)
+            bp_wait(net->barrier);
     }
 }
 
-/* BP2 needs the weights that the forward pass used: all errors first, then all updates. */
-static void update_mini_batch(bp_net *net, const bp_data *data, const int64_t *order,
-                              ptrdiff_t m, real eta)
+/* The error of the output layer for the quadratic cost, (a - y) a (1 - a) (BP1), in columns
+ * [begin, end).  The activation of a neuron that is only padding is 1/2: so is its y. */
+static void output_error(const bp_layer *layer, const bp_data *data, batch examples,
+                         ptrdiff_t begin, ptrdiff_t end)
 {
-    pick(net, data, order, 0, m);
-    forward(net, data, m);
-    backward(net, data, m);
-    descend(net, data, m, -eta / (real)m, net);
+    const ptrdiff_t n_out = data->n_out, real_end = end < n_out ? end : n_out;
+    for (ptrdiff_t i = 0; i < examples.m; i++) {
+        const int64_t example = examples.examples[i];
+        const real *a = (const real *)layer->a + i * layer->stride;
+        real *delta = (real *)layer->delta + i * layer->stride;
+        for (ptrdiff_t j = begin; j < real_end; j++)
+            delta[j] = data->y ? ((const real *)data->y)[example * n_out + j]
+                               : (real)(data->labels[example] == j);
+        for (ptrdiff_t j = real_end; j < end; j++)
+            delta[j] = R(0.5);
+        for (ptrdiff_t j = begin; j < end; j += LANES)
+            *(vreal *)(delta + j) = *vectors(a + j) - *vectors(delta + j);
+        sigmoid_prime_mul(end - begin, a + begin, delta + begin);
+    }
 }
 
+/* The error delta = dC/dz of every layer for a mini-batch. */
+static void backward(const bp_net *net, const bp_data *data, batch examples)
+{
+    const ptrdiff_t m = examples.m;
+    const bp_layer *layer = &net->layers[net->num_layers - 1];
+    int shared = 0;
+    ptrdiff_t begin, end;
+    own(net, layer, &begin, &end);
+    output_error(layer, data, examples, begin, end);
+    for (; layer > net->layers; layer--) { /* BP2 */
+        const bp_layer *before = layer - 1;
+        const ptrdiff_t stride = before->stride;
+        own(net, before, &begin, &end);
+        const ptrdiff_t n = (end < before->n_out ? end : before->n_out) - begin;
+        if (layer->shared)
+            bp_wait(net->barrier);
+        shared |= layer->shared;
+        for (ptrdiff_t i = 0; i < m; i++)
+            memset((real *)before->delta + i * stride + begin, 0,
+                   (size_t)(end - begin) * sizeof(real));
+        gemm(m, n > 0 ? n : 0, layer->n_out, layer->delta, layer->stride, 1,
+             (const real *)layer->weights + begin * layer->stride, 1, layer->stride,
+             (real *)before->delta + begin, stride, net->packed);
+        for (ptrdiff_t i = 0; i < m; i++)
+            sigmoid_prime_mul(end - begin, (const real *)before->a + i * stride + begin,
+                              (real *)before->delta + i * stride + begin);
+    }
+    if (shared) /* BP2 has read the weights of others: they may change now */
+        bp_wait(net->barrier);
+}
+
+/* Scale the errors by alpha and add the gradient of the upper layers to target's weights (BP4)
+ * and biases (BP3); the first layer's errors are only scaled. */
+static void descend(const bp_net *net, ptrdiff_t m, real alpha, bp_net *target)
+{
+    for (ptrdiff_t l = 0; l < net->num_layers; l++) {
+        const bp_layer *layer = &net->layers[l], *before = layer - 1;
+        const ptrdiff_t stride = layer->stride;
+        ptrdiff_t begin, end;
+        own(net, layer, &begin, &end);
+        for (ptrdiff_t i = 0; i < m; i++) {
+            real *delta = (real *)layer->delta + i * stride;
+            for (ptrdiff_t j = begin; j < end; j += LANES)
+                *(vreal *)(delta + j) *= splat(alpha);
+            if (l > 0)
+                axpy(end - begin, R(1.0), delta + begin,
+                     (real *)target->layers[l].biases + begin);
+        }
+        if (l > 0)
+            gemm(layer->n_in, end - begin, m, before->a, 1, before->stride,
+                 (const real *)layer->delta + begin, stride, 1,
+                 (real *)target->layers[l].weights + begin, stride, net->packed);
+    }
+}
+
+/* The next mini-batch of order[i..end): at most m examples, none past the end. */
+static batch next_batch(const int64_t *order, ptrdiff_t i, ptrdiff_t end, ptrdiff_t m)
+{
+    const ptrdiff_t left = end > i ? end - i : 0;
+    const batch next = {order + (end > i ? i : end), left < m ? left : m};
+    return next;
+}
+
+/* BP2 needs the weights that the forward pass used: all errors first, then all updates.  The
+ * first layer's update waits for the next mini-batch and passes over the weights with it. */
 static void sgd(bp_net *net, const bp_data *data, const int64_t *order, ptrdiff_t begin,
                 ptrdiff_t end, ptrdiff_t mini_batch_size, double eta)
 {
+    const uint64_t arithmetic = flush_subnormals();
+    const parameters first = borrow(net);
+    batch done = {order, 0};
     for (ptrdiff_t i = begin; i < end; i += mini_batch_size) {
-        const ptrdiff_t left = end - i;
-        update_mini_batch(net, data, order + i, left < mini_batch_size ? left : mini_batch_size,
-                          (real)eta);
+        const batch now = next_batch(order, i, end, mini_batch_size);
+        const batch ahead =
+            next_batch(order, i + mini_batch_size, end, 2 * mini_batch_size);
+        first_layer(net, data, done, now, ahead, first);
+        forward(net, now.m);
+        backward(net, data, now);
+        descend(net, now.m, (real)-eta / (real)now.m, net);
+        done = now;
     }
+    const batch none = {order, 0};
+    first_layer(net, data, done, none, none, first);
+    give_back(net, first);
+    restore_arithmetic(arithmetic);
 }
 
-static void backprop(const bp_net *net, const bp_data *data, bp_net *nabla)
+static void forward_only(bp_net *net, const bp_data *data, batch examples)
 {
-    pick(net, data, NULL, 0, data->n);
-    forward(net, data, data->n);
-    backward(net, data, data->n);
-    descend(net, data, data->n, R(1.0), nabla);
+    const batch none = {NULL, 0};
+    first_layer(net, data, none, examples, none, own_parameters(net));
+    forward(net, examples.m);
 }
 
-static void feedforward(const bp_net *net, const bp_data *data, void *out)
+static void backprop(bp_net *net, const bp_data *data, bp_net *nabla)
+{
+    const batch all = in_order(net, 0, data->n), none = {NULL, 0};
+    forward_only(net, data, all);
+    backward(net, data, all);
+    descend(net, data->n, R(1.0), nabla);
+    first_layer(net, data, all, none, none, own_parameters(nabla));
+}
+
+static void feedforward(bp_net *net, const bp_data *data, void *out)
 {
     const bp_layer *last = &net->layers[net->num_layers - 1];
     for (ptrdiff_t begin = 0; begin < data->n; begin += net->rows) {
         const ptrdiff_t left = data->n - begin, m = left < net->rows ? left : net->rows;
-        pick(net, data, NULL, begin, m);
-        forward(net, data, m);
-        for (ptrdiff_t i = 0; i < m; i++)
+        forward_only(net, data, in_order(net, begin, m));
+        for (ptrdiff_t i = 0; i < m && net->thread == 0; i++)
             memcpy((real *)out + (begin + i) * last->n_out, (real *)last->a + i * last->stride,
                    (size_t)last->n_out * sizeof(real));
     }
 }
 
-static int64_t evaluate(const bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
+static int64_t evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
 {
     const bp_layer *last = &net->layers[net->num_layers - 1];
+    const uint64_t arithmetic = flush_subnormals();
     int64_t correct = 0;
     for (; begin < end; begin += net->rows) {
         const ptrdiff_t left = end - begin, m = left < net->rows ? left : net->rows;
-        pick(net, data, NULL, begin, m);
-        forward(net, data, m);
-        for (ptrdiff_t i = 0; i < m; i++)
+        forward_only(net, data, in_order(net, begin, m));
+        for (ptrdiff_t i = 0; i < m && net->thread == 0; i++)
             correct += argmax(last->n_out, (real *)last->a + i * last->stride) ==
                        data->labels[begin + i];
     }
+    restore_arithmetic(arithmetic);
     return correct;
 }

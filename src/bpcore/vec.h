@@ -121,3 +121,43 @@ INLINED void transpose_lanes(const real *in, ptrdiff_t in_stride, real *out,
             out[i * out_stride + j] = in[j * in_stride + i];
 #endif
 }
+
+/* Ask the cache for the lines from `begin` to `end`, which will be read soon. */
+INLINED void fetch(const void *begin, const void *end)
+{
+#if defined(__GNUC__) && !defined(BP_SCALAR)
+    for (const char *line = begin; line < (const char *)end; line += BP_ALIGN)
+        __builtin_prefetch(line, 0, 2);
+#else
+    (void)begin, (void)end;
+#endif
+}
+
+/* Let arithmetic of this thread take numbers below the normal range for zeros, which processors
+ * are slow with; return what restore_arithmetic() takes to undo that. */
+INLINED uint64_t flush_subnormals(void)
+{
+#if defined(BP_X86)
+    const uint32_t before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before | 0x8040); /* FTZ and DAZ */
+    return before;
+#elif defined(__aarch64__) && defined(__GNUC__) && !defined(BP_SCALAR)
+    uint64_t before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | (uint64_t)1 << 24)); /* FZ */
+    return before;
+#else
+    return 0;
+#endif
+}
+
+INLINED void restore_arithmetic(uint64_t before)
+{
+#if defined(BP_X86)
+    __builtin_ia32_ldmxcsr((uint32_t)before);
+#elif defined(__aarch64__) && defined(__GNUC__) && !defined(BP_SCALAR)
+    __asm__ volatile("msr fpcr, %0" : : "r"(before));
+#else
+    (void)before;
+#endif
+}
