@@ -28,6 +28,7 @@ _BLOCK = 2**16
 
 _UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 
+_SINGLE = np.dtype(np.float32)
 _REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
@@ -197,9 +198,16 @@ def as_list(examples: Examples, n_out: int) -> list[Any]:
 
 
 def training(
-    name: str, examples: Examples, sizes: Sequence[int], engine: bpcore.Engine
+    name: str,
+    examples: Examples,
+    sizes: Sequence[int],
+    engine: bpcore.Engine,
+    sparse: bool | None = None,
 ) -> bpcore.Data:
-    """Pack examples with desired outputs; integer labels are allowed in the form (X, Y)."""
+    """Pack examples with desired outputs; integer labels are allowed in the form (X, Y).
+
+    sparse is bpcore.Data's: what is used once is not worth compressing.
+    """
     if isinstance(examples, Dataset):
         return examples._fit(name, sizes, engine, outputs=True)
     n_out = sizes[-1]
@@ -209,7 +217,8 @@ def training(
     if isinstance(examples, tuple):
         x, targets = _pair(name, examples, sizes[0], engine.dtype)
         if targets.ndim == 1 and n_out > 1:
-            return bpcore.Data(engine, x, n_out, labels=labels(name, examples, n_out))
+            numbers = labels(name, examples, n_out)
+            return bpcore.Data(engine, x, n_out, labels=numbers, sparse=sparse)
         if targets.shape != (len(targets), n_out):
             raise _misfit(f"{name}[1]", targets, (len(targets), n_out))
         y: _Source = _Rows(f"{name}[1]", targets, engine.dtype)
@@ -217,7 +226,7 @@ def training(
         xs, ys = _unzip(name, examples)
         x = _Columns(name, "x", xs, sizes[0], engine.dtype)
         y = _Columns(name, "y", ys, n_out, engine.dtype)
-    inputs = bpcore.Data(engine, x, n_out)
+    inputs = bpcore.Data(engine, x, n_out, sparse=sparse)
     return bpcore.Data(engine, inputs, n_out, y=y.dense())
 
 
@@ -301,10 +310,13 @@ class _Columns(_Source):
     def __init__(self, name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]):
         super().__init__(name, (len(values), n), dtype)
         self.part, self.values = part, values
+        self.plain = _plain(values, n)
+        if self.plain and set(map(_dtype, values)) == {_SINGLE}:
+            self.narrow = _SINGLE  # exact in either dtype: what is zero can be left out first
 
     def read(self, begin: int, out: Array) -> None:
         arrays = self.values[begin : begin + len(out)]
-        if not _plain(arrays, self.shape[1]):
+        if not self.plain:
             arrays = [self._column(i, value) for i, value in enumerate(arrays, begin)]
         try:
             with np.errstate(over="ignore"):  # what overflows is not finite
@@ -549,6 +561,9 @@ def _array(name: str, value: Any) -> Array:
 
 
 def _require(array: Array, dtype: np.dtype[Any]) -> Array:
+    flags = array.flags
+    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
+        return np.asarray(array)
     with np.errstate(over="ignore"):
         return np.require(array, dtype, ["C", "A"])
 
@@ -561,6 +576,8 @@ def _blocks(array: Array) -> Iterator[tuple[int, Array]]:
 
 
 def _finite(name: str, array: Array) -> Array:
+    if array.size <= _BLOCK and np.isfinite(array).all():
+        return array
     for _, block in _blocks(array):
         finite = np.isfinite(block)
         if not finite.all():

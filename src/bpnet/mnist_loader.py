@@ -9,12 +9,13 @@ from __future__ import annotations
 import operator
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from bpnet.mnist_files import Split
@@ -41,11 +42,13 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split,
     that file.  Without one, see this module.  Raises FileNotFoundError if path or BPNET_DATA
     has no MNIST, ValueError if a file is damaged, ImportError if there is no MNIST anywhere.
     """
+    # What these import takes time: as late as it is needed.
+    from pathlib import Path
+
     if path is not None:
         return _read("path", Path(path))
     if os.environ.get("BPNET_DATA"):
         return _read("BPNET_DATA", Path(os.environ["BPNET_DATA"]))
-    # What these import takes time: as late as it is needed.
     from bpnet import mnist_download, mnist_files
 
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import bpcore
-from bpnet import data, reference, serialize
+from bpnet import data, reference
 from bpnet.reference import sigmoid, sigmoid_prime
 
 if TYPE_CHECKING:
@@ -103,15 +103,15 @@ class Network(reference.Network):
         ``random.shuffle`` leaves it.  eta is the learning rate.  With test_data, tuples
         (x, label) or a pair (X, labels), each epoch prints how many are classified rightly.
         Either may be a ``Dataset``: its examples are not converted again, nor reordered.
-        n_threads is the most threads to use; results are the same bits for any number (this
-        version uses one).
+        n_threads is the most threads to use, of which there are no more than processors;
+        results are the same bits for any number.
 
         Ctrl-C leaves the weights as they are after a whole number of mini-batches.  Raises
         TypeError or ValueError, with nothing changed, if an argument is not as described.
         """
         epochs = data.integer("epochs", epochs, 0)
         mini_batch_size = data.integer("mini_batch_size", mini_batch_size, 1)
-        data.integer("n_threads", n_threads, 1)
+        n_threads = data.integer("n_threads", n_threads, 1)
         rate = data.real("eta", eta, self.dtype)
         layers, engine = data.layers(self.sizes), bpcore.engine(self.dtype)
         examples = data.materialise("training_data", training_data)
@@ -132,7 +132,7 @@ class Network(reference.Network):
         pairs = data.as_list(examples, layers[-1]) if train_by_hand else []
         source = self._rng or random
         order = bpcore.Order(n)
-        rows = max(m, _ROWS)
+        rows, threads = max(m, _ROWS), min(n_threads, os.cpu_count() or 1)
         self._load(layers, rows)  # refuses parameters that do not fit, before anything changes
         try:
             for epoch in range(epochs):
@@ -143,7 +143,7 @@ class Network(reference.Network):
                         self.update_mini_batch(pairs[k : k + m], eta)
                 else:
                     order.shuffle(source)
-                    net = self._load(layers, rows)
+                    net = self._load(layers, rows, threads)
                     try:
                         net.sgd(training, order, m, rate)
                     finally:  # whatever looks next finds the trained parameters
@@ -154,7 +154,7 @@ class Network(reference.Network):
                 if evaluate_by_hand:
                     correct = self.evaluate(test_examples)
                 else:
-                    correct = (net or self._load(layers, rows)).evaluate(test)
+                    correct = (net or self._load(layers, rows, threads)).evaluate(test)
                 print(f"Epoch {epoch}: {correct} / {len(test)}")
         finally:
             if isinstance(training_data, list):
@@ -166,7 +166,7 @@ class Network(reference.Network):
         layers, engine = data.layers(self.sizes), bpcore.engine(self.dtype)
         rate = data.real("eta", eta, self.dtype)
         examples = data.materialise("mini_batch", mini_batch)
-        packed = data.training("mini_batch", examples, layers, engine)
+        packed = data.training("mini_batch", examples, layers, engine, sparse=False)
         net = self._load(layers, len(packed))
         if _sigmoid_replaced() or self._overrides("cost_derivative", "backprop"):
             before = self.biases, self.weights
@@ -220,13 +220,15 @@ class Network(reference.Network):
         The file is replaced in one step, or kept as it was: ValueError if the parameters do
         not fit ``sizes``, OSError if path cannot be written.
         """
+        from bpnet import serialize
+
         layers = data.layers(self.sizes)
         biases, weights = data.parameters(layers, self.biases, self.weights, self.dtype)
         serialize.save(path, layers, biases, weights)
 
-    def _load(self, layers: list[int], rows: int) -> bpcore.Net:
+    def _load(self, layers: list[int], rows: int, n_threads: int = 1) -> bpcore.Net:
         """Return the parameters in the core, as they are now."""
-        net = bpcore.Net(bpcore.engine(self.dtype), layers, max(rows, 1))
+        net = bpcore.Net(bpcore.engine(self.dtype), layers, max(rows, 1), n_threads)
         net.load(*data.parameters(layers, self.biases, self.weights, self.dtype))
         return net
 
@@ -257,6 +259,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     Nothing in the file is run and no random number is drawn.  Raises FileNotFoundError if
     there is no file, ValueError if it is not a whole model of a version that is known.
     """
+    from bpnet import serialize
+
     sizes, biases, weights = serialize.load(path)
     net = Network.__new__(Network)
     net.num_layers = len(sizes)
