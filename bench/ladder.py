@@ -1,13 +1,14 @@
 """How does bpnet compare with a C loop over OpenBLAS from small networks to large ones?
 
-Random inputs without a zero, so that bpnet has nothing to skip, and random labels; an epoch is
-training only.  Weights start divided by sqrt(n_in), so that no neuron is saturated.  The
-arithmetic of an epoch is that of its products: 2 n_in n_out an example forward, as much for the
-gradient, and as much for BP2 above the first layer.  The share of the peak is of the fused
-multiply-adds of as many threads, measured in the same run.  For the large networks there is
-also np.dot at the shapes of a mini-batch, as often as an epoch has mini-batches: the time of
-its products alone.  In place of an accuracy there is the mean cost on the data trained on,
-after the same number of epochs.
+On the first examples of MNIST, or with --random on inputs without a zero, so that bpnet has
+nothing to skip, and random labels.  An epoch is training only.  Weights start divided by
+sqrt(n_in), so that no neuron is saturated.  The arithmetic of an epoch is that of its
+products, zeros counted: 2 n_in n_out an example forward, as much for the gradient, and as much
+for BP2 above the first layer.  The share of the peak is of the fused multiply-adds of as many
+threads, measured in the same run.  For the large networks there is also np.dot at the shapes
+of a mini-batch, as often as an epoch has mini-batches: the time of its products alone.  In
+place of an accuracy there is the mean cost on the data trained on, after the same number of
+epochs.
 """
 
 import statistics
@@ -18,13 +19,15 @@ import numpy as np
 from harness import alternate, one_thread, options, report, summary
 from roofline import flops, fma_peak
 
+from bpnet import mnist_loader
+
 LADDER = [  # sizes, mini-batch, examples, threads
-    ([784, 30, 10], 1, 5000, (1,)),
+    ([784, 30, 10], 1, 10000, (1,)),
     ([784, 30, 10], 10, 20000, (1,)),
     ([784, 100, 10], 10, 10000, (1,)),
     ([784, 30, 10], 100, 20000, (1,)),
-    ([784, 512, 512, 10], 128, 6400, (1, 2)),
-    ([784, 2048, 2048, 10], 256, 1280, (1, 2)),
+    ([784, 512, 512, 10], 128, 25600, (1, 2)),
+    ([784, 2048, 2048, 10], 256, 5120, (1, 2)),
 ]
 EPOCHS = 3  # in each turn, the first of them not counted
 
@@ -35,15 +38,25 @@ def main():
     parser.add_argument(
         "--rungs", type=int, nargs="*", default=range(len(LADDER)), help="some, 0 to 5"
     )
+    parser.add_argument("--random", action="store_true", help="inputs without a zero")
     arguments = parser.parse_args()
+    if arguments.random:
+        rng = np.random.default_rng(1)
+        most = max(n for _, _, n, _ in LADDER)
+        x, labels = rng.random((most, 784), np.float32), rng.integers(10, size=most)
+    else:
+        (x, labels), _, _ = mnist_loader.load_data(arguments.data)
+    x, y = x.astype(arguments.dtype), np.eye(10, dtype=arguments.dtype)[labels]
     one_thread(bind=False)
     peak = fma_peak(arguments.dtype)
     rows = []
     for rung in arguments.rungs:
-        rows += shape(*LADDER[rung], arguments.dtype, arguments.turns, peak)
+        sizes, mini_batch_size, n, threads = LADDER[rung]
+        job = contestants.Job(sizes, mini_batch_size, 0.1, x[:n], y[:n], scaled=True)
+        rows += shape(job, threads, arguments.turns, peak)
     report(
-        f"One epoch of training on dense random data in {arguments.dtype}; mean cost after "
-        f"{EPOCHS * (arguments.turns + 1)} epochs",
+        f"One epoch of training on {'dense random data' if arguments.random else 'MNIST'} in "
+        f"{arguments.dtype}; mean cost after {EPOCHS * (arguments.turns + 1)} epochs",
         rows,
         arguments.save,
         dtype=arguments.dtype,
@@ -52,12 +65,9 @@ def main():
     )
 
 
-def shape(sizes, mini_batch_size, n, threads, dtype, turns, peak):
+def shape(job, threads, turns, peak):
     """Return the table's rows of one shape."""
-    rng = np.random.default_rng(1)
-    x = rng.random((n, sizes[0]), np.float32).astype(dtype)
-    y = np.eye(sizes[-1], dtype=dtype)[rng.integers(sizes[-1], size=n)]
-    job = contestants.Job(sizes, mini_batch_size, 0.1, x, y, scaled=True)
+    sizes, n = job.sizes, len(job.x)
     openblas = native.openblas()
     found = {}
     for count in threads:
@@ -94,7 +104,7 @@ def shape(sizes, mini_batch_size, n, threads, dtype, turns, peak):
         rows.append(
             {
                 "sizes": "-".join(map(str, sizes)),
-                "mini-batch": mini_batch_size,
+                "mini-batch": job.mini_batch_size,
                 "examples": n,
                 "threads": count,
                 "system": system,
@@ -103,7 +113,7 @@ def shape(sizes, mini_batch_size, n, threads, dtype, turns, peak):
                 "GFLOP/s": rate / 1e9,
                 "of the peak, %": peak and 100 * rate / peak / count,
                 "mean cost": feedforward
-                and float(((feedforward(x) - y) ** 2).sum(dtype=np.float64) / 2 / n),
+                and float(((feedforward(job.x) - job.y) ** 2).sum(dtype=np.float64) / 2 / n),
             }
         )
     return rows
