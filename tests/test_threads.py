@@ -122,6 +122,53 @@ def test_where_no_thread_can_be_started_one_does_it_all():
     assert done.returncode == 0, done.stderr
 
 
+FORKED = """
+import os
+import numpy as np
+from bpnet import Network
+
+x, y = np.random.RandomState(0).rand(300, 20), np.arange(300) % 4
+
+def trained():
+    net = Network([20, 64, 4], seed=1)
+    net.SGD((x, y), 3, 10, 0.5, n_threads=2)
+    return net.weights
+
+before = trained()
+child = os.fork()
+same = all(map(np.array_equal, before, trained()))
+if child == 0:
+    os._exit(0 if same else 1)
+assert same and os.waitpid(child, 0)[1] == 0
+"""
+
+INTERRUPTED = """
+import os, signal, threading
+import numpy as np
+from bpnet import Network
+
+x, y = np.random.RandomState(0).rand(300, 20), np.arange(300) % 4
+net = Network([20, 64, 4], seed=1)
+before = net.weights
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    net.SGD((x, y), 10**9, 10, 0.5, n_threads=2)
+except KeyboardInterrupt:
+    assert not np.array_equal(net.weights[0], before[0]) and np.isfinite(net.weights[0]).all()
+else:
+    raise AssertionError("it was not interrupted")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="forks and signals of POSIX")
+@pytest.mark.parametrize("script", [FORKED, INTERRUPTED], ids=["fork", "interrupt"])
+def test_processes_with_threads_fork_and_are_interrupted(script):
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_a_network_trains_with_threads(capsys, n_threads):
     x, y = examples(300, 20, 10, np.dtype("float64"))
