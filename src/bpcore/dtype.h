@@ -13,7 +13,8 @@ typedef int32_t lane_int;
 #define EXP_UNDERFLOW -104.0f
 #define LN2_HIGH 0.693145751953125f
 #define LN2_LOW 1.4286068e-06f
-#define EXP_TAYLOR 1 / 5040.0f, 1 / 720.0f, 1 / 120.0f, 1 / 24.0f, 1 / 6.0f, 1 / 2.0f
+#define EXP_TAYLOR 1 / 2.0f, 1 / 6.0f, 1 / 24.0f, 1 / 120.0f, 1 / 720.0f, 1 / 5040.0f
+#define TAYLOR_TERMS 6
 #else
 typedef double real;
 typedef int64_t lane_int;
@@ -24,6 +25,7 @@ typedef int64_t lane_int;
 #define LN2_HIGH 6.93147180369123816490e-1
 #define LN2_LOW 1.90821492927058770002e-10
 #define EXP_TAYLOR                                                                             \
-    1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0, 1 / 362880.0,            \
-        1 / 40320.0, 1 / 5040.0, 1 / 720.0, 1 / 120.0, 1 / 24.0, 1 / 6.0, 1 / 2.0
+    1 / 2.0, 1 / 6.0, 1 / 24.0, 1 / 120.0, 1 / 720.0, 1 / 5040.0, 1 / 40320.0, 1 / 362880.0,   \
+        1 / 3628800.0, 1 / 39916800.0, 1 / 479001600.0, 1 / 6227020800.0
+#define TAYLOR_TERMS 12
 #endif

@@ -16,30 +16,37 @@ INLINED void axpy(ptrdiff_t n, real s, const real *x, real *y)
  *
  * Cody and Waite: exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2.  ln 2 is split
  * so that n times its high part is exact.  The polynomial is Taylor's, cut where the rest is
- * under a tenth of an ulp.  2^n is applied as two factors, so that subnormal results are
- * right too. */
+ * under a tenth of an ulp.  2^n is applied as 2^(n + 64) and 2^-64, so that the first factor is
+ * a normal number and subnormal results are right too. */
 INLINED vreal exp_minus_abs(vreal z, vreal *low)
 {
     const vreal one = splat(R(1.0)), least = splat(EXP_UNDERFLOW);
     const vreal shifter = splat(ROUND_SHIFTER); /* adding it rounds to an integer */
     vreal x = from_bits(bits(z) | bits(splat(-R(0.0))));
     x = choose(less(x, least), least, x);
-    const vreal n = (x * splat(R(1.4426950408889634)) + shifter) - shifter;
+    const vreal rounded = x * splat(R(1.4426950408889634)) + shifter; /* n in its low bits */
+    const vreal n = rounded - shifter;
     const vreal r = (x - n * splat(LN2_HIGH)) - n * splat(LN2_LOW);
 
+    /* Estrin's order: neighbours first, so that a vector waits for 4 products and not for 11. */
     static const real taylor[] = {EXP_TAYLOR};
-    vreal q = splat(taylor[0]);
-    for (size_t i = 1; i < sizeof taylor / sizeof *taylor; i++)
-        q = q * r + splat(taylor[i]);
-    const vreal rest = r + r * r * q; /* exp(r) - 1 */
+    vreal q[TAYLOR_TERMS], power = r;
+    for (int i = 0; i < TAYLOR_TERMS; i++)
+        q[i] = splat(taylor[i]);
+    for (int n = TAYLOR_TERMS; n > 1; n = (n + 1) / 2, power *= power) {
+        for (int i = 0; i < n / 2; i++)
+            q[i] = q[2 * i] + q[2 * i + 1] * power;
+        if (n % 2)
+            q[n / 2] = q[n - 1];
+    }
+    const vreal rest = r + r * r * q[0]; /* exp(r) - 1 */
     const vreal e = one + rest;
     const vreal e_low = rest - (e - one);
 
-    const vreal half = (n * splat(R(0.5)) + shifter) - shifter;
-    const vreal scale = from_bits((bits(half + shifter) << MANTISSA_BITS) + bits(one));
-    const vreal again = from_bits((bits(n - half + shifter) << MANTISSA_BITS) + bits(one));
-    *low = e_low * scale * again;
-    return e * scale * again;
+    const vreal two_64 = splat(R(18446744073709551616.0));
+    const vreal scale = from_bits((bits(rounded) << MANTISSA_BITS) + bits(two_64));
+    *low = e_low * scale * (one / two_64);
+    return e * scale * (one / two_64);
 }
 
 /* z = 1 / (1 + exp(-z)), in place; n is whole vectors.

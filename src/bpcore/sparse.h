@@ -186,13 +186,20 @@ INLINED void csr_descend(const int V, const int coded, csr_rows x, int64_t *curs
     *cursor = p;
 }
 
-/* Ask for a share of what row i of the next mini-batch needs, and for where row i of the one
- * after that is. */
-INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i, ptrdiff_t share,
-                       ptrdiff_t shares)
+/* Ask for what row i of the next mini-batch needs, and for where row i of the one after that is. */
+INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
 {
     const batch ahead = s->ahead;
-    if (share == 0 && i + s->up.m < ahead.m) {
+    if (i < ahead.m) {
+        const int64_t example = ahead.examples[i];
+        const int64_t begin = data->offsets[example], end = data->offsets[example + 1];
+        fetch(data->columns + begin, data->columns + end);
+        if (data->codes)
+            fetch(data->codes + begin, data->codes + end);
+        else
+            fetch((const real *)data->values + begin, (const real *)data->values + end);
+    }
+    if (i + s->up.m < ahead.m) {
         const int64_t later = ahead.examples[i + s->up.m];
         fetch(data->offsets + later, data->offsets + later + 2);
         if (data->y)
@@ -201,16 +208,6 @@ INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i, pt
         else
             fetch(data->labels + later, data->labels + later + 1);
     }
-    if (i >= ahead.m)
-        return;
-    const int64_t example = ahead.examples[i];
-    const int64_t begin = data->offsets[example], n = data->offsets[example + 1] - begin;
-    const int64_t from = begin + n * share / shares, to = begin + n * (share + 1) / shares;
-    fetch(data->columns + from, data->columns + to);
-    if (data->codes)
-        fetch(data->codes + from, data->codes + to);
-    else
-        fetch((const real *)data->values + from, (const real *)data->values + to);
 }
 
 /* The step for the V vectors of neurons from column j on.  Several rows pass over a block of w
@@ -234,8 +231,8 @@ INLINED void csr_panel(const int V, const int coded, const bp_data *data, const 
             csr_descend(V, coded, x, down_cursors + i, offsets[down[i] + 1], limit,
                         s->delta + i * s->stride + j, w, s->ldw);
         for (ptrdiff_t i = 0; i < s->up.m; i++, z += s->stride) {
-            if (j == 0)
-                csr_fetch(data, s, i, block, blocks);
+            if (j == 0 && block == 0)
+                csr_fetch(data, s, i);
             if (V <= PAIRED && i % 2 == 0 && i + 1 < s->up.m)
                 csr_forward_pair(V, coded, x, up_cursors + i, offsets[up[i] + 1],
                                  offsets[up[i + 1] + 1], limit, w, s->ldw, z, z + s->stride);

@@ -24,12 +24,21 @@ static void store(const bp_net *net, ptrdiff_t l, void *w, void *b)
     memcpy(b, layer->biases, (size_t)layer->n_out * sizeof(real));
 }
 
-/* This thread's columns of a layer: whole lines, so that no line is written by two threads. */
+static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b)
+{
+    return a < b ? a : b;
+}
+
+/* This thread's columns of a layer: whole lines, so that no line is written by two threads, up to
+ * the last vector that holds a neuron. */
 static void own(const bp_net *net, const bp_layer *layer, ptrdiff_t *begin, ptrdiff_t *end)
 {
     const ptrdiff_t line = BP_ALIGN / REAL_BYTES, lines = layer->stride / line;
-    *begin = layer->shared ? lines * net->thread / net->threads * line : 0;
-    *end = layer->shared ? lines * (net->thread + 1) / net->threads * line : layer->stride;
+    const ptrdiff_t used = (layer->n_out + LANES - 1) / LANES * LANES;
+    const ptrdiff_t thread = layer->shared ? net->thread : 0;
+    const ptrdiff_t threads = layer->shared ? net->threads : 1;
+    *begin = least(lines * thread / threads * line, used);
+    *end = least(lines * (thread + 1) / threads * line, used);
 }
 
 /* Examples begin, begin + 1, ... as a mini-batch. */
