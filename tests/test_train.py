@@ -527,12 +527,16 @@ class Source:
     """Rows that bpcore.Data asks for a block at a time, and what it asked for."""
 
     def __init__(self, x):
-        self.x, self.shape, self.blocks = x, x.shape, []
+        self.x, self.shape, self.blocks, self.checked = x, x.shape, [], []
 
     def read(self, begin, out):
         assert out.dtype == self.x.dtype and out.flags.c_contiguous
         self.blocks.append((begin, len(out)))
         out[...] = self.x[begin : begin + len(out)]
+
+    def check(self, begin, rows):
+        assert same_bits(rows, self.x[begin : begin + len(rows)])
+        self.checked.append((begin, len(rows)))
 
     def dense(self):
         return self.x.copy()
@@ -567,7 +571,9 @@ def test_the_csr_form_holds_the_nonzeros_in_their_places(engine, density):
 @each_engine
 def test_rows_are_read_once_in_blocks_that_stay_in_cache(engine):
     for n, n_in in ((3, 70000), (2000, 100), (7, 10)):
-        source = Source(inputs(engine, n, n_in, 0.1))
+        x = inputs(engine, n, n_in, 0.1)
+        x[~np.isfinite(x)] = 3
+        source = Source(x)
         data = packed(engine, source, n_out=1)
         assert data.sparse == (n_in <= 65536)
         ends = [begin + rows for begin, rows in source.blocks]
@@ -576,6 +582,21 @@ def test_rows_are_read_once_in_blocks_that_stay_in_cache(engine):
         most = max(1, 2**18 // (n_in * engine.dtype.itemsize))
         assert all(1 <= rows <= most for _, rows in source.blocks)
         np.testing.assert_array_equal(data.rows(0, n), source.x)
+
+
+@each_engine
+@pytest.mark.parametrize("form", [VALUES, CODES])
+def test_all_rows_are_checked_where_an_item_is_not_finite_and_no_row_elsewhere(engine, form):
+    for odd in (np.nan, np.inf, -np.inf):
+        x = np.zeros((2000, 100), engine.dtype)
+        x[7, 3] = 1
+        source = Source(x)
+        packed(engine, source, n_out=1, sparse=form)
+        assert source.checked == []
+        x[-1, -1] = odd
+        source = Source(x)
+        packed(engine, source, n_out=1, sparse=form)
+        assert sum(rows for _, rows in source.checked) == len(x)
 
 
 @each_engine

@@ -283,8 +283,9 @@ cdef class Data:
     x (n, n_in) and y (n, n_out) are C-contiguous arrays of the engine's dtype, labels (n) of
     int64 in [0, n_out), or -1 for none of them.  They are kept, not copied, and labels must not
     change while this lives.  In place of an array, x may be another Data, whose inputs are
-    shared, or any object with ``shape``, ``read(begin, out)``, which writes the rows from
-    begin on to an array of dtype, and ``dense()``, which returns an array of all of them.
+    shared, or any object with ``shape``; ``read(begin, out)``, which writes the rows from begin
+    on to an array of dtype; ``check(begin, rows)``, which may refuse such rows where items are
+    not finite; and ``dense()``, which returns an array of all of them, checked.
     sparse says whether the CSR form is built; None: if few enough of x are nonzero.  Its values
     are a table and a code for each item, where that is allowed (coded) and few values occur.
     """
@@ -395,6 +396,11 @@ cdef class Data:
         columns.resize(ends[n], refcheck=False)
         codes.resize(ends[n] if coded else 0, refcheck=False)
         values.resize(places.used if coded else ends[n], refcheck=False)
+        if not whole and not np.isfinite(values).all():  # cheaper than asking for each block
+            for begin in range(0, n, rows):
+                m = min(rows, n - begin)
+                x.read(begin, block[:m])
+                x.check(begin, block[:m])
         values = values.astype(dtype, copy=False)
         self.data.offsets = ends
         self.buffers.append(offsets_)

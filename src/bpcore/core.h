@@ -31,9 +31,6 @@
 #define BP_GEMM_DEPTH 1024
 #define BP_GEMM_SCRATCH (BP_GEMM_DEPTH * (BP_GEMM_COLUMNS / 4 + 16))
 
-/* CSR columns are 16-bit: a row of x longer than this stays dense. */
-#define BP_MAX_CSR_INPUTS 65536
-
 /* One layer of neurons, the input layer excepted, and its scratch for `rows` examples.
  * Padding (columns n_out and up) stays zero in weights, biases and delta: nothing reads it,
  * and nothing may grow in it. */
@@ -76,9 +73,11 @@ typedef struct {
     const int64_t *labels;   /* (n) */
 } bp_data;
 
-/* Where each of up to BP_CODES values is in a table of them; all zero at first. */
+/* Where each of up to BP_CODES values is in a table of them; all zero at first.  Slots are
+ * many, so that few values collide: a second look is a branch that cannot be foreseen. */
 #define BP_CODES 256
-#define BP_CODE_SLOTS 1024
+#define BP_CODE_SLOT_BITS 12
+#define BP_CODE_SLOTS (1 << BP_CODE_SLOT_BITS)
 typedef struct {
     int used;
     uint16_t slots[BP_CODE_SLOTS]; /* 1 + the place; 0: free */

@@ -139,7 +139,7 @@ INLINED void pack(const ptrdiff_t width, ptrdiff_t k, ptrdiff_t n, const real *i
     else
         for (ptrdiff_t j = 0; j < whole; j += LANES)
             for (ptrdiff_t p = 0; p < done; p += LANES)
-                transpose_lanes(in + p + j * in_column, in_column,
+                transpose_lanes(LANES, LANES, in + p + j * in_column, in_column,
                                 out + packed_at(width, k, p, j), width);
     for (ptrdiff_t j = done < k ? 0 : whole; j < n; j += LANES)
         pack_vector(width, j < whole ? done : 0, k, n - j < LANES ? n - j : LANES,

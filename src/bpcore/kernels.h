@@ -16,8 +16,8 @@ INLINED void axpy(ptrdiff_t n, real s, const real *x, real *y)
  *
  * Cody and Waite: exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2.  ln 2 is split
  * so that n times its high part is exact.  The polynomial is Taylor's, cut where the rest is
- * under a tenth of an ulp.  2^n is applied as 2^(n + 64) and 2^-64, so that the first factor is
- * a normal number and subnormal results are right too. */
+ * under a tenth of an ulp.  2^n is applied as 2^(n + 64) and 2^-64, so that the first factor
+ * is a normal number and subnormal results are right too. */
 INLINED vreal exp_minus_abs(vreal z, vreal *low)
 {
     const vreal one = splat(R(1.0)), least = splat(EXP_UNDERFLOW);
@@ -28,7 +28,7 @@ INLINED vreal exp_minus_abs(vreal z, vreal *low)
     const vreal n = rounded - shifter;
     const vreal r = (x - n * splat(LN2_HIGH)) - n * splat(LN2_LOW);
 
-    /* Estrin's order: neighbours first, so that a vector waits for 4 products and not for 11. */
+    /* Estrin's order: neighbours first, so that a vector waits for 4 products, not for 11. */
     static const real taylor[] = {EXP_TAYLOR};
     vreal q[TAYLOR_TERMS], power = r;
     for (int i = 0; i < TAYLOR_TERMS; i++)
@@ -89,15 +89,30 @@ INLINED ptrdiff_t argmax(ptrdiff_t n, const real *a)
     return best;
 }
 
-/* out (columns, out_stride) = in (rows, in_stride), transposed, a cache line at a time. */
-static void transpose(ptrdiff_t rows, ptrdiff_t columns, const real *in, ptrdiff_t in_stride,
-                      real *out, ptrdiff_t out_stride)
+/* inside (n_in, stride) = w (n_out, n_in), transposed, and zeros up to a whole vector. */
+static void transpose_in(ptrdiff_t n_in, ptrdiff_t n_out, const real *w, real *inside,
+                         ptrdiff_t stride)
 {
-    const ptrdiff_t line = BP_ALIGN / REAL_BYTES;
-    for (ptrdiff_t begin = 0; begin < rows; begin += line) {
-        const ptrdiff_t end = begin + line < rows ? begin + line : rows;
-        for (ptrdiff_t j = 0; j < columns; j++)
-            for (ptrdiff_t i = begin; i < end; i++)
-                out[j * out_stride + i] = in[i * in_stride + j];
-    }
+    const ptrdiff_t whole = n_in / LANES * LANES;
+    for (ptrdiff_t k = 0; k < whole; k += LANES)
+        for (ptrdiff_t j = 0; j < n_out; j += LANES)
+            transpose_lanes(n_out - j, LANES, w + j * n_in + k, n_in, inside + k * stride + j,
+                            stride);
+    for (ptrdiff_t k = whole; k < n_in; k++)
+        for (ptrdiff_t j = 0; j < n_out; j++)
+            inside[k * stride + j] = w[j * n_in + k];
+}
+
+/* w (n_out, n_in) = inside (n_in, stride), transposed. */
+static void transpose_out(ptrdiff_t n_in, ptrdiff_t n_out, const real *inside,
+                          ptrdiff_t stride, real *w)
+{
+    const ptrdiff_t whole = n_in / LANES * LANES;
+    for (ptrdiff_t k = 0; k < whole; k += LANES)
+        for (ptrdiff_t j = 0; j < n_out; j += LANES)
+            transpose_lanes(LANES, n_out - j, inside + k * stride + j, stride,
+                            w + j * n_in + k, n_in);
+    for (ptrdiff_t k = whole; k < n_in; k++)
+        for (ptrdiff_t j = 0; j < n_out; j++)
+            w[j * n_in + k] = inside[k * stride + j];
 }

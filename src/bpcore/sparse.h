@@ -23,10 +23,11 @@ INLINED int64_t csr_items(ptrdiff_t m, ptrdiff_t column, const real *x, int64_t 
                           uint16_t *columns, real *values)
 {
     for (ptrdiff_t k = 0; k < m; k++) {
-        const real item = x[k];
+        lane_int item;
+        memcpy(&item, x + k, sizeof item);
         columns[p] = (uint16_t)(column + k);
-        values[p] = item;
-        p += item != 0;
+        memcpy(values + p, &item, sizeof item);
+        p += (uint64_t)item << (65 - 8 * sizeof item) != 0; /* no zero of either sign */
     }
     return p;
 }
@@ -57,7 +58,7 @@ static int64_t csr_encode(int64_t n, const void *items, bp_codes *codes, void *v
     for (int64_t p = 0; p < n; p++) {
         lane_int key;
         memcpy(&key, item + p, sizeof key);
-        uint64_t slot = (uint64_t)key * 0x9e3779b97f4a7c15u >> 54;
+        uint64_t slot = (uint64_t)key * 0x9e3779b97f4a7c15u >> (64 - BP_CODE_SLOT_BITS);
         while (codes->slots[slot] && memcmp(table + codes->slots[slot] - 1, &key, sizeof key))
             slot = (slot + 1) % BP_CODE_SLOTS;
         if (codes->slots[slot] == 0) {
@@ -186,7 +187,8 @@ INLINED void csr_descend(const int V, const int coded, csr_rows x, int64_t *curs
     *cursor = p;
 }
 
-/* Ask for what row i of the next mini-batch needs, and for where row i of the one after that is. */
+/* Ask for what row i of the next mini-batch needs, and for where row i of the one after that
+ * is. */
 INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
 {
     const batch ahead = s->ahead;

@@ -11,16 +11,14 @@
 static void load(bp_net *net, ptrdiff_t l, const void *w, const void *b)
 {
     const bp_layer *layer = &net->layers[l];
-    memset(layer->weights, 0, (size_t)(layer->n_in * layer->stride) * sizeof(real));
-    memset(layer->biases, 0, (size_t)layer->stride * sizeof(real));
-    transpose(layer->n_out, layer->n_in, w, layer->n_in, layer->weights, layer->stride);
+    transpose_in(layer->n_in, layer->n_out, w, layer->weights, layer->stride);
     memcpy(layer->biases, b, (size_t)layer->n_out * sizeof(real));
 }
 
 static void store(const bp_net *net, ptrdiff_t l, void *w, void *b)
 {
     const bp_layer *layer = &net->layers[l];
-    transpose(layer->n_in, layer->n_out, layer->weights, layer->stride, w, layer->n_in);
+    transpose_out(layer->n_in, layer->n_out, layer->weights, layer->stride, w);
     memcpy(b, layer->biases, (size_t)layer->n_out * sizeof(real));
 }
 
@@ -29,8 +27,8 @@ static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b)
     return a < b ? a : b;
 }
 
-/* This thread's columns of a layer: whole lines, so that no line is written by two threads, up to
- * the last vector that holds a neuron. */
+/* This thread's columns of a layer: whole lines, so that no line is written by two threads, up
+ * to the last vector that holds a neuron. */
 static void own(const bp_net *net, const bp_layer *layer, ptrdiff_t *begin, ptrdiff_t *end)
 {
     const ptrdiff_t line = BP_ALIGN / REAL_BYTES, lines = layer->stride / line;

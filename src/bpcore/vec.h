@@ -96,15 +96,17 @@ INLINED vreal unaligned(const real *from)
 #define HIGH_PAIRS 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #endif
 
-/* out (LANES, LANES) = in, transposed; the rows of out are vectors. */
-INLINED void transpose_lanes(const real *in, ptrdiff_t in_stride, real *out,
-                             ptrdiff_t out_stride)
+/* The transpose of a square of LANES items a side: the first `rows` rows of it are in `in`, the
+ * others are zero, and the first `columns` rows of the result are written to out. */
+INLINED void transpose_lanes(ptrdiff_t rows, ptrdiff_t columns, const real *in,
+                             ptrdiff_t in_stride, real *out, ptrdiff_t out_stride)
 {
 #if defined(SHUFFLE) && LANES > 1
     /* Interleaving the first half of the rows with the second, log2(LANES) times over. */
+    const vreal zero = {0};
     vreal v[LANES], w[LANES];
     for (int i = 0; i < LANES; i++)
-        v[i] = unaligned(in + i * in_stride);
+        v[i] = i < rows ? unaligned(in + i * in_stride) : zero;
     for (int pairs = 1; pairs < LANES; pairs *= 2) {
         for (int i = 0; i < LANES / 2; i++) {
             w[2 * i] = SHUFFLE(v[i], v[i + LANES / 2], LOW_PAIRS);
@@ -114,11 +116,12 @@ INLINED void transpose_lanes(const real *in, ptrdiff_t in_stride, real *out,
             v[i] = w[i];
     }
     for (int i = 0; i < LANES; i++)
-        *(vreal *)(out + i * out_stride) = v[i];
+        if (i < columns)
+            memcpy(out + i * out_stride, &v[i], sizeof v[i]);
 #else
-    for (int i = 0; i < LANES; i++)
+    for (int i = 0; i < LANES && i < columns; i++)
         for (int j = 0; j < LANES; j++)
-            out[i * out_stride + j] = in[j * in_stride + i];
+            out[i * out_stride + j] = j < rows ? in[j * in_stride + i] : 0;
 #endif
 }
 

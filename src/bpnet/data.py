@@ -272,7 +272,11 @@ class _Source:
         self.name, self.shape, self.dtype = name, shape, dtype
 
     def read(self, begin: int, out: Array) -> None:
-        """Write the rows from begin on to out, of dtype, and see that they are finite."""
+        """Write the rows from begin on to out, of dtype, or ``narrow`` where that is set."""
+        raise NotImplementedError
+
+    def check(self, begin: int, rows: Array) -> None:
+        """Raise ValueError if rows, which were read from begin on, are not finite."""
         raise NotImplementedError
 
     def dense(self) -> Array:
@@ -280,6 +284,7 @@ class _Source:
         array = np.empty(self.shape, self.dtype)
         for begin, block in _blocks(array):
             self.read(begin, block)
+            self.check(begin, block)
         return array
 
 
@@ -293,7 +298,9 @@ class _Rows(_Source):
     def read(self, begin: int, out: Array) -> None:
         with np.errstate(over="ignore"):
             out[...] = self.array[begin : begin + len(out)]
-        _finite(self.name, out)
+
+    def check(self, begin: int, rows: Array) -> None:
+        _finite(self.name, rows)
 
     def dense(self) -> Array:
         """Return all rows as one array, this one if the core can take it."""
@@ -310,9 +317,12 @@ class _Columns(_Source):
     def __init__(self, name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]):
         super().__init__(name, (len(values), n), dtype)
         self.part, self.values = part, values
-        self.plain = _plain(values, n)
-        if self.plain and set(map(_dtype, values)) == {_SINGLE}:
-            self.narrow = _SINGLE  # exact in either dtype: what is zero can be left out first
+        self.plain = set(map(type, values)) == {np.ndarray} and set(map(_size, values)) == {n}
+        if self.plain:
+            dtypes = set(map(_dtype, values))
+            self.plain = all(each.kind in _REAL for each in dtypes)
+            if dtypes == {_SINGLE}:
+                self.narrow = _SINGLE  # exact in either dtype: zeros can be left out first
 
     def read(self, begin: int, out: Array) -> None:
         arrays = self.values[begin : begin + len(out)]
@@ -325,8 +335,10 @@ class _Columns(_Source):
             for i, value in enumerate(arrays, begin):
                 self._column(i, value)
             raise
-        if not np.isfinite(out).all():
-            for i, row in enumerate(out, begin):
+
+    def check(self, begin: int, rows: Array) -> None:
+        if not np.isfinite(rows).all():
+            for i, row in enumerate(rows, begin):
                 _finite(self._where(i), row)
 
     def _column(self, i: int, value: Any) -> Array:
@@ -337,15 +349,6 @@ class _Columns(_Source):
 
     def _where(self, i: int) -> str:
         return f"{self.name}[{i}]: {self.part}"
-
-
-def _plain(arrays: list[Any], n: int) -> bool:
-    """Whether all are arrays, of the base class, of n real numbers."""
-    return (
-        set(map(type, arrays)) == {np.ndarray}
-        and set(map(_size, arrays)) == {n}
-        and all(dtype.kind in _REAL for dtype in set(map(_dtype, arrays)))
-    )
 
 
 class Dataset:
