@@ -4,7 +4,7 @@
 import array as _array
 import random as _random
 import sys
-from operator import index as _index
+from operator import index as _index, mul as _mul
 from time import perf_counter
 
 import numpy as np
@@ -93,8 +93,10 @@ cdef extern from "core.h" nogil:
                         ptrdiff_t)
 
 
-# Between two looks for signals the core works this long, roughly.
-cdef double SLICE_SECONDS = 5e-3
+# Between two looks for signals the core works this long, roughly.  A first slice visits so many
+# weights, which takes a millisecond or two; the next are twice as long while they are short.
+cdef double SLICE_SECONDS = 2e-2
+_FIRST_SLICE = 2**23
 
 # As it is before anybody replaces it.
 _SHUFFLE = _random.Random.shuffle
@@ -499,6 +501,7 @@ cdef class Net:
     cdef void *block
     cdef size_t size
     cdef bp_net *nets
+    cdef ptrdiff_t first_slice  # in examples
 
     def __cinit__(self, Engine engine not None, sizes, rows, n_threads=1):
         cdef array numbers
@@ -515,6 +518,8 @@ cdef class Net:
         if n_threads < 1:
             raise ValueError(f"n_threads must be positive, got {n_threads}")
         self.engine, self.sizes = engine, tuple(numbers)
+        weights = sum(map(_mul, self.sizes, self.sizes[1:]))
+        self.first_slice = _FIRST_SLICE // weights
         self.n_threads = min(n_threads, BP_MAX_THREADS, -(-max(numbers[1:]) * item // BP_ALIGN))
         size = bp_lay_out(NULL, pointer, num_layers, n_rows, self.n_threads, item, &self.nets)
         self.size = size + BP_ALIGN
@@ -587,7 +592,7 @@ cdef class Net:
             raise ValueError(f"mini_batch_size must be in [1, {self.nets.rows}], "
                              f"got {mini_batch_size}")
         cdef ptrdiff_t m = mini_batch_size, begin = 0, end, n = data.data.n
-        cdef ptrdiff_t step = m
+        cdef ptrdiff_t step = max(1, self.first_slice // m) * m
         cdef double rate = eta, start
         while begin < n:
             start = perf_counter()
@@ -605,7 +610,8 @@ cdef class Net:
         self.check(data)
         if data.data.labels == NULL:
             raise ValueError("data must have labels")
-        cdef ptrdiff_t begin = 0, end, n = data.data.n, step = self.nets.rows
+        cdef ptrdiff_t begin = 0, end, n = data.data.n
+        cdef ptrdiff_t step = max(self.first_slice, self.nets.rows)
         cdef int64_t correct = 0
         cdef double start
         while begin < n:

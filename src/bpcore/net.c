@@ -139,44 +139,76 @@ typedef struct {
     const int64_t *order;
     ptrdiff_t begin, end, mini_batch_size;
     double eta;
-    int64_t correct;
+    ptrdiff_t threads;
+    int64_t correct[BP_MAX_THREADS];
 } call;
 
-static void work(void *job, ptrdiff_t thread)
+static void train(void *job, ptrdiff_t thread)
 {
     call *c = job;
-    bp_net *net = &c->nets[thread];
-    if (c->order)
-        c->engine->sgd(net, c->data, c->order, c->begin, c->end, c->mini_batch_size, c->eta);
-    else {
-        const int64_t correct = c->engine->evaluate(net, c->data, c->begin, c->end);
-        if (thread == 0)
-            c->correct = correct;
-    }
+    c->engine->sgd(&c->nets[thread], c->data, c->order, c->begin, c->end, c->mini_batch_size,
+                   c->eta);
 }
 
-/* Where the threads cannot be started, one does it all: the bits are the same. */
-static void run(call *c, ptrdiff_t threads)
+static void test(void *job, ptrdiff_t thread)
 {
-    share(c->nets, threads, c->engine->itemsize);
-    const int done = bp_run(work, c, threads);
-    share(c->nets, 1, c->engine->itemsize);
-    if (!done)
-        work(c, 0);
+    call *c = job;
+    const ptrdiff_t n = c->end - c->begin;
+    c->correct[thread] = c->engine->evaluate(&c->nets[thread], c->data,
+                                             c->begin + n * thread / c->threads,
+                                             c->begin + n * (thread + 1) / c->threads);
 }
 
 void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
             const int64_t *order, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size,
             double eta)
 {
-    call c = {engine, nets, data, order, begin, end, mini_batch_size, eta, 0};
-    run(&c, threads);
+    call c = {engine, nets, data, order, begin, end, mini_batch_size, eta, threads, {0}};
+    share(nets, threads, engine->itemsize);
+    const int done = bp_run(train, &c, threads);
+    share(nets, 1, engine->itemsize);
+    if (!done) /* one does it all: the bits are the same */
+        train(&c, 0);
 }
 
+/* Make what a view uses of the shared scratch for examples start so many rows later. */
+static void move_rows(bp_net *net, ptrdiff_t rows, size_t itemsize)
+{
+    const ptrdiff_t item = (ptrdiff_t)itemsize, inputs = rows * net->layers->n_in * item;
+    net->picked += rows;
+    net->x = (char *)net->x + inputs;
+    net->next_x = (char *)net->next_x + inputs;
+    net->next_a = (char *)net->next_a + rows * net->layers->stride * item;
+    for (ptrdiff_t l = 0; l < net->num_layers; l++)
+        if (net->layers[l].shared)
+            net->layers[l].a = (char *)net->layers[l].a + rows * net->layers[l].stride * item;
+}
+
+/* Examples are evaluated one by one: each thread takes some of them, and rows of its own. */
 int64_t bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
                     const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
 {
-    call c = {engine, nets, data, NULL, begin, end, 0, 0, 0};
-    run(&c, threads);
-    return c.correct;
+    const ptrdiff_t all_rows = nets->rows, used = threads < all_rows ? threads : all_rows;
+    const ptrdiff_t rows = all_rows / used;
+    call c = {engine, nets, data, NULL, begin, end, 0, 0, used, {0}};
+    int64_t correct = 0;
+    share(nets, used, engine->itemsize);
+    nets->barrier->threads = 1;
+    for (ptrdiff_t t = 0; t < used; t++) {
+        nets[t].rows = rows;
+        nets[t].thread = 0;
+        nets[t].threads = 1;
+        move_rows(&nets[t], t * rows, engine->itemsize);
+    }
+    if (!bp_run(test, &c, used))
+        for (ptrdiff_t t = 0; t < used; t++)
+            test(&c, t);
+    for (ptrdiff_t t = 0; t < used; t++) {
+        move_rows(&nets[t], -t * rows, engine->itemsize);
+        nets[t].rows = all_rows;
+        nets[t].thread = t;
+        correct += c.correct[t];
+    }
+    share(nets, 1, engine->itemsize);
+    return correct;
 }

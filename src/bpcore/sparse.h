@@ -187,6 +187,16 @@ INLINED void csr_descend(const int V, const int coded, csr_rows x, int64_t *curs
     *cursor = p;
 }
 
+/* Ask for the desired output of an example. */
+INLINED void fetch_target(const bp_data *data, int64_t example)
+{
+    if (data->y)
+        fetch((const real *)data->y + example * data->n_out,
+              (const real *)data->y + (example + 1) * data->n_out);
+    else
+        fetch(data->labels + example, data->labels + example + 1);
+}
+
 /* Ask for what row i of the next mini-batch needs, and for where row i of the one after that
  * is. */
 INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
@@ -204,11 +214,7 @@ INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
     if (i + s->up.m < ahead.m) {
         const int64_t later = ahead.examples[i + s->up.m];
         fetch(data->offsets + later, data->offsets + later + 2);
-        if (data->y)
-            fetch((const real *)data->y + later * data->n_out,
-                  (const real *)data->y + (later + 1) * data->n_out);
-        else
-            fetch(data->labels + later, data->labels + later + 1);
+        fetch_target(data, later);
     }
 }
 

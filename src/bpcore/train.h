@@ -4,8 +4,9 @@
  * Weights are input-major here: forward is a w, the gradient aT delta, and one input's
  * weights are contiguous, so a zero input is skipped whole.
  *
- * Every thread of a call runs this same text on its own bp_net.  It writes its own columns of
- * shared layers, reads all of them, and waits for the others where it needs theirs.
+ * Every thread that trains runs this same text on its own bp_net.  It writes its own columns of
+ * shared layers, reads all of them, and waits for the others where it needs theirs.  A thread
+ * that evaluates has examples of its own, and all columns.
  */
 
 static void load(bp_net *net, ptrdiff_t l, const void *w, const void *b)
@@ -43,10 +44,8 @@ static void own(const bp_net *net, const bp_layer *layer, ptrdiff_t *begin, ptrd
 static batch in_order(const bp_net *net, ptrdiff_t begin, ptrdiff_t m)
 {
     const batch picked = {net->picked, m};
-    if (net->thread == 0)
-        for (ptrdiff_t i = 0; i < m; i++)
-            net->picked[i] = begin + i;
-    bp_wait(net->barrier);
+    for (ptrdiff_t i = 0; i < m; i++)
+        net->picked[i] = begin + i;
     return picked;
 }
 
@@ -121,6 +120,8 @@ static void dense_step(const bp_net *net, const bp_data *data, const first_step 
         for (ptrdiff_t i = 0; i < s->ahead.m && i < s->up.m && block < n_in; i++) {
             const real *x = (const real *)data->x + s->ahead.examples[i] * n_in + k;
             fetch(x, x + depth);
+            if (k == 0)
+                fetch_target(data, s->ahead.examples[i]);
         }
     }
 }
@@ -311,7 +312,7 @@ static void feedforward(bp_net *net, const bp_data *data, void *out)
     for (ptrdiff_t begin = 0; begin < data->n; begin += net->rows) {
         const ptrdiff_t left = data->n - begin, m = left < net->rows ? left : net->rows;
         forward_only(net, data, in_order(net, begin, m));
-        for (ptrdiff_t i = 0; i < m && net->thread == 0; i++)
+        for (ptrdiff_t i = 0; i < m; i++)
             memcpy((real *)out + (begin + i) * last->n_out, (real *)last->a + i * last->stride,
                    (size_t)last->n_out * sizeof(real));
     }
@@ -325,7 +326,7 @@ static int64_t evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdi
     for (; begin < end; begin += net->rows) {
         const ptrdiff_t left = end - begin, m = left < net->rows ? left : net->rows;
         forward_only(net, data, in_order(net, begin, m));
-        for (ptrdiff_t i = 0; i < m && net->thread == 0; i++)
+        for (ptrdiff_t i = 0; i < m; i++)
             correct += argmax(last->n_out, (real *)last->a + i * last->stride) ==
                        data->labels[begin + i];
     }
