@@ -1,8 +1,9 @@
 """How long are the network's methods when a script calls them one at a time?
 
 784-30-10, on examples of MNIST as ``load_data_wrapper`` gives them: bpnet, the NumPy reference,
-and the work in bpcore alone, on a network and on data that are there already.  What bpnet takes
-longer than bpcore is checking, packing, and handing arrays in and out.
+the work in C that each call of bpnet's does, which begins with loading the parameters and ends
+with storing them, and that work on parameters that are loaded already.  The data are there
+already in both.  What bpnet takes longer is checking and packing.
 """
 
 import statistics
@@ -26,11 +27,13 @@ def main():
         ("reference", "float64", reference.Network(SIZES)),
         ("bpnet", "float64", Network(SIZES, seed=1)),
         ("bpnet", "float32", Network(SIZES, seed=1, dtype=np.float32)),
-        ("bpcore alone", "float64", None),
-        ("bpcore alone", "float32", None),
+        ("C work", "float64", None),
+        ("C work", "float32", None),
+        ("C work, loaded", "float64", None),
+        ("C work, loaded", "float32", None),
     ):
         if net is None:
-            methods = core_methods(dtype, training_data, test_data)
+            methods = core_methods(dtype, training_data, test_data, system == "C work")
         else:
             methods = api_methods(net, training_data, test_data)
         for method, call in methods.items():
@@ -42,13 +45,15 @@ def main():
     for name in sorted(each, key=lambda name: list(CALLS).index(name[0])):
         method, system, dtype = name
         base = statistics.median(each[method, "reference", "float64"])
+        work = statistics.median(each.get((method, "C work", dtype), [base]))
         rows.append(
             {
                 "method": method,
                 "system": system,
                 "dtype": dtype,
                 **summary(each[name], "microseconds", unit=1e-6),
-                "times the reference": base / statistics.median(each[name]),
+                "the reference takes": base / statistics.median(each[name]),
+                "times the C work": statistics.median(each[name]) / work,
                 "evaluate, %": 100 * counts[system, dtype]() / len(test_data),
             }
         )
@@ -82,8 +87,8 @@ def api_methods(net, training_data, test_data):
     }
 
 
-def core_methods(dtype, training_data, test_data):
-    """Return {method: call} for bpcore, everything prepared."""
+def core_methods(dtype, training_data, test_data, exchange):
+    """Return {method: call} for bpcore; with exchange, parameters go in and out each time."""
     engine = bpcore.engine(np.dtype(dtype))
     start = Network(SIZES, seed=1, dtype=dtype)
     net = bpcore.Net(engine, SIZES, 32)
@@ -97,13 +102,30 @@ def core_methods(dtype, training_data, test_data):
     labels = np.array([label for _, label in test_data], np.int64)
     test = bpcore.Data(engine, x, SIZES[-1], labels=labels)
     one, ten = examples(1), examples(10)
-    return {
+    methods = {  # backprop stores its gradient itself
         "feedforward": lambda: net.feedforward(one[0]),
         "backprop": lambda: net.backprop(one[0]),
         "update 1": lambda: net.sgd(*one),
         "update 10": lambda: net.sgd(*ten),
         "evaluate": lambda: net.evaluate(test),
     }
+    if not exchange:
+        return methods
+
+    def exchanging(method):
+        biases, weights = start.biases, start.weights
+
+        def call():
+            nonlocal biases, weights
+            net.load(biases, weights)
+            result = methods[method]()
+            if method.startswith("update"):
+                biases, weights = net.store()
+            return result
+
+        return call
+
+    return {method: exchanging(method) for method in methods}
 
 
 if __name__ == "__main__":

@@ -123,23 +123,31 @@ def parameters(
             )
     return (
         [
-            _matrix(f"biases[{l}]", biases[l], (n_out, 1), sizes, dtype)
+            _matrix("biases", l, biases[l], (n_out, 1), sizes, dtype)
             for l, n_out in enumerate(sizes[1:])
         ],
         [
-            _matrix(f"weights[{l}]", weights[l], (n_out, n_in), sizes, dtype)
+            _matrix("weights", l, weights[l], (n_out, n_in), sizes, dtype)
             for l, (n_in, n_out) in enumerate(zip(sizes, sizes[1:]))
         ],
     )
 
 
 def _matrix(
-    name: str, value: Any, shape: tuple[int, int], sizes: Sequence[int], dtype: np.dtype[Any]
+    name: str,
+    l: int,
+    value: Any,
+    shape: tuple[int, int],
+    sizes: Sequence[int],
+    dtype: np.dtype[Any],
 ) -> Array:
-    array = _array(name, value)
+    if type(value) is np.ndarray and value.shape == shape and value.dtype == dtype:
+        return _require(value, dtype)
+    array = _array(f"{name}[{l}]", value)
     if array.shape != shape:
         raise ValueError(
-            f"{name} has shape {array.shape}, expected {shape} to match sizes {list(sizes)}"
+            f"{name}[{l}] has shape {array.shape}, expected {shape} to match sizes "
+            f"{list(sizes)}"
         )
     return _require(array, dtype)
 
@@ -566,16 +574,17 @@ def _array(name: str, value: Any) -> Array:
 def _require(array: Array, dtype: np.dtype[Any]) -> Array:
     flags = array.flags
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
-        return np.asarray(array)
+        return array if type(array) is np.ndarray else np.asarray(array)
     with np.errstate(over="ignore"):
         return np.require(array, dtype, ["C", "A"])
 
 
-def _blocks(array: Array) -> Iterator[tuple[int, Array]]:
-    """Yield (begin, rows of array from there on) until there are no more."""
+def _blocks(array: Array) -> list[tuple[int, Array]]:
+    """Return array in pieces: (begin, rows from there on)."""
+    if 0 < array.size <= _BLOCK:
+        return [(0, array)]
     rows = max(1, _BLOCK * len(array) // max(1, array.size))
-    for begin in range(0, len(array), rows):
-        yield begin, array[begin : begin + rows]
+    return [(begin, array[begin : begin + rows]) for begin in range(0, len(array), rows)]
 
 
 def _finite(name: str, array: Array) -> Array:
