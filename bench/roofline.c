@@ -1,4 +1,5 @@
-/* What this CPU can do at most: fused multiply-adds on registers, and reading memory.
+/* What this CPU can do at most: fused multiply-adds on registers, and reading and updating
+ * memory.
  *
  * Compiled for the CPU that it runs on; REAL is float or double.
  */
@@ -50,4 +51,18 @@ void read_memory(integer times, integer bytes, const REAL *memory, REAL *out)
         sum[0] += sum[c];
     for (size_t lane = 0; lane < LANES; lane++)
         out[lane] = sum[0][lane];
+}
+
+/* Update bytes of memory, which starts on a boundary of 64, a few times, as the gradient does:
+ * each item is read, takes part in a fused multiply-add, and is written. */
+void update_memory(integer times, integer bytes, REAL *memory, REAL factor)
+{
+    vreal *x = (vreal *)memory;
+    const vreal a = (vreal){0} + factor, b = (vreal){0} + (REAL)0.25;
+    for (integer t = 0; t < times; t++) {
+        for (integer i = 0; i + 8 <= bytes / BYTES; i += 8)
+            for (int c = 0; c < 8; c++)
+                x[i + c] = x[i + c] * a + b;
+        __asm__ volatile("" ::: "memory");
+    }
 }

@@ -1,11 +1,11 @@
 """How near to what the CPU can do is each piece of bpnet's work, on one thread?
 
-The limits are measured first: fused multiply-adds on registers, and reading from L1, L2 and
-memory.  Then bpcore's products at the tutorial's shapes (their rates are of the time less that
-of an empty call from Python, and left out where little remains), its sigmoid, and epochs of
-784-30-10 in mini-batches of 10: on data without zeros, which is dense, and on as many zeros as
-MNIST has, which is CSR.  An epoch's arithmetic is that of the dense products in both cases, so
-that skipped zeros count as done: a share of the peak above 100 % is possible, and no error.
+The limits are measured first: fused multiply-adds on registers, and reading and updating L1, L2
+and memory.  Then bpcore's products at the tutorial's shapes (their rates are of the time less
+that of an empty call from Python, and left out where little remains), its sigmoid, and epochs
+of 784-30-10 in mini-batches of 10: on data without zeros, which is dense, and on as many zeros
+as MNIST has, which is CSR.  An epoch's arithmetic is that of the dense products in both cases,
+so that skipped zeros count as done: a share of the peak above 100 % is possible, and no error.
 """
 
 import ctypes
@@ -21,20 +21,21 @@ import bpcore
 SIZES, MINI_BATCH_SIZE, EXAMPLES = [784, 30, 10], 10, 10000
 MNIST_DENSITY = 0.19
 EMPTY = "call of gemm, no work"
-LEVELS = {"L1": 16 << 10, "L2": 512 << 10, "memory": 512 << 20}  # bytes read
+LEVELS = {"L1": 16 << 10, "L2": 256 << 10, "memory": 512 << 20}  # bytes read or updated
 
 
 def main():
     parser = options(__doc__)
     arguments = parser.parse_args()
-    rows, reads = [], {}
+    rows, rates = [], {}
     for dtype in ("float32", "float64"):
         library = native.compiled("roofline.c", dtype)
         if library is None:
             return
         if dtype == "float64":
-            reads = {
-                f"{level} reads, GB/s": bandwidth(library, size)
+            rates = {
+                f"{level} {what}, GB/s": bandwidth(library, size, what)
+                for what in ("reads", "updates")
                 for level, size in LEVELS.items()
             }
         rows += pieces(dtype, arguments.turns)
@@ -43,7 +44,7 @@ def main():
         f"{EXAMPLES} examples, their arithmetic counted as dense",
         rows,
         arguments.save,
-        **reads,
+        **rates,
         threads=1,
         turns=arguments.turns,
     )
@@ -73,19 +74,18 @@ def fma_peak(dtype, seconds=0.2):
     return best
 
 
-def bandwidth(library, size):
-    """Return the GB/s of reading size bytes again and again, the best of some runs."""
+def bandwidth(library, size, what):
+    """Return the GB/s of reading or updating size bytes, again and again, at best."""
     memory, out, best = aligned((size // 8,), "float64"), np.empty(64), 0.0
     memory[:] = 1
     times = max(1, (32 << 20) // size)
+    counts = ctypes.c_int64(times), ctypes.c_int64(size)
     for _ in range(7):
         start = time.perf_counter()
-        library.read_memory(
-            ctypes.c_int64(times),
-            ctypes.c_int64(size),
-            native.pointer(memory),
-            native.pointer(out),
-        )
+        if what == "reads":
+            library.read_memory(*counts, native.pointer(memory), native.pointer(out))
+        else:
+            library.update_memory(*counts, native.pointer(memory), ctypes.c_double(0.5))
         best = max(best, times * size / (time.perf_counter() - start) / 1e9)
     return best
 

@@ -44,7 +44,7 @@
 /* Twice the first level cache: a mini-batch of images touches about half of a block's lines. */
 #define CSR_BLOCK_BYTES (100 * 1024)
 
-/* Of dense inputs' weights, which all are touched; longer rows are left to gemm. */
+/* Of dense inputs' weights, which all are touched; rows of so many bytes are left to gemm. */
 #define DENSE_BLOCK_BYTES (24 * 1024)
 #define DENSE_ROW_BYTES 1024
 

@@ -109,7 +109,7 @@ static void dense_step(const bp_net *net, const bp_data *data, const first_step 
     const ptrdiff_t n_in = data->n_in;
     const ptrdiff_t bytes = n * REAL_BYTES;
     const ptrdiff_t fit = DENSE_BLOCK_BYTES / (bytes + !bytes);
-    const ptrdiff_t block = bytes > DENSE_ROW_BYTES ? n_in : fit;
+    const ptrdiff_t block = bytes >= DENSE_ROW_BYTES ? n_in : fit;
     for (ptrdiff_t k = 0; k < n_in; k += block) {
         const ptrdiff_t depth = n_in - k < block ? n_in - k : block;
         real *w = s->w + k * s->ldw;
