@@ -27,15 +27,17 @@ SHAPES = [[20, 30, 10], [9, 70, 65, 3], [5, 90, 50, 2, 90, 60, 4], [33, 40], [4,
 
 
 def trained(engine, sizes, sparse, n_threads, m=10):
-    """Return the parameters after three epochs, the last mini-batch short, and the count."""
+    """Return the parameters after three epochs, the last mini-batch short, and the counts."""
     x, y = examples(47, sizes[0], sizes[-1], engine.dtype)
     labels = np.argmax(y, axis=1).astype(np.int64)
     data = packed(engine, x, y, labels=labels, sparse=sparse)
     net = loaded(engine, *parameters(sizes, engine.dtype), m, n_threads)
     order = bpcore.Order(len(data))
-    for _ in range(3):
+    counts = []
+    for _ in range(3):  # threads share columns, then examples, then columns again
         net.sgd(data, order, m, 0.7)
-    return [*net.store(), [np.array(net.evaluate(data))], [net.feedforward(data)]]
+        counts.append(np.array(net.evaluate(data)))
+    return [*net.store(), counts, [net.feedforward(data)]]
 
 
 @each_engine
