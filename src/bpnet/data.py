@@ -234,8 +234,7 @@ def training(
         xs, ys = _unzip(name, examples)
         x = _Columns(name, "x", xs, sizes[0], engine.dtype)
         y = _Columns(name, "y", ys, n_out, engine.dtype)
-    inputs = bpcore.Data(engine, x, n_out, sparse=sparse)
-    return bpcore.Data(engine, inputs, n_out, y=y.dense())
+    return bpcore.Data(engine, x, n_out, y=y.dense(), sparse=sparse)
 
 
 def labelled(
