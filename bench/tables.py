@@ -31,15 +31,14 @@ def epoch():
     common = next(key for key in found["rows"][0] if key.startswith("% right after"))
     rows = []
     for row in sorted(found["rows"], key=lambda row: (row["system"], -int(row["dtype"][-2:]))):
-        form = (
-            "{:.2f} ({:.2f}-{:.2f})" if row["system"] == "bpnet" else "{:.1f} ({:.1f}-{:.1f})"
-        )
+        digits = 2 if row["system"] == "bpnet" else 1
         rows.append(
             [
                 row["system"],
                 row["dtype"],
                 str(row["threads"]),
-                form.format(row[f"{epochs} epochs, s"], row["least"], row["most"]),
+                f"{row[f'{epochs} epochs, s']:.{digits}f} "
+                f"({row['least']:.{digits}f}-{row['most']:.{digits}f})",
                 f"{row['times the reference']:.0f}",
                 percent(row[common]),
                 percent(row[f"after {epochs}"]),
@@ -76,10 +75,7 @@ def ladder(name):
     rows = [
         [
             *shape,
-            *[
-                f"{found[system]['GFLOP/s']:.0f}" if system in found else "-"
-                for system in systems
-            ],
+            *[rate(found.get(system)) for system in systems],
             f"{found['bpnet']['of the peak, %']:.0f} %",
         ]
         for shape, found in shapes.items()
