@@ -581,7 +581,7 @@ cdef class Net:
     def sgd(self, Data data not None, Order order not None, mini_batch_size, eta):
         """Descend over all of data, in this order and in mini-batches.
 
-        Python handles signals every few milliseconds.  If a handler raises, the parameters
+        Python handles signals about every 20 milliseconds.  If a handler raises, the parameters
         are those after a whole number of mini-batches.
         """
         self.check(data, targets=True)

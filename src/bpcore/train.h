@@ -262,7 +262,7 @@ static void descend(const bp_net *net, ptrdiff_t m, real alpha, bp_net *target)
 static batch next_batch(const int64_t *order, ptrdiff_t i, ptrdiff_t end, ptrdiff_t m)
 {
     const ptrdiff_t left = end > i ? end - i : 0;
-    const batch next = {order + (end > i ? i : end), left < m ? left : m};
+    const batch next = {order + (end > i ? i : end), least(left, m)};
     return next;
 }
 
@@ -310,7 +310,7 @@ static void feedforward(bp_net *net, const bp_data *data, void *out)
 {
     const bp_layer *last = &net->layers[net->num_layers - 1];
     for (ptrdiff_t begin = 0; begin < data->n; begin += net->rows) {
-        const ptrdiff_t left = data->n - begin, m = left < net->rows ? left : net->rows;
+        const ptrdiff_t m = least(data->n - begin, net->rows);
         forward_only(net, data, in_order(net, begin, m));
         for (ptrdiff_t i = 0; i < m; i++)
             memcpy((real *)out + (begin + i) * last->n_out, (real *)last->a + i * last->stride,
@@ -324,7 +324,7 @@ static int64_t evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdi
     const uint64_t arithmetic = flush_subnormals();
     int64_t correct = 0;
     for (; begin < end; begin += net->rows) {
-        const ptrdiff_t left = end - begin, m = left < net->rows ? left : net->rows;
+        const ptrdiff_t m = least(end - begin, net->rows);
         forward_only(net, data, in_order(net, begin, m));
         for (ptrdiff_t i = 0; i < m; i++)
             correct += argmax(last->n_out, (real *)last->a + i * last->stride) ==
