@@ -55,10 +55,10 @@ def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None):
     )
 
 
-def loaded(engine, biases, weights, rows=16, n_threads=1):
+def loaded(engine, biases, weights, rows=16, n_threads=1, cost="quadratic"):
     """Return a bpcore.Net that holds these parameters."""
     sizes = [weights[0].shape[1], *(len(b) for b in biases)]
-    net = bpcore.Net(engine, sizes, rows, n_threads)
+    net = bpcore.Net(engine, sizes, rows, n_threads, cost)
     net.load(biases, weights)
     return net
 
@@ -75,9 +75,17 @@ def examples(n, n_in, n_out, dtype, seed=0):
     return x, draw.rand(n, n_out).astype(dtype)
 
 
-def judge(biases, weights):
+class CrossEntropyNetwork(reference.Network):
+    """bpnet.reference's network, with chapter 3's cost."""
+
+    def _output_error(self, z, a, y):
+        return reference.CrossEntropyCost.delta(z, a, y)
+
+
+def judge(biases, weights, cost="quadratic"):
     """Return bpnet.reference's network of these parameters, in long double."""
-    network = reference.Network([1, 1])
+    kinds = {"quadratic": reference.Network, "cross-entropy": CrossEntropyNetwork}
+    network = kinds[cost]([1, 1])
     network.num_layers = len(weights) + 1
     network.sizes = [weights[0].shape[1], *(len(b) for b in biases)]
     network.biases = [b.astype(np.longdouble) for b in biases]
@@ -177,11 +185,12 @@ class Rounding:
             found.append(self.sigmoid(self.chain(w, found[-1], b)))
         return found
 
-    def gradient(self, biases, weights, x, y, scale=None):
+    def gradient(self, biases, weights, x, y, scale=None, cost="quadratic"):
         """(activations, deltas) of every layer, the deltas times scale."""
         a = self.activations(biases, weights, x)
-        error = self.difference(a[-1], Bounded(y.T))
-        deltas = [self.product(error, self.sigmoid_prime(a[-1]))]  # BP1
+        deltas = [self.difference(a[-1], Bounded(y.T))]
+        if cost == "quadratic":
+            deltas = [self.product(deltas[0], self.sigmoid_prime(a[-1]))]  # BP1
         for l in range(len(weights) - 1, 0, -1):  # BP2
             error = self.chain(weights[l].T, deltas[0], Bounded(np.zeros((1, 1))))
             deltas.insert(0, self.product(error, self.sigmoid_prime(a[l])))
@@ -189,17 +198,85 @@ class Rounding:
             deltas = [self.product(delta, scale) for delta in deltas]
         return a, deltas
 
-    def descend(self, biases, weights, x, y, scale=None):
-        """(biases, weights) plus scale times the gradient summed over the rows: BP3, BP4."""
-        a, deltas = self.gradient(biases, weights, x, y, scale)
+    def descend(self, biases, weights, x, y, scale=None, cost="quadratic", onto=None):
+        """onto, or else (biases, weights), plus scale times the gradient summed over the rows
+        of x: BP3, BP4."""
+        a, deltas = self.gradient(biases, weights, x, y, scale, cost)
+        onto_biases, onto_weights = onto or (biases, weights)
         ones = Bounded(np.ones((len(x), 1)))
         return (
-            [self.chain(delta, ones, b) for delta, b in zip(deltas, biases)],
-            [self.chain(delta, a[l].T, w) for l, (delta, w) in enumerate(zip(deltas, weights))],
+            [self.chain(delta, ones, b) for delta, b in zip(deltas, onto_biases)],
+            [
+                self.chain(delta, a[l].T, w)
+                for l, (delta, w) in enumerate(zip(deltas, onto_weights))
+            ],
         )
 
-    def update_mini_batch(self, biases, weights, x, y, eta):
-        """One step of gradient descent.  -eta / m carries two roundings, eta's and its own."""
+    def decay(self, w, v, keep, l2, l1):
+        """keep v - l2 w - l1 sgn(w): three products and two sums, and each factor, which is
+        itself a product, carries three roundings.  The sign of w must be certain."""
+        assert not l1 or (abs(w.value) > w.error).all(), "a weight too near to zero"
+        value = keep * v.value - l2 * w.value - l1 * np.sign(w.value)
+        most = abs(keep) * v.most + abs(l2) * w.most + abs(l1)
+        error = abs(keep) * v.error + abs(l2) * w.error + 6 * (self.eps * most + self.tiny)
+        return Bounded(value, error)
+
+    def update_mini_batch(
+        self,
+        biases,
+        weights,
+        x,
+        y,
+        eta,
+        cost="quadratic",
+        l2=0.0,
+        l1=0.0,
+        mu=0.0,
+        velocity=None,
+    ):
+        """One step: (biases, weights) or, with a velocity, ((biases, weights), velocity).
+
+        -eta / m carries two roundings, eta's and its own.
+        """
         scale = Bounded(-np.longdouble(eta) / len(x))
         scale.error = self.eps * abs(scale.value)
-        return self.descend(biases, weights, x, y, scale)
+        if velocity is None:
+            kept = [self.decay(w, w, 1, eta * l2, eta * l1) for w in weights]
+            kept = kept if l2 or l1 else weights
+            return self.descend(biases, weights, x, y, scale, cost, (biases, kept))
+        kept = (
+            [self.decay(b, v, mu, 0, 0) for b, v in zip(biases, velocity[0])],
+            [self.decay(w, v, mu, eta * l2, eta * l1) for w, v in zip(weights, velocity[1])],
+        )
+        steps = self.descend(biases, weights, x, y, scale, cost, kept)
+        moved = [
+            [self.difference(p, Bounded(-v.value, v.error)) for p, v in zip(parts, step)]
+            for parts, step in zip((biases, weights), steps)
+        ]
+        return tuple(moved), steps
+
+    def cost(self, z, y, cost):
+        """The cost of each column of z and y, computed from z or from a.
+
+        Its slope along z is at most |a - y| <= 1 (cross-entropy) or |a - y| / 4.  The
+        cross-entropy of a neuron is two terms of one sign, within 8 ulp of its own z (see
+        test_the_cross_entropy_is_within_8_ulp); the quadratic cost has a difference and two
+        products.  Then a chain of sums.
+        """
+        a = self.sigmoid(z)
+        if cost == "quadratic":
+            error = self.difference(a, Bounded(y))
+            each = self.product(Bounded(error.value / 2, error.error / 2), error)
+        else:
+            value = np.logaddexp(0, z.value) - y * z.value
+            each = Bounded(value, z.error + 8 * self.eps * (value + z.error) + 8 * self.tiny)
+        n = len(y)
+        return Bounded(
+            each.value.sum(axis=0),
+            each.error.sum(axis=0) + n * self.eps * each.most.sum(axis=0),
+        )
+
+    def weighted_inputs(self, biases, weights, x):
+        """z of the last layer, (n_out, n)."""
+        below = self.activations(biases[:-1], weights[:-1], x)[-1]
+        return self.chain(weights[-1], below, biases[-1])

@@ -24,6 +24,8 @@ cdef extern from "core.h" nogil:
         BP_GEMM_SCRATCH
         BP_MAX_CSR_INPUTS
         BP_MAX_THREADS
+        BP_QUADRATIC
+        BP_CROSS_ENTROPY
 
     ctypedef struct bp_barrier:
         ptrdiff_t threads, arrived, rounds
@@ -38,6 +40,7 @@ cdef extern from "core.h" nogil:
 
     ctypedef struct bp_net:
         ptrdiff_t num_layers, rows
+        int cost
         bp_layer *layers
         void *next_a
         void *x
@@ -58,6 +61,9 @@ cdef extern from "core.h" nogil:
         const void *y
         const int64_t *labels
 
+    ctypedef struct bp_rule:
+        double eta, mu, l2, l1
+
     ctypedef struct bp_codes:
         int used
 
@@ -68,11 +74,11 @@ cdef extern from "core.h" nogil:
         void (*load)(bp_net *, ptrdiff_t, const void *, const void *) noexcept nogil
         void (*store)(const bp_net *, ptrdiff_t, void *, void *) noexcept nogil
         void (*feedforward)(bp_net *, const bp_data *, void *) noexcept nogil
-        int64_t (*evaluate)(bp_net *, const bp_data *, ptrdiff_t,
-                            ptrdiff_t) noexcept nogil
+        int64_t (*evaluate)(bp_net *, const bp_data *, ptrdiff_t, ptrdiff_t,
+                            void *) noexcept nogil
         void (*backprop)(bp_net *, const bp_data *, bp_net *) noexcept nogil
-        void (*sgd)(bp_net *, const bp_data *, const int64_t *, ptrdiff_t, ptrdiff_t,
-                    ptrdiff_t, double) noexcept nogil
+        void (*sgd)(bp_net *, bp_net *, const bp_data *, const int64_t *, ptrdiff_t,
+                    ptrdiff_t, ptrdiff_t, const bp_rule *) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
@@ -87,10 +93,10 @@ cdef extern from "core.h" nogil:
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t)
     size_t bp_lay_out(void *, const ptrdiff_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t, size_t,
                       bp_net **)
-    void bp_sgd(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *, const int64_t *,
-                ptrdiff_t, ptrdiff_t, ptrdiff_t, double)
+    void bp_sgd(const bp_engine *, bp_net *, bp_net *, ptrdiff_t, const bp_data *,
+                const int64_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const bp_rule *)
     int64_t bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *, ptrdiff_t,
-                        ptrdiff_t)
+                        ptrdiff_t, void *)
 
 
 # Between two looks for signals the core works this long, roughly.  A first slice visits so many
@@ -268,11 +274,14 @@ cdef class Order:
         """Let Python code shuffle; what it leaves must be n indices of examples."""
         items = self.items.tolist()
         shuffle(items)
-        shuffled = np.array(items)
-        if (shuffled.shape != (self.n,) or shuffled.dtype.kind not in "iu"
-                or self.n and not 0 <= shuffled.min() <= shuffled.max() < self.n):
-            raise ValueError(f"shuffle must leave {self.n} indices in [0, {self.n})")
-        self.items[:] = shuffled
+        self.assign(np.array(items))
+
+    def assign(self, items):
+        """Visit the examples in the order of items, n indices in [0, n)."""
+        if (items.shape != (self.n,) or items.dtype.kind not in "iu"
+                or self.n and not 0 <= items.min() <= items.max() < self.n):
+            raise ValueError(f"a shuffle must leave {self.n} indices in [0, {self.n})")
+        self.items[:] = items
 
     def tolist(self):
         """Return the order as a list of Python ints."""
@@ -458,6 +467,8 @@ cdef class Data:
         return out
 
 
+_COSTS = {"quadratic": BP_QUADRATIC, "cross-entropy": BP_CROSS_ENTROPY}
+
 # Memory of networks that are gone: a method called by hand makes a network each time, and fresh
 # pages from the system cost more than what it computes.  Two, because backprop makes another.
 cdef void *_spares[2]
@@ -490,9 +501,9 @@ cdef void _give_back(void *block, size_t size) noexcept:
 cdef class Net:
     """A network's parameters in the core's layout, with scratch for ``rows`` examples.
 
-    All parameters are zero at first.  One Python thread at a time may use it; sgd and evaluate
-    share their work among up to n_threads threads, which live for one call, and whose number
-    does not change a bit of the results.
+    All parameters are zero at first; the cost is "quadratic" or "cross-entropy".  One Python
+    thread at a time may use it; sgd and evaluate share their work among up to n_threads
+    threads, which live for one call, and whose number does not change a bit of the results.
     """
 
     cdef Engine engine
@@ -503,7 +514,7 @@ cdef class Net:
     cdef bp_net *nets
     cdef ptrdiff_t first_slice  # in examples
 
-    def __cinit__(self, Engine engine not None, sizes, rows, n_threads=1):
+    def __cinit__(self, Engine engine not None, sizes, rows, n_threads=1, cost="quadratic"):
         cdef array numbers
         try:
             numbers, rows = _array.array("q", sizes), _index(rows)
@@ -517,6 +528,8 @@ cdef class Net:
                              f"got {tuple(sizes)} and {rows}")
         if n_threads < 1:
             raise ValueError(f"n_threads must be positive, got {n_threads}")
+        if cost not in _COSTS:
+            raise ValueError(f"cost must be one of {', '.join(_COSTS)}, got {cost!r}")
         self.engine, self.sizes = engine, tuple(numbers)
         weights = sum(map(_mul, self.sizes, self.sizes[1:]))
         self.first_slice = _FIRST_SLICE // weights
@@ -528,6 +541,7 @@ cdef class Net:
             raise MemoryError(f"a network of sizes {list(sizes)} takes {size:,} bytes")
         bp_lay_out(<void *>_aligned(<uintptr_t>self.block), pointer, num_layers, n_rows,
                    self.n_threads, item, &self.nets)
+        self.nets.cost = _COSTS[cost]
 
     def __dealloc__(self):
         _give_back(self.block, self.size)
@@ -578,11 +592,15 @@ cdef class Net:
             self.engine.row.backprop(self.nets, &data.data, nabla.nets)
         return nabla.store()
 
-    def sgd(self, Data data not None, Order order not None, mini_batch_size, eta):
+    def sgd(self, Data data not None, Order order not None, mini_batch_size, eta, *,
+            l2=0.0, l1=0.0, mu=0.0, Net velocity=None, progress=None):
         """Descend over all of data, in this order and in mini-batches.
 
-        Python handles signals about every 20 milliseconds.  If a handler raises, the parameters
-        are those after a whole number of mini-batches.
+        With velocity, a network of the same shape, engine and threads, v = mu v - eta (g +
+        l2 w + l1 sgn(w)) and w += v for the mean gradient g of a mini-batch; without, mu is 0.
+        Python handles signals about every 20 milliseconds, and progress(examples), if given,
+        is called with the number that are done since it was last called.  If either raises,
+        the parameters are those after a whole number of mini-batches.
         """
         self.check(data, targets=True)
         mini_batch_size = _index(mini_batch_size)
@@ -591,25 +609,46 @@ cdef class Net:
         if not 1 <= mini_batch_size <= self.nets.rows:
             raise ValueError(f"mini_batch_size must be in [1, {self.nets.rows}], "
                              f"got {mini_batch_size}")
+        if velocity is None and mu:
+            raise ValueError(f"mu must be 0 without a velocity, got {mu}")
+        if velocity is not None and (
+                velocity is self or velocity.sizes != self.sizes
+                or velocity.engine.row != self.engine.row
+                or velocity.n_threads != self.n_threads):
+            raise ValueError("velocity must be another network of the same sizes, engine and "
+                             "threads")
+        cdef bp_net *velocities = NULL if velocity is None else velocity.nets
+        cdef bp_rule rule
+        rule.eta, rule.mu, rule.l2, rule.l1 = eta, mu, l2, l1
         cdef ptrdiff_t m = mini_batch_size, begin = 0, end, n = data.data.n
         cdef ptrdiff_t step = max(1, self.first_slice // m) * m
-        cdef double rate = eta, start
+        cdef double start
         while begin < n:
             start = perf_counter()
             end = begin + min(step, n - begin)
             with nogil:
-                bp_sgd(self.engine.row, self.nets, self.n_threads, &data.data, order.pointer,
-                       begin, end, m, rate)
+                bp_sgd(self.engine.row, self.nets, velocities, self.n_threads, &data.data,
+                       order.pointer, begin, end, m, &rule)
             PyErr_CheckSignals()
+            if progress is not None:
+                progress(end - begin)
             begin = end
             if perf_counter() - start < SLICE_SECONDS / 2:
                 step *= 2
 
-    def evaluate(self, Data data not None):
-        """Return how many examples have their label as the most active output."""
-        self.check(data)
+    def evaluate(self, Data data not None, costs=None):
+        """Return how many examples have their label as the most active output.
+
+        costs, an array (n,) of the engine's dtype, gets the cost of each example.
+        """
+        cdef _Buffer buffer = None
+        cdef void *pointer = NULL
+        self.check(data, targets=costs is not None)
         if data.data.labels == NULL:
             raise ValueError("data must have labels")
+        if costs is not None:
+            buffer = _Buffer(costs, "costs", self.engine.dtype, (data.data.n,), True)
+            pointer = buffer.view.buf
         cdef ptrdiff_t begin = 0, end, n = data.data.n
         cdef ptrdiff_t step = max(self.first_slice, self.nets.rows)
         cdef int64_t correct = 0
@@ -619,7 +658,7 @@ cdef class Net:
             end = begin + min(step, n - begin)
             with nogil:
                 correct += bp_evaluate(self.engine.row, self.nets, self.n_threads, &data.data,
-                                       begin, end)
+                                       begin, end, pointer)
             PyErr_CheckSignals()
             begin = end
             if perf_counter() - start < SLICE_SECONDS / 2:

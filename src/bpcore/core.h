@@ -32,7 +32,7 @@
 #define BP_GEMM_SCRATCH (BP_GEMM_DEPTH * (BP_GEMM_COLUMNS / 4 + 16))
 
 /* One layer of neurons, the input layer excepted, and its scratch for `rows` examples.
- * Padding (columns n_out and up) stays zero in weights, biases and delta: nothing reads it,
+ * Padding (columns n_out and up) stays zero in weights, biases and errors: nothing reads it,
  * and nothing may grow in it. */
 typedef struct {
     ptrdiff_t n_in, n_out; /* neurons of the layer before, of this layer */
@@ -41,13 +41,17 @@ typedef struct {
     void *weights;         /* real (n_in, stride): input-major */
     void *biases;          /* real (stride) */
     void *a;               /* real (rows, stride): activations */
-    void *delta;           /* real (rows, stride): dC/dz */
+    void *delta;           /* real (rows, stride): dC/dz; before that, the last layer's z */
 } bp_layer;
+
+/* The cost of an example: |a - y|^2 / 2, or -sum(y ln a + (1 - y) ln(1 - a)). */
+enum { BP_QUADRATIC, BP_CROSS_ENTROPY };
 
 /* A network as one thread of a call sees it: shared layers, and what is its own. */
 typedef struct {
     ptrdiff_t num_layers; /* of bp_layer: one less than the book's num_layers */
     ptrdiff_t rows;       /* examples that the scratch holds */
+    int cost;             /* BP_QUADRATIC or BP_CROSS_ENTROPY */
     bp_layer *layers;
     void *next_a;         /* like a of the first layer, for the next mini-batch */
     void *x, *next_x;     /* real (rows, n_in): gathered dense inputs of two mini-batches */
@@ -73,6 +77,14 @@ typedef struct {
     const int64_t *labels;   /* (n) */
 } bp_data;
 
+/* How a mini-batch of mean gradient g moves weights w, whose velocity is v:
+ *     v = mu v - eta (g + l2 w + l1 sgn(w)),  w += v
+ * and biases likewise, without l2 and l1.  mu = 0 needs no velocity.  Nielsen, chapter 3, where
+ * l2 is lmbda / n. */
+typedef struct {
+    double eta, mu, l2, l1;
+} bp_rule;
+
 /* Where each of up to BP_CODES values is in a table of them; all zero at first.  Slots are
  * many, so that few values collide: a second look is a branch that cannot be foreseen. */
 #define BP_CODES 256
@@ -95,14 +107,17 @@ typedef struct {
 
     /* out (data->n, n_out): the network's output for every example. */
     void (*feedforward)(bp_net *net, const bp_data *data, void *out);
-    /* How many of the examples [begin, end) have their label as the most active output. */
-    int64_t (*evaluate)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end);
+    /* How many of the examples [begin, end) have their label as the most active output.  The
+     * cost of example i goes to costs[i], real, unless that is NULL. */
+    int64_t (*evaluate)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end,
+                        void *costs);
     /* nabla, a zeroed network of the same shape, gets the gradient of the summed cost of all
      * examples; there are at most net->rows. */
     void (*backprop)(bp_net *net, const bp_data *data, bp_net *nabla);
-    /* Gradient descent over examples order[begin..end), in mini-batches from `begin` on. */
-    void (*sgd)(bp_net *net, const bp_data *data, const int64_t *order,
-                ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size, double eta);
+    /* Gradient descent over examples order[begin..end), in mini-batches from `begin` on.
+     * velocity is a network of the same shape and threads, or NULL without momentum. */
+    void (*sgd)(bp_net *net, bp_net *velocity, const bp_data *data, const int64_t *order,
+                ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size, const bp_rule *rule);
 
     /* CSR of dense rows x (n, n_in): offsets[1..n], counted from offsets[0] on, and the rows'
      * items, the first at columns[0]; once there are more than `limit`, nothing.  There is room
@@ -133,11 +148,11 @@ size_t bp_lay_out(void *block, const ptrdiff_t *sizes, ptrdiff_t num_layers, ptr
                   ptrdiff_t threads, size_t itemsize, bp_net **nets);
 
 /* The engine's sgd and evaluate, shared among threads; the other entries take nets[0]. */
-void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
-            const int64_t *order, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size,
-            double eta);
+void bp_sgd(const bp_engine *engine, bp_net *nets, bp_net *velocities, ptrdiff_t threads,
+            const bp_data *data, const int64_t *order, ptrdiff_t begin, ptrdiff_t end,
+            ptrdiff_t mini_batch_size, const bp_rule *rule);
 int64_t bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
-                    const bp_data *data, ptrdiff_t begin, ptrdiff_t end);
+                    const bp_data *data, ptrdiff_t begin, ptrdiff_t end, void *costs);
 
 /* The compiler that built this, and its version. */
 const char *bp_compiler(void);

@@ -14,7 +14,10 @@ typedef int32_t lane_int;
 #define LN2_HIGH 0.693145751953125f
 #define LN2_LOW 1.4286068e-06f
 #define EXP_TAYLOR 1 / 2.0f, 1 / 6.0f, 1 / 24.0f, 1 / 120.0f, 1 / 720.0f, 1 / 5040.0f
-#define TAYLOR_TERMS 6
+#define EXP_TERMS 6
+#define ATANH_SERIES                                                                           \
+    1, 1 / 3.0f, 1 / 5.0f, 1 / 7.0f, 1 / 9.0f, 1 / 11.0f, 1 / 13.0f, 1 / 15.0f
+#define ATANH_TERMS 8
 #else
 typedef double real;
 typedef int64_t lane_int;
@@ -27,5 +30,10 @@ typedef int64_t lane_int;
 #define EXP_TAYLOR                                                                             \
     1 / 2.0, 1 / 6.0, 1 / 24.0, 1 / 120.0, 1 / 720.0, 1 / 5040.0, 1 / 40320.0, 1 / 362880.0,   \
         1 / 3628800.0, 1 / 39916800.0, 1 / 479001600.0, 1 / 6227020800.0
-#define TAYLOR_TERMS 12
+#define EXP_TERMS 12
+#define ATANH_SERIES                                                                           \
+    1, 1 / 3.0, 1 / 5.0, 1 / 7.0, 1 / 9.0, 1 / 11.0, 1 / 13.0, 1 / 15.0, 1 / 17.0, 1 / 19.0,   \
+        1 / 21.0, 1 / 23.0, 1 / 25.0, 1 / 27.0, 1 / 29.0, 1 / 31.0
+#define ATANH_TERMS 16
 #endif
+#define MOST_TERMS 16

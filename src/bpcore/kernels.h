@@ -12,6 +12,36 @@ INLINED void axpy(ptrdiff_t n, real s, const real *x, real *y)
         *(vreal *)(y + j) += splat(s) * *vectors(x + j);
 }
 
+/* v = keep v - l2 w - l1 sgn(w), where v may be w; with move, w += v first. */
+INLINED void decay(const int move, ptrdiff_t n, real keep, real l2, real l1, real *w, real *v)
+{
+    const vreal zero = {0}, up = splat(l1), down = -up;
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vreal velocity = *vectors(v + j);
+        vreal from = *vectors(w + j);
+        if (move)
+            *(vreal *)(w + j) = from += velocity;
+        const vreal sign = choose(less(zero, from), up, choose(less(from, zero), down, zero));
+        *(vreal *)(v + j) = splat(keep) * velocity - splat(l2) * from - sign;
+    }
+}
+
+/* The sum of c[i] x^i.  Estrin's order: neighbours first, so that a vector waits for 4
+ * products, not for 11. */
+INLINED vreal polynomial(const int terms, const real *c, vreal x)
+{
+    vreal q[MOST_TERMS];
+    for (int i = 0; i < terms; i++)
+        q[i] = splat(c[i]);
+    for (int n = terms; n > 1; n = (n + 1) / 2, x *= x) {
+        for (int i = 0; i < n / 2; i++)
+            q[i] = q[2 * i] + q[2 * i + 1] * x;
+        if (n % 2)
+            q[n / 2] = q[n - 1];
+    }
+    return q[0];
+}
+
 /* exp(-|z|) for any z, as the sum of the result and the much smaller *low.
  *
  * Cody and Waite: exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2.  ln 2 is split
@@ -28,18 +58,8 @@ INLINED vreal exp_minus_abs(vreal z, vreal *low)
     const vreal n = rounded - shifter;
     const vreal r = (x - n * splat(LN2_HIGH)) - n * splat(LN2_LOW);
 
-    /* Estrin's order: neighbours first, so that a vector waits for 4 products, not for 11. */
     static const real taylor[] = {EXP_TAYLOR};
-    vreal q[TAYLOR_TERMS], power = r;
-    for (int i = 0; i < TAYLOR_TERMS; i++)
-        q[i] = splat(taylor[i]);
-    for (int n = TAYLOR_TERMS; n > 1; n = (n + 1) / 2, power *= power) {
-        for (int i = 0; i < n / 2; i++)
-            q[i] = q[2 * i] + q[2 * i + 1] * power;
-        if (n % 2)
-            q[n / 2] = q[n - 1];
-    }
-    const vreal rest = r + r * r * q[0]; /* exp(r) - 1 */
+    const vreal rest = r + r * r * polynomial(EXP_TERMS, taylor, r); /* exp(r) - 1 */
     const vreal e = one + rest;
     const vreal e_low = rest - (e - one);
 
@@ -67,6 +87,33 @@ static void sigmoid(ptrdiff_t n, real *z)
         const vreal s = choose(negative, t, one) / sum;
         const vreal inverse = choose(negative, one - s, s); /* of sum, roughly */
         *a = s + (choose(negative, t_low, zero) - s * sum_low) * inverse;
+    }
+}
+
+/* z = the cross-entropy cost of a = sigmoid(z) for a desired output y, in place:
+ *     -y ln a - (1 - y) ln(1 - a) = ln(1 + exp(-|z|)) + (1 - y) max(z, 0) + y max(-z, 0)
+ * From z and not from a, which rounds to 0 or 1: finite, and for y in [0, 1] a sum of nothing
+ * negative.  ln(1 + t) = 2 atanh(s), s = t / (2 + t) <= 1/3, cut as exp is. */
+static void cross_entropy(ptrdiff_t n, const real *y, real *z)
+{
+    static const real series[] = {ATANH_SERIES};
+    const vreal zero = {0}, one = splat(R(1.0)), two = splat(R(2.0));
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        vreal *v = (vreal *)(z + j), low;
+        const vint negative = less(*v, zero);
+        const vreal t = exp_minus_abs(*v, &low), s = t / (two + t);
+        const vreal logarithm = two * s * polynomial(ATANH_TERMS, series, s * s);
+        const vreal far = choose(negative, *vectors(y + j), one - *vectors(y + j));
+        *v = logarithm + far * choose(negative, -*v, *v);
+    }
+}
+
+/* y = the quadratic cost of a for a desired output y, in place. */
+INLINED void squared_error(ptrdiff_t n, const real *a, real *y)
+{
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vreal error = *vectors(a + j) - *vectors(y + j);
+        *(vreal *)(y + j) = splat(R(0.5)) * error * error;
     }
 }
 

@@ -114,6 +114,7 @@ static void share(bp_net *nets, ptrdiff_t threads, size_t itemsize)
     for (ptrdiff_t t = 1; t < threads; t++) {
         bp_net *net = &nets[t];
         net->threads = threads;
+        net->cost = nets->cost;
         net->next_a = nets->next_a;
         net->x = nets->x;
         net->next_x = nets->next_x;
@@ -134,11 +135,12 @@ static void share(bp_net *nets, ptrdiff_t threads, size_t itemsize)
 /* A call of sgd, or of evaluate where there is no order. */
 typedef struct {
     const bp_engine *engine;
-    bp_net *nets;
+    bp_net *nets, *velocities;
     const bp_data *data;
     const int64_t *order;
     ptrdiff_t begin, end, mini_batch_size;
-    double eta;
+    const bp_rule *rule;
+    void *costs;
     ptrdiff_t threads;
     int64_t correct[BP_MAX_THREADS];
 } call;
@@ -146,8 +148,8 @@ typedef struct {
 static void train(void *job, ptrdiff_t thread)
 {
     call *c = job;
-    c->engine->sgd(&c->nets[thread], c->data, c->order, c->begin, c->end, c->mini_batch_size,
-                   c->eta);
+    c->engine->sgd(&c->nets[thread], c->velocities ? &c->velocities[thread] : NULL, c->data,
+                   c->order, c->begin, c->end, c->mini_batch_size, c->rule);
 }
 
 static void test(void *job, ptrdiff_t thread)
@@ -156,17 +158,23 @@ static void test(void *job, ptrdiff_t thread)
     const ptrdiff_t n = c->end - c->begin;
     c->correct[thread] = c->engine->evaluate(&c->nets[thread], c->data,
                                              c->begin + n * thread / c->threads,
-                                             c->begin + n * (thread + 1) / c->threads);
+                                             c->begin + n * (thread + 1) / c->threads,
+                                             c->costs);
 }
 
-void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
-            const int64_t *order, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size,
-            double eta)
+void bp_sgd(const bp_engine *engine, bp_net *nets, bp_net *velocities, ptrdiff_t threads,
+            const bp_data *data, const int64_t *order, ptrdiff_t begin, ptrdiff_t end,
+            ptrdiff_t mini_batch_size, const bp_rule *rule)
 {
-    call c = {engine, nets, data, order, begin, end, mini_batch_size, eta, threads, {0}};
+    call c = {engine, nets, velocities, data, order, begin, end, mini_batch_size, rule, NULL,
+              threads, {0}};
     share(nets, threads, engine->itemsize);
+    if (velocities)
+        share(velocities, threads, engine->itemsize);
     const int done = bp_run(train, &c, threads);
     share(nets, 1, engine->itemsize);
+    if (velocities)
+        share(velocities, 1, engine->itemsize);
     if (!done) /* one does it all: the bits are the same */
         train(&c, 0);
 }
@@ -180,17 +188,20 @@ static void move_rows(bp_net *net, ptrdiff_t rows, size_t itemsize)
     net->next_x = (char *)net->next_x + inputs;
     net->next_a = (char *)net->next_a + rows * net->layers->stride * item;
     for (ptrdiff_t l = 0; l < net->num_layers; l++)
-        if (net->layers[l].shared)
-            net->layers[l].a = (char *)net->layers[l].a + rows * net->layers[l].stride * item;
+        if (net->layers[l].shared) {
+            const ptrdiff_t bytes = rows * net->layers[l].stride * item;
+            net->layers[l].a = (char *)net->layers[l].a + bytes;
+            net->layers[l].delta = (char *)net->layers[l].delta + bytes;
+        }
 }
 
 /* Examples are evaluated one by one: each thread takes some of them, and rows of its own. */
 int64_t bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
-                    const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
+                    const bp_data *data, ptrdiff_t begin, ptrdiff_t end, void *costs)
 {
     const ptrdiff_t all_rows = nets->rows, used = threads < all_rows ? threads : all_rows;
     const ptrdiff_t rows = all_rows / used;
-    call c = {engine, nets, data, NULL, begin, end, 0, 0, used, {0}};
+    call c = {engine, nets, NULL, data, NULL, begin, end, 0, NULL, costs, used, {0}};
     int64_t correct = 0;
     share(nets, used, engine->itemsize);
     nets->barrier->threads = 1;

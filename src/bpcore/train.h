@@ -59,48 +59,47 @@ static void gather(const bp_net *net, const bp_data *data, batch examples, real 
     bp_wait(net->barrier);
 }
 
-/* The first layer's parameters, in the columns of one thread. */
+/* A layer's parameters, in the columns of one thread. */
 typedef struct {
     real *w, *biases;
-    ptrdiff_t stride;
+    ptrdiff_t n, stride; /* columns, and how far apart rows are */
 } parameters;
 
-static parameters own_parameters(const bp_net *net)
+static parameters own_parameters(const bp_net *net, ptrdiff_t l)
 {
-    const bp_layer *layer = &net->layers[0];
-    const parameters all = {layer->weights, layer->biases, layer->stride};
+    const bp_layer *layer = &net->layers[l];
     ptrdiff_t begin, end;
     own(net, layer, &begin, &end);
-    const parameters found = {all.w + begin, all.biases + begin, all.stride};
+    const parameters found = {(real *)layer->weights + begin, (real *)layer->biases + begin,
+                              end - begin, layer->stride};
     return found;
 }
 
-/* Copies of them beside one another, away from the other threads'. */
+/* Copies of the first layer's beside one another, away from the other threads'. */
 static parameters borrow(const bp_net *net)
 {
-    const parameters from = own_parameters(net);
-    ptrdiff_t begin, end, k = 0;
-    own(net, net->layers, &begin, &end);
+    const parameters from = own_parameters(net, 0);
+    ptrdiff_t k = 0;
     if (net->threads == 1 || !net->own_weights)
         return from;
-    const ptrdiff_t n = end - begin;
+    const ptrdiff_t n = from.n;
     real *w = net->own_weights;
     for (; k < net->layers->n_in; k++)
         memcpy(w + k * n, from.w + k * from.stride, (size_t)n * sizeof(real));
     memcpy(w + k * n, from.biases, (size_t)n * sizeof(real));
-    const parameters copies = {w, w + k * n, n};
+    const parameters copies = {w, w + k * n, n, n};
     return copies;
 }
 
 static void give_back(const bp_net *net, parameters copies)
 {
-    const parameters to = own_parameters(net);
+    const parameters to = own_parameters(net, 0);
+    const size_t row = (size_t)to.n * sizeof(real);
     if (copies.w == to.w)
         return;
     for (ptrdiff_t k = 0; k < net->layers->n_in; k++)
-        memcpy(to.w + k * to.stride, copies.w + k * copies.stride,
-               (size_t)copies.stride * sizeof(real));
-    memcpy(to.biases, copies.biases, (size_t)copies.stride * sizeof(real));
+        memcpy(to.w + k * to.stride, copies.w + k * copies.stride, row);
+    memcpy(to.biases, copies.biases, row);
 }
 
 /* The step for dense inputs, gathered in x and next_x, and n neurons. */
@@ -133,10 +132,9 @@ static void first_layer(bp_net *net, const bp_data *data, batch down, batch up, 
                         parameters to)
 {
     bp_layer *layer = &net->layers[0];
-    const ptrdiff_t stride = layer->stride;
+    const ptrdiff_t stride = layer->stride, n = to.n;
     ptrdiff_t begin, end;
     own(net, layer, &begin, &end);
-    const ptrdiff_t n = end - begin;
     const first_step s = {down, up, ahead, (real *)layer->delta + begin,
                           (real *)net->next_a + begin, stride, to.w, to.stride, net->cursors};
     for (ptrdiff_t i = 0; i < down.m; i++)
@@ -158,7 +156,8 @@ static void first_layer(bp_net *net, const bp_data *data, batch down, batch up, 
     }
 }
 
-/* Activations of every layer for m examples, whose weighted inputs the first layer has. */
+/* Activations of every layer for m examples, whose weighted inputs the first layer has; the
+ * last layer's weighted inputs stay in its delta. */
 static void forward(const bp_net *net, ptrdiff_t m)
 {
     for (ptrdiff_t l = 0; l < net->num_layers; l++) {
@@ -175,31 +174,44 @@ static void forward(const bp_net *net, ptrdiff_t m)
                  (const real *)layer->weights + begin, stride, 1, z + begin, stride,
                  net->packed);
         }
-        for (ptrdiff_t i = 0; i < m; i++)
+        for (ptrdiff_t i = 0; i < m; i++) {
+            if (l == net->num_layers - 1)
+                memcpy((real *)layer->delta + i * stride + begin, z + i * stride + begin,
+                       (size_t)(end - begin) * sizeof(real));
             sigmoid(end - begin, z + i * stride + begin);
+        }
         if (layer->shared)
             bp_wait(net->barrier);
     }
 }
 
-/* The error of the output layer for the quadratic cost, (a - y) a (1 - a) (BP1), in columns
- * [begin, end).  The activation of a neuron that is only padding is 1/2: so is its y. */
-static void output_error(const bp_layer *layer, const bp_data *data, batch examples,
-                         ptrdiff_t begin, ptrdiff_t end)
+/* y = the desired outputs [begin, end) of an example; 1/2, the activation of padding, for what
+ * is padding. */
+static void desired(const bp_data *data, int64_t example, ptrdiff_t begin, ptrdiff_t end,
+                    real *y)
 {
     const ptrdiff_t n_out = data->n_out, real_end = end < n_out ? end : n_out;
+    for (ptrdiff_t j = begin; j < real_end; j++)
+        y[j] = data->y ? ((const real *)data->y)[example * n_out + j]
+                       : (real)(data->labels[example] == j);
+    for (ptrdiff_t j = real_end; j < end; j++)
+        y[j] = R(0.5);
+}
+
+/* The error of the output layer in columns [begin, end): a - y for the cross-entropy, times
+ * a (1 - a) for the quadratic cost (BP1). */
+static void output_error(const bp_net *net, const bp_data *data, batch examples,
+                         ptrdiff_t begin, ptrdiff_t end)
+{
+    const bp_layer *layer = &net->layers[net->num_layers - 1];
     for (ptrdiff_t i = 0; i < examples.m; i++) {
-        const int64_t example = examples.examples[i];
         const real *a = (const real *)layer->a + i * layer->stride;
         real *delta = (real *)layer->delta + i * layer->stride;
-        for (ptrdiff_t j = begin; j < real_end; j++)
-            delta[j] = data->y ? ((const real *)data->y)[example * n_out + j]
-                               : (real)(data->labels[example] == j);
-        for (ptrdiff_t j = real_end; j < end; j++)
-            delta[j] = R(0.5);
+        desired(data, examples.examples[i], begin, end, delta);
         for (ptrdiff_t j = begin; j < end; j += LANES)
             *(vreal *)(delta + j) = *vectors(a + j) - *vectors(delta + j);
-        sigmoid_prime_mul(end - begin, a + begin, delta + begin);
+        if (net->cost == BP_QUADRATIC)
+            sigmoid_prime_mul(end - begin, a + begin, delta + begin);
     }
 }
 
@@ -211,7 +223,7 @@ static void backward(const bp_net *net, const bp_data *data, batch examples)
     int shared = 0;
     ptrdiff_t begin, end;
     own(net, layer, &begin, &end);
-    output_error(layer, data, examples, begin, end);
+    output_error(net, data, examples, begin, end);
     for (; layer > net->layers; layer--) { /* BP2 */
         const bp_layer *before = layer - 1;
         const ptrdiff_t stride = before->stride;
@@ -266,34 +278,84 @@ static batch next_batch(const int64_t *order, ptrdiff_t i, ptrdiff_t end, ptrdif
     return next;
 }
 
+static int regular(const bp_rule *rule)
+{
+    return rule->l2 != 0 || rule->l1 != 0;
+}
+
+/* Begin a step of a layer: momentum keeps a part of v, and regularisation takes from w, which
+ * is v where there is no momentum.  With move, end the step before: w += v. */
+static void begin_step(const int move, ptrdiff_t n_in, const bp_rule *rule, parameters w,
+                       parameters v)
+{
+    const real keep = w.w == v.w ? R(1.0) : (real)rule->mu;
+    const real l2 = (real)(rule->eta * rule->l2), l1 = (real)(rule->eta * rule->l1);
+    for (ptrdiff_t k = 0; k < n_in; k++)
+        decay(move, w.n, keep, l2, l1, w.w + k * w.stride, v.w + k * v.stride);
+    decay(move, w.n, keep, R(0.0), R(0.0), w.biases, v.biases);
+}
+
+/* End it, without another. */
+static void end_step(ptrdiff_t n_in, parameters w, parameters v)
+{
+    for (ptrdiff_t k = 0; k < n_in; k++)
+        axpy(w.n, R(1.0), v.w + k * v.stride, w.w + k * w.stride);
+    axpy(w.n, R(1.0), v.biases, w.biases);
+}
+
+/* One step of all but the first layer, whose errors are scaled. */
+static void descend_by_rule(bp_net *net, ptrdiff_t m, const bp_rule *rule,
+                            bp_net *velocity)
+{
+    const real alpha = (real)-rule->eta / (real)m;
+    for (ptrdiff_t l = 1; l < net->num_layers && (velocity || regular(rule)); l++)
+        begin_step(0, net->layers[l].n_in, rule, own_parameters(net, l),
+                   own_parameters(velocity ? velocity : net, l));
+    descend(net, m, alpha, velocity ? velocity : net);
+    for (ptrdiff_t l = 1; l < net->num_layers && velocity; l++)
+        end_step(net->layers[l].n_in, own_parameters(net, l), own_parameters(velocity, l));
+}
+
 /* BP2 needs the weights that the forward pass used: all errors first, then all updates.  The
- * first layer's update waits for the next mini-batch and passes over the weights with it. */
-static void sgd(bp_net *net, const bp_data *data, const int64_t *order, ptrdiff_t begin,
-                ptrdiff_t end, ptrdiff_t mini_batch_size, double eta)
+ * first layer's update waits for the next mini-batch and passes over the weights with it, or,
+ * where they move by a velocity, just before it. */
+static void sgd(bp_net *net, bp_net *velocity, const bp_data *data, const int64_t *order,
+                ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size, const bp_rule *rule)
 {
     const uint64_t arithmetic = flush_subnormals();
-    const parameters first = borrow(net);
-    batch done = {order, 0};
+    const parameters w = borrow(net), v = velocity ? borrow(velocity) : w;
+    const batch none = {order, 0};
+    batch done = none;
     for (ptrdiff_t i = begin; i < end; i += mini_batch_size) {
         const batch now = next_batch(order, i, end, mini_batch_size);
         const batch ahead =
             next_batch(order, i + mini_batch_size, end, 2 * mini_batch_size);
-        first_layer(net, data, done, now, ahead, first);
+        if (velocity && i > begin) {
+            first_layer(net, data, done, none, none, v);
+            begin_step(1, data->n_in, rule, w, v);
+            done = none;
+        }
+        first_layer(net, data, done, now, ahead, w);
         forward(net, now.m);
         backward(net, data, now);
-        descend(net, now.m, (real)-eta / (real)now.m, net);
+        if (velocity ? i == begin : regular(rule))
+            begin_step(0, data->n_in, rule, w, v);
+        descend_by_rule(net, now.m, rule, velocity);
         done = now;
     }
-    const batch none = {order, 0};
-    first_layer(net, data, done, none, none, first);
-    give_back(net, first);
+    first_layer(net, data, done, none, none, v);
+    if (velocity) {
+        end_step(data->n_in, w, v);
+        give_back(velocity, v);
+    }
+    give_back(net, w);
     restore_arithmetic(arithmetic);
 }
 
 static void forward_only(bp_net *net, const bp_data *data, batch examples)
 {
     const batch none = {NULL, 0};
-    first_layer(net, data, none, examples, none, own_parameters(net));
+    first_layer(net, data, none, examples, none, own_parameters(net, 0));
     forward(net, examples.m);
 }
 
@@ -303,7 +365,7 @@ static void backprop(bp_net *net, const bp_data *data, bp_net *nabla)
     forward_only(net, data, all);
     backward(net, data, all);
     descend(net, data->n, R(1.0), nabla);
-    first_layer(net, data, all, none, none, own_parameters(nabla));
+    first_layer(net, data, all, none, none, own_parameters(nabla, 0));
 }
 
 static void feedforward(bp_net *net, const bp_data *data, void *out)
@@ -318,17 +380,44 @@ static void feedforward(bp_net *net, const bp_data *data, void *out)
     }
 }
 
-static int64_t evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
+/* The costs of examples that the network has run forward over.  Where only activations or
+ * weighted inputs count, the desired outputs replace the others. */
+static void output_costs(const bp_net *net, const bp_data *data, batch examples, real *costs)
+{
+    const bp_layer *last = &net->layers[net->num_layers - 1];
+    ptrdiff_t begin, end;
+    own(net, last, &begin, &end);
+    for (ptrdiff_t i = 0; i < examples.m; i++) {
+        real *a = (real *)last->a + i * last->stride;
+        real *z = (real *)last->delta + i * last->stride, sum = R(0.0);
+        if (net->cost == BP_CROSS_ENTROPY) {
+            desired(data, examples.examples[i], begin, end, a);
+            cross_entropy(end, a, z);
+        } else {
+            desired(data, examples.examples[i], begin, end, z);
+            squared_error(end, a, z);
+        }
+        for (ptrdiff_t j = 0; j < last->n_out; j++)
+            sum += z[j];
+        costs[i] = sum;
+    }
+}
+
+static int64_t evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end,
+                        void *costs)
 {
     const bp_layer *last = &net->layers[net->num_layers - 1];
     const uint64_t arithmetic = flush_subnormals();
     int64_t correct = 0;
     for (; begin < end; begin += net->rows) {
         const ptrdiff_t m = least(end - begin, net->rows);
-        forward_only(net, data, in_order(net, begin, m));
+        const batch examples = in_order(net, begin, m);
+        forward_only(net, data, examples);
         for (ptrdiff_t i = 0; i < m; i++)
             correct += argmax(last->n_out, (real *)last->a + i * last->stride) ==
                        data->labels[begin + i];
+        if (costs)
+            output_costs(net, data, examples, (real *)costs + begin);
     }
     restore_arithmetic(arithmetic);
     return correct;

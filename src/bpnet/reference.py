@@ -1,7 +1,7 @@
 """The algorithm in plain NumPy: the judge of the compiled core, and the text to edit.
 
-The network of Nielsen, Neural Networks and Deep Learning, chapters 1 and 2.  A column vector
-per example, one example at a time, nothing clever.
+The network of Nielsen, Neural Networks and Deep Learning, chapters 1 and 2, with the costs and
+the step of chapter 3.  A column vector per example, one example at a time, nothing clever.
 """
 
 import random
@@ -19,6 +19,35 @@ def sigmoid_prime(z):
     """Return the derivative of the sigmoid at z, element by element."""
     s = sigmoid(z)
     return s * (1 - s)
+
+
+class QuadraticCost:
+    """C = |a - y|^2 / 2 for one example."""
+
+    @staticmethod
+    def fn(a, y):
+        """Return the cost of the output a where y is desired."""
+        return float(0.5 * np.linalg.norm(a - y) ** 2)
+
+    @staticmethod
+    def delta(z, a, y):
+        """Return the error dC/dz of the output layer (BP1)."""
+        return (a - y) * sigmoid_prime(z)
+
+
+class CrossEntropyCost:
+    """C = -sum(y ln a + (1 - y) ln(1 - a)) for one example."""
+
+    @staticmethod
+    def fn(a, y):
+        """Return the cost of the output a where y is desired; 0 ln 0 is 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))))
+
+    @staticmethod
+    def delta(z, a, y):
+        """Return the error dC/dz of the output layer."""
+        return a - y
 
 
 class Network:
@@ -57,8 +86,14 @@ class Network:
             else:
                 print(f"Epoch {j} complete")
 
-    def update_mini_batch(self, mini_batch, eta):
-        """Move weights and biases against the mean gradient of the mini-batch."""
+    def update_mini_batch(
+        self, mini_batch, eta, lmbda=0.0, n=1, *, l1=0.0, mu=0.0, velocity=None
+    ):
+        """Move weights and biases against the mean gradient of the mini-batch.
+
+        Chapter 3: lmbda and l1 regularise, for n examples of training data; velocity, a pair of
+        lists like (biases, weights), keeps the part mu of itself, and is changed.
+        """
         nabla_b = [np.zeros_like(b) for b in self.biases]
         nabla_w = [np.zeros_like(w) for w in self.weights]
         for x, y in mini_batch:
@@ -66,8 +101,17 @@ class Network:
             nabla_b = [nb + dnb for nb, dnb in zip(nabla_b, delta_nabla_b)]
             nabla_w = [nw + dnw for nw, dnw in zip(nabla_w, delta_nabla_w)]
         m = len(mini_batch)
-        self.weights = [w - eta / m * nw for w, nw in zip(self.weights, nabla_w)]
-        self.biases = [b - eta / m * nb for b, nb in zip(self.biases, nabla_b)]
+        steps_b = [-eta / m * nb for nb in nabla_b]
+        steps_w = [-eta / m * nw for nw in nabla_w]
+        if lmbda:
+            steps_w = [s - eta * lmbda / n * w for s, w in zip(steps_w, self.weights)]
+        if l1:
+            steps_w = [s - eta * l1 / n * np.sign(w) for s, w in zip(steps_w, self.weights)]
+        if velocity:
+            velocity[0][:] = steps_b = [mu * v + s for v, s in zip(velocity[0], steps_b)]
+            velocity[1][:] = steps_w = [mu * v + s for v, s in zip(velocity[1], steps_w)]
+        self.biases = [b + s for b, s in zip(self.biases, steps_b)]
+        self.weights = [w + s for w, s in zip(self.weights, steps_w)]
 
     def backprop(self, x, y):
         """Return (nabla_b, nabla_w), the gradient of the cost of one example."""
@@ -81,7 +125,7 @@ class Network:
             zs.append(z)
             a = self._sigmoid(z)
             activations.append(a)
-        delta = self.cost_derivative(a, y) * self._sigmoid_prime(zs[-1])  # BP1
+        delta = self._output_error(zs[-1], a, y)
         nabla_b[-1] = delta  # BP3
         nabla_w[-1] = np.dot(delta, activations[-2].T)  # BP4
         for l in range(2, len(self.weights) + 1):
@@ -93,6 +137,9 @@ class Network:
     def evaluate(self, test_data):
         """Return how many (x, label) have the label as their most active output."""
         return int(sum(np.argmax(self.feedforward(x)) == label for x, label in test_data))
+
+    def _output_error(self, z, a, y):
+        return self.cost_derivative(a, y) * self._sigmoid_prime(z)  # BP1
 
     def cost_derivative(self, output_activations, y):
         """Return dC/da of the output layer, for the quadratic cost |a - y|^2 / 2."""
