@@ -433,10 +433,12 @@ def test_parameters(change, error, message, capsys):
         refused(call, error, message, capsys=capsys)
 
 
-def test_nan_in_weights_is_the_users_and_does_no_harm():
-    """Training may diverge; the original goes on, and so do we."""
+def test_nan_in_weights_is_the_users_and_stops_training():
     net = Network([4, 3], seed=1)
     net.weights[0][1, 2] = np.nan
     assert np.isnan(net.feedforward(GOOD_X)[1, 0])
-    net.SGD(good(), 2, 2, 0.1, test_data=[(GOOD_X, 1)])
     assert net.evaluate([(GOOD_X, 1)]) == 1  # numpy.argmax: the first NaN is the largest
+    before = net.biases, net.weights
+    with pytest.raises(FloatingPointError, match=r"diverged in epoch 0 at eta 0\.1: there"):
+        net.SGD(good(), 2, 2, 0.1)
+    assert all(map(np.array_equal, before[0], net.biases))

@@ -1,11 +1,20 @@
 """serialize: what is saved is exact, whole, and refused if it is not what it was."""
 
+import base64
+import contextlib
 import io
+import json
 import os
 import pickle
+import re
+import signal
 import stat
 import struct
+import subprocess
+import sys
+import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -16,6 +25,11 @@ from hypothesis.extra.numpy import arrays
 
 import bpnet
 from bpnet import Network, serialize
+from bpnet.serialize import Model, Run
+
+posix = pytest.mark.skipif(os.name != "posix", reason="processes, links and limits of POSIX")
+
+WHAT = r"must be a model that bpnet or the book's network2 saved: "
 
 
 def same(a, b):
@@ -25,6 +39,67 @@ def same(a, b):
         and [x.tobytes() for x in a.biases + a.weights]
         == [x.tobytes() for x in b.biases + b.weights]
     )
+
+
+def bits(value):
+    """Return a model, or a part of one, in a form that compares to the bit."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, (tuple, list)):
+        return [bits(item) for item in value]
+    return json.dumps(value)
+
+
+def parameters(sizes, dtype="float64", seed=0):
+    draw = np.random.RandomState(seed)
+    biases = [draw.randn(n, 1).astype(dtype) for n in sizes[1:]]
+    return biases, [draw.randn(*shape).astype(dtype) for shape in zip(sizes[1:], sizes)]
+
+
+def model(sizes, dtype="float64", **parts):
+    return Model(list(sizes), *parameters(sizes, dtype), **parts)
+
+
+STATE = {"epoch": 3, "seen": 2**70, "history": [0.1, float("nan"), -float("inf")], "é": None}
+
+
+def run(sizes, dtype="float64", n=5, **parts):
+    draw = np.random.RandomState(1)
+    words = np.append(draw.randint(2**32, size=624, dtype=np.uint32), np.uint32(624))
+    both = {"velocity": parameters(sizes, dtype, 2), "best": parameters(sizes, dtype, 3)}
+    return Run(STATE, draw.permutation(n).astype(np.int64), words, **{**both, **parts})
+
+
+def checkpoint(sizes=(2, 1), dtype="float64", **parts):
+    notes = {"by": "me", "tags": ["ü", 1.5, True]}
+    made = run(sizes, dtype, **parts)
+    return model(sizes, dtype, cost="CrossEntropyCost", notes=notes, run=made)
+
+
+def saved(path, made):
+    serialize.save(path, made)
+    return path.read_bytes()
+
+
+def names_in(folder):
+    return sorted(os.listdir(folder))
+
+
+@contextlib.contextmanager
+def refused_in_memory(nbytes, words):
+    """Expect a ValueError of one sentence, for which at most nbytes, or 5 MB, are taken."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=words) as caught:
+            yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < max(5_000_000, nbytes)
+    assert len(str(caught.value)) < 500
+
+
+# What comes back.
 
 
 @given(st.data(), st.sampled_from(["float32", "float64"]))
@@ -54,37 +129,713 @@ def test_a_loaded_network_is_a_network(tmp_path):
 @pytest.mark.parametrize("form", [tuple, lambda w: np.array([*w, None], dtype=object)[:-1]])
 def test_every_form_of_the_parameters_is_saved(tmp_path, form):
     net = Network([4, 3, 2], seed=1)
-    saved = Network([4, 3, 2], seed=1)
-    saved.weights = form([np.asfortranarray(w.astype(">f8")) for w in net.weights])
-    saved.save(tmp_path / "net.npz")
+    twin = Network([4, 3, 2], seed=1)
+    twin.weights = form([np.asfortranarray(w.astype(">f8")) for w in net.weights])
+    twin.save(tmp_path / "net.npz")
     assert same(bpnet.load(tmp_path / "net.npz"), net)
 
 
-def test_parameters_that_do_not_fit_leave_the_old_file(tmp_path):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("absent", [(), ("velocity",), ("best",), ("velocity", "best")])
+def test_a_checkpoint_comes_back_to_the_bit(tmp_path, dtype, absent):
+    made = checkpoint((3, 4, 2), dtype, n=1000, **dict.fromkeys(absent))
+    serialize.save(tmp_path / "run.npz", made)
+    assert bits(serialize.load(tmp_path / "run.npz")) == bits(made)
+    net = bpnet.load(tmp_path / "run.npz")  # one format: a checkpoint is a model, too
+    assert bits([net.biases, net.weights]) == bits([made.biases, made.weights])
+
+
+# A float32 network that version 0.1.0 saved.
+OLD = (
+    b"c-jl_W@gc4fB;2?DF*kC{D%TA1`&p|{G!~%61}{FN=60&hAmKaFnY3IsBb_dBSRTOwR%cwadMHmm4doWsG+g"
+    b"Cj)FQ+Ye`XJUVMI0N-9XgEitD!6)0Yukywxl<ZEc^DAX!Y0=SZZZYTiaJRnX5;u0X%17bfUemM~5191@$X9IBn"
+    b"ihq}EoWBa@Uv8j(%TkMqGxPIc9`1lD?7-{cObhz>SAmNW>JC&-$ofb7!92kU^h9xHRcbNJ3lpHqCQ!o*Mmm&wf"
+    b"{O|24(wjp{(9OCm{)j!UP;PKEKV(sH-P!31*)<IuW!;!i1Ll0j)Ea&{^0^T!5-BIf6p)FfcbzI=!5dq%=C;BBr"
+    b"gz`rik}~5yf6OU=MW0fdFqtCS7LKqF@U&vvV;ZKm$1D5CsFeK2VnGfclRcMc)S?iIl<6HG-1y1ZYa-MA5hvXeB"
+    b"&RqiX{tnHFf0;6c&W08DGh2?$*$D5_vC<weoy#LR#iaRJ_}Y#=FCAe05VhLZ)v0|3?X7iR"
+)
+
+
+def test_what_earlier_versions_saved_is_read_and_still_written(tmp_path):
+    path = tmp_path / "old.npz"
+    path.write_bytes(zlib.decompress(base64.b85decode(OLD)))
+    made = Model([2, 1], [np.float32([[0.5]])], [np.float32([[1.5, -2]])])
+    assert bits(serialize.load(path)) == bits(made)
+    serialize.save(tmp_path / "new.npz", made)
+    with np.load(path) as old, np.load(tmp_path / "new.npz") as new:
+        assert list(old) == list(new)
+        assert bits(list(old.values())) == bits(list(new.values()))
+
+
+@pytest.mark.parametrize(
+    "parts", [{}, {"cost": "Kosten"}, {"notes": {}}, {"notes": {"a": [1, {"b": None}]}}]
+)
+def test_cost_and_notes_come_back(tmp_path, parts):
+    made = model([3, 2], **parts)
+    serialize.save(tmp_path / "net.npz", made)
+    assert bits(serialize.load(tmp_path / "net.npz")) == bits(made)
+
+
+def test_what_is_loaded_is_writable_and_independent(tmp_path):
+    serialize.save(tmp_path / "run.npz", checkpoint())
+    loaded = serialize.load(tmp_path / "run.npz")
+    pairs = [(loaded.biases, loaded.weights), loaded.run.velocity, loaded.run.best]
+    found = [array for pair in pairs for part in pair for array in part]
+    for i, array in enumerate([*found, loaded.run.order, loaded.run.random_state]):
+        array[...] = i
+    assert [int(array.flat[0]) for array in found] == list(range(len(found)))
+
+
+def test_numpy_reads_what_is_saved(tmp_path):
+    made = checkpoint((3, 2))
+    serialize.save(tmp_path / "run.npz", made)
+    with np.load(tmp_path / "run.npz", allow_pickle=False) as members:
+        assert bits(members["weights_0"]) == bits(made.weights[0])
+        assert bits(members["velocity_biases_0"]) == bits(made.run.velocity[0][0])
+        assert json.loads(members["json"].tobytes())["cost"] == made.cost
+
+
+def test_a_file_too_large_for_32_bits_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 400)  # its directory is then zip64's
+    made = checkpoint((3, 2))
+    assert b"PK\6\6" in saved(tmp_path / "run.npz", made)
+    assert bits(serialize.load(tmp_path / "run.npz")) == bits(made)
+
+
+# The book's JSON.
+
+
+@given(st.data(), st.sampled_from(["float32", "float64"]))
+def test_json_keeps_every_number(tmp_path_factory, data, dtype):
+    sizes = data.draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
+    made = model(sizes, dtype, cost="QuadraticCost")
+    drawn = [data.draw(arrays(dtype, w.shape)) for w in made.weights]
+    made = made._replace(weights=[np.where(np.isnan(w), w.dtype.type("nan"), w) for w in drawn])
+    path = tmp_path_factory.getbasetemp() / "net.json"
+    serialize.save_json(path, made)
+    assert bits(serialize.load(path)) == bits(made)
+
+
+@pytest.mark.parametrize("cost", ["QuadraticCost", None])
+def test_json_has_the_keys_of_the_book_and_those_that_are_needed(tmp_path, cost):
+    path = tmp_path / "net.json"
+    serialize.save_json(path, model([3, 2], cost=cost, notes={}))
+    found = json.loads(path.read_text())
+    assert list(found) == ["sizes", "weights", "biases", "cost"]
+    assert (found["sizes"], found["cost"]) == ([3, 2], cost)
+    assert serialize.load(path).cost == cost
+    serialize.save_json(path, model([3, 2], "float32", cost=cost, notes={"a": 1}))
+    found = json.loads(path.read_text())
+    assert list(found) == ["sizes", "weights", "biases", "cost", "dtype", "notes"]
+    assert (found["dtype"], found["notes"]) == ("float32", {"a": 1})
+
+
+def test_json_leaves_the_run_out(tmp_path):
+    made = checkpoint()
+    serialize.save_json(tmp_path / "net.json", made)
+    assert bits(serialize.load(tmp_path / "net.json")) == bits(made._replace(run=None))
+
+
+BOOK = (
+    b'{"sizes": [2, 3, 1], "weights": [[[1.5, -2.25], [0.1, 1e-300], [NaN, -Infinity]], '
+    b'[[1, 0, -0.0]]], "biases": [[[0.5], [2], [1E5]], [[Infinity]]], '
+    b'"cost": "CrossEntropyCost"}'
+)
+
+
+@pytest.mark.parametrize("space", [b"", b" \n\t\r"])
+def test_what_the_books_network2_wrote_is_read(tmp_path, space):
+    path = tmp_path / "net"
+    path.write_bytes(space + BOOK + space)
+    inf, nan = float("inf"), float("nan")
+    wanted = Model(
+        [2, 3, 1],
+        [np.array([[0.5], [2], [1e5]]), np.array([[inf]])],
+        [np.array([[1.5, -2.25], [0.1, 1e-300], [nan, -inf]]), np.array([[1, 0, -0.0]])],
+        "CrossEntropyCost",
+    )
+    assert bits(serialize.load(path)) == bits(wanted)
+
+
+def changed(**parts):
+    """The JSON of a network [2, 3] with other parts; None: without."""
+    whole = {
+        "sizes": [2, 3],
+        "weights": [[[0.5, 1], [2, 3], [4, 5]]],
+        "biases": [[[1], [2], [3]]],
+        "cost": "QuadraticCost",
+    }
+    whole |= parts
+    return json.dumps({name: part for name, part in whole.items() if part is not None}).encode()
+
+
+def with_weights(text):
+    return changed(weights="W").replace(b'"W"', text)
+
+
+def deep(n):
+    return b"[" * n + b"]" * n
+
+
+BAD_JSON = {
+    "an array": (b"[1, 2]", "neither an npz nor a JSON object"),
+    "text": (b"Hello", "neither an npz nor a JSON object"),
+    "empty": (b"", "neither an npz nor a JSON object"),
+    "NUL bytes": (bytes(300), "neither an npz nor a JSON object"),
+    "UTF-16": (changed().decode().encode("utf-16"), "neither an npz nor a JSON object"),
+    "UTF-16 without a mark": (changed().decode().encode("utf-16-le"), "double quotes"),
+    "a mark": (b"\xef\xbb\xbf" + changed(), "neither an npz nor a JSON object"),
+    "NUL bytes within": (changed().replace(b"[", b"[\0"), "Expecting value"),
+    "a NUL byte after": (changed() + b"\0", "Extra data"),
+    "two objects": (changed() * 2, "Extra data"),
+    "not UTF-8": (changed(cost="x").replace(b'"x"', b'"\xff"'), "utf-8"),
+    "cut off": (changed()[:-1], "delimiter"),
+    "no sizes": (changed(sizes=None), "sizes must be a list, got None"),
+    "no weights": (changed(weights=None), "weights must be a list, got None"),
+    "no biases": (changed(biases=None), "biases must be a list, got None"),
+    "no cost": (changed(cost=None), "it has no cost"),
+    "no keys": (b"{}", "sizes must be a list, got None"),
+    "another key": (changed(eta=3), "no keys but sizes, weights, biases, cost"),
+    "cost a number": (changed(cost=3), "cost must be the name of a class, got 3"),
+    "cost no name": (changed(cost="a.b"), r"cost must be the name of a class, got 'a\.b'"),
+    "notes a list": (changed(notes=[]), "notes must be a dict, got list"),
+    "notes deep": (changed(notes="N").replace(b'"N"', deep(10**5)), "recursion"),
+    "another dtype": (changed(dtype="float16"), "dtype must be float32 or float64, got 'fl"),
+    "dtype a list": (changed(dtype=["float32"]), "dtype must be float32 or float64, got .'fl"),
+    "sizes a number": (changed(sizes=3), "sizes must be a list, got 3"),
+    "sizes floats": (changed(sizes=[2.0, 3]), r"sizes\[0\] must be an integer, got 2\.0"),
+    "sizes text": (changed(sizes=["2", 3]), r"sizes\[0\] must be an integer, got '2'"),
+    "sizes bools": (changed(sizes=[2, True]), "sizes must list integers, got true or false"),
+    "sizes negative": (changed(sizes=[-2, 3]), r"sizes\[0\] must be at least 1, got -2"),
+    "sizes zero": (changed(sizes=[0, 3]), r"sizes\[0\] must be at least 1, got 0"),
+    "sizes huge": (changed(sizes=[10**30, 3]), r"sizes\[0\] must be at most"),
+    "sizes large": (changed(sizes=[2 * 10**9, 10**9]), r"biases\[0\] has shape \(3, 1\)"),
+    "one size": (
+        changed(sizes=[2], weights=[], biases=[]),
+        "sizes must list two layers or more",
+    ),
+    "many sizes": (changed(sizes=[1] * 300_000), "weights must be one fewer than sizes, got 1"),
+    "another size": (
+        changed(sizes=[4, 3]),
+        r"weights\[0\] has shape \(3, 2\), expected \(3, 4\)",
+    ),
+    "more layers": (changed(sizes=[2, 3, 1]), "weights must be one fewer than sizes, got 1"),
+    "weights a dict": (changed(weights={"a": 1}), r"weights must be a list, got \{'a': 1\}"),
+    "no matrices": (changed(weights=[]), "weights must be one fewer than sizes, got 0"),
+    "a number for a matrix": (changed(weights=[1]), r"weights\[0\] has shape \(\), expected"),
+    "one row less": (
+        changed(weights=[[[1, 2], [3, 4]]]),
+        r"weights\[0\] has shape \(2, 2\), expected \(3, 2\)",
+    ),
+    "ragged rows": (changed(weights=[[[1, 2], [3], [4, 5]]]), r"weights\[0\] has shape \(3,\)"),
+    "rows of rows": (
+        changed(biases=[[[[1]], [[2]], [[3]]]]),
+        r"biases\[0\] has shape \(3, 1, 1\), expected \(3, 1\)",
+    ),
+    "a flat bias": (
+        changed(biases=[[1, 2, 3]]),
+        r"biases\[0\] has shape \(3,\), expected \(3, 1\)",
+    ),
+    "true for a number": (changed(weights=[[[1, 2], [3, True], [4, 5]]]), ".0.*, got bool"),
+    "text for a number": (changed(weights=[[[1, 2], [3, "4"], [4, 5]]]), ".0.*, got str"),
+    "null for a number": (changed(weights=[[[1, 2], [3, None], [4, 5]]]), "0.*, got NoneType"),
+    "an object for a number": (changed(weights=[[[1, 2], [3, {}], [4, 5]]]), "0.*, got dict"),
+    "a large integer": (
+        changed(weights=[[[1, 2], [3, 10**400], [4, 5]]]),
+        r"weights\[0\] must hold numbers of float64, got a larger one",
+    ),
+    "an integer of 5,000 digits": (with_weights(b"[[[" + b"1" * 5000 + b"]]]"), ""),
+    "large for float32": (
+        changed(weights=[[[1, 2], [3, 1e39], [4, 5]]], dtype="float32"),
+        r"weights\[0\] must hold numbers of float32, got a larger one",
+    ),
+    "deep in a matrix": (
+        with_weights(b"[" + deep(300) + b"]"),
+        r"weights\[0\] has shape \(1, ",
+    ),
+    "deep": (with_weights(deep(10**5)), "recursion"),
+    "many lists": (with_weights(b"[" + b"[]," * 200_000 + b"[]]"), "must be one fewer"),
+    "many objects": (with_weights(b"[" + b"{}," * 200_000 + b"{}]"), "must be one fewer"),
+    "many numbers": (with_weights(b"[[[" + b"1.5," * 200_000 + b"1]]]"), r"\(1, 200001\)"),
+    "deep objects": (b'{"a":' * 10**5, "recursion"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_JSON)
+def test_json_that_is_no_model_is_refused_and_gets_no_memory(tmp_path, name):
+    content, words = BAD_JSON[name]
+    path = tmp_path / "bad.json"
+    path.write_bytes(content)
+    with refused_in_memory(30 * len(content), rf"bad\.json {WHAT}.*{words}"):
+        serialize.load(path)
+
+
+def test_the_json_that_these_tests_change_is_read(tmp_path):
+    (tmp_path / "net.json").write_bytes(changed())
+    assert serialize.load(tmp_path / "net.json").sizes == [2, 3]
+
+
+# Files that are something else.
+
+
+def header(shape, dtype="<f8"):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue()
+
+
+def npy(value):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.asarray(value))
+    return file.getvalue()
+
+
+def literal(text, rest=b"", version=b"\1\0"):
+    """Bytes of an npy file whose header is text."""
+    text = text.encode("latin1") + b"\n"
+    width = 2 if version == b"\1\0" else 4
+    return b"\x93NUMPY" + version + len(text).to_bytes(width, "little") + text + rest
+
+
+def members(of=None, **parts):
+    """The arrays of a network [3, 2], or of a model, with other ones; None: without."""
+    of = of or model([3, 2])
+    found = {"format": "bpnet.Network", "version": np.int64(1), "sizes": np.int64(of.sizes)}
+    found |= {f"biases_{l}": b for l, b in enumerate(of.biases)}
+    found |= {f"weights_{l}": w for l, w in enumerate(of.weights)}
+    found |= parts
+    return {name: part for name, part in found.items() if part is not None}
+
+
+def archive(found, method=zipfile.ZIP_STORED, end=".npy"):
+    """A zip of members, which are arrays or what is to stand for one."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as made:
+        for name, part in found.items():
+            made.writestr(name + end, part if isinstance(part, bytes) else npy(part))
+    return file.getvalue()
+
+
+def resumed(json_parts=(), **parts):
+    """A checkpoint of a network [3, 2] with other parts."""
+    made = run((3, 2))
+    values = {"state": {}, **dict(json_parts)}
+    text = np.frombuffer(json.dumps(values).encode(), np.uint8)
+    return members(
+        **{"json": text, "order": made.order, "random_state": made.random_state, **parts}
+    )
+
+
+class Runs:
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle in the file was run",))
+
+
+def of_size(n_in, n_out, claim=True):
+    """A model that says it is large, in the headers of its arrays too, and is not."""
+    parts = {"weights_0": header((n_out, n_in)) + bytes(48)} if claim else {}
+    if claim:
+        parts["biases_0"] = header((n_out, 1)) + bytes(16)
+    return members(sizes=np.int64([n_in, n_out]), **parts)
+
+
+def patched(content, signature, at, form, *values):
+    """A zip of which the first header of this kind has other fields."""
+    content = bytearray(content)
+    struct.pack_into(form, content, content.index(signature) + at, *values)
+    return bytes(content)
+
+
+def twice(name):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        file = io.BytesIO(archive(members()))
+        with zipfile.ZipFile(file, "a") as made:
+            made.writestr(f"{name}.npy", npy(np.zeros((2, 3))))
+    return file.getvalue()
+
+
+def overlapping():
+    """A zip whose directory lists its largest member 1,000 times."""
+    content = archive(members(weights_0=np.zeros((2, 10**4))))
+    directory, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    entry = content[content.rindex(b"PK\1\2") : end]
+    content = content[:end] + 1000 * entry + content[end:]
+    size = end - directory + 1000 * len(entry)
+    return patched(content, b"PK\5\6", 8, "<2HI", 1005, 1005, size)
+
+
+def nested():
+    """A zip with a whole zip in one of its members, whose headers its directory lists."""
+    inner = archive(members())
+    outer = archive({"weights_0": inner})
+    return outer[: outer.index(inner) + len(inner)] + inner[inner.index(b"PK\1\2") :]
+
+
+def absurd_zip64():
+    """A model whose first member claims 2**60 bytes, as zip64 does."""
+    file = io.BytesIO()
+    np.savez(file, **members())
+    content = patched(file.getvalue(), b"PK\3\4", 18, "<2I", *[2**32 - 1] * 2)
+    return patched(content, b"PK\3\4", 30 + len("format.npy") + 4, "<2Q", 2**60, 2**60)
+
+
+WHOLE = archive(members())
+IN_FULL = "whole and not compressed"
+HEADER = "must be float64 \\(2, 3\\), got b"
+ORDER = r"order must be a permutation of range\(5\)"
+BOMB = {**members(), "weights_0": bytes(20_000_000)}
+
+BAD = {
+    "a pickle": (pickle.dumps(Network([3, 2], seed=1)), "neither an npz nor a JSON object"),
+    "PK": (b"PK", "must end with the directory"),
+    "an empty zip": ({}, "it has no format"),
+    "a zip of files": (archive({"a": b"a" * 99}, end=".txt"), "it has no format"),
+    "no format": (members(format=None), "it has no format"),
+    "no version": (members(version=None), "it has no version"),
+    "no sizes": (members(sizes=None), "it has no sizes"),
+    "no biases": (members(biases_0=None), "it has no biases_0"),
+    "no weights": (members(weights_0=None), "sizes must be"),
+    "other weights": (members(weights_0=None, weights_1=npy(1.0)), "no weights_0"),
+    "another format": (members(format="other.Network"), "it has another format"),
+    "a longer format": (members(format="bpnet.Network2"), "format must be <U13"),
+    "no text for a format": (
+        members(format=header((), "<U13") + b"\xff" * 52),
+        "it has another format",
+    ),
+    "a newer version": (members(version=np.int64(2)), "it has version 2, this bpnet"),
+    "version 0": (members(version=np.int64(0)), "it has version 0, this bpnet"),
+    "version a float": (members(version=1.0), "version must be int64"),
+    "an object array": (members(weights_0=np.array([Runs()])), HEADER + ".*O"),
+    "a pickle for an array": (
+        members(weights_0=pickle.dumps(Runs()) + bytes(99)),
+        "weights_0 must be float64",
+    ),
+    "objects for sizes": (members(sizes=np.array([Runs()] * 2)), "sizes must be int64"),
+    "objects for json": (
+        members(json=np.array([Runs()] * 2)),
+        r"json must be uint8 \(\d+,\), got",
+    ),
+    "another shape": (members(weights_0=np.zeros((2, 4))), HEADER + r".*\(2, 4\)"),
+    "another dtype": (members(weights_0=np.zeros((2, 3), "i8")), HEADER + ".*<i8"),
+    "two dtypes": (members(weights_0=np.zeros((2, 3), "f4")), HEADER + ".*<f4"),
+    "float16": (members(biases_0=np.zeros((2, 1), "f2")), "biases_0 must be float64"),
+    "bytes the wrong way": (members(weights_0=np.zeros((2, 3), ">f8")), HEADER),
+    "Fortran's order": (
+        members(weights_0=np.asfortranarray(np.zeros((2, 3)))),
+        HEADER + ".*True",
+    ),
+    "size zero": (members(sizes=[0, 2]), r"sizes\[0\] must be at least 1"),
+    "a size below zero": (members(sizes=[3, -2]), r"sizes\[1\] must be at least 1"),
+    "one size": (members(sizes=[3]), r"sizes must be int64 \(2,\)"),
+    "many sizes": (members(sizes=np.ones(10**6, int)), r"sizes must be int64 \(2,\)"),
+    "weights too large": (of_size(10**12, 2), r"weights_0 must be .* got 48 bytes"),
+    "biases too large": (of_size(2, 10**12), r"biases_0 must be .* got 16 bytes"),
+    "more than can be": (of_size(2**62, 2**62), r"biases_0 must be .* got 16 bytes"),
+    "other sizes": (of_size(2, 2, claim=False), "weights_0 must be float64 .2, 2., got"),
+    "no bytes": (members(weights_0=header((2, 3))), "got 0 bytes"),
+    "bytes too many": (members(weights_0=npy(np.zeros((2, 3))) + b"0"), "got 49 by"),
+    # What numpy would evaluate.
+    "parentheses": (members(weights_0=literal("(" * 9000)), HEADER),
+    "parentheses that close": (members(weights_0=literal("(" * 4000 + ")" * 4000)), HEADER),
+    "minus signs": (members(weights_0=literal("-" * 9000 + "1")), HEADER),
+    "a long header": (members(weights_0=literal("[" + "1," * 32000 + "]")), HEADER),
+    "a long integer": (members(weights_0=literal("9" * 9999)), HEADER),
+    "a NUL byte": (members(weights_0=literal("{\0}" + " " * 99)), HEADER),
+    "no ASCII": (members(weights_0=literal("\xff" * 99)), HEADER),
+    "an escape": (members(weights_0=literal(r"'\d'" + " " * 99)), HEADER),
+    "a call": (members(weights_0=literal("exit()" + " " * 99)), HEADER),
+    "Python 2": (
+        members(
+            weights_0=literal(
+                "{'descr': '<f8', 'fortran_order': False, 'shape': (2L, 3L), }", bytes(48)
+            )
+        ),
+        HEADER,
+    ),
+    "a shape below zero": (
+        members(
+            json=literal("{'descr': '|u1', 'fortran_order': False, 'shape': (-2,), }", bytes(9))
+        ),
+        "json must be",
+    ),
+    "a header that goes on": (members(weights_0=b"\x93NUMPY\1\0\xff\xff" + bytes(99)), HEADER),
+    "npy 2.0": (members(weights_0=literal("{}", bytes(99), b"\2\0")), HEADER),
+    "npy 9.9": (members(weights_0=literal("{}", bytes(99), b"\11\11")), HEADER),
+    # What a zip can say.
+    "compressed": (archive(members(), zipfile.ZIP_DEFLATED), IN_FULL),
+    "compressed as no npz is": (archive(members(), zipfile.ZIP_LZMA), IN_FULL),
+    "compressed by a thousand": (archive(BOMB, zipfile.ZIP_DEFLATED), IN_FULL),
+    "encrypted": (patched(WHOLE, b"PK\3\4", 6, "<H", 1), IN_FULL),
+    "sizes that follow": (patched(WHOLE, b"PK\3\4", 6, "<H", 8), IN_FULL),
+    "another size when packed": (patched(WHOLE, b"PK\3\4", 18, "<I", 1), IN_FULL),
+    "larger than the file": (patched(WHOLE, b"PK\3\4", 18, "<2I", 2**31, 2**31), IN_FULL),
+    "zip64 without sizes": (patched(WHOLE, b"PK\3\4", 18, "<2I", *[2**32 - 1] * 2), "damaged"),
+    "zip64 larger than the file": (absurd_zip64(), IN_FULL),
+    "a long name": (patched(WHOLE, b"PK\3\4", 26, "<H", 65535), ""),
+    "a name that is no text": (WHOLE.replace(b"sizes.npy", b"\xffizes.npy"), "utf-8"),
+    "another name in the directory": (
+        patched(WHOLE, b"PK\1\2", 46, "<4s", b"../a"),
+        "its directory must list 'format.npy' as it is",
+    ),
+    "another sum in the directory": (
+        patched(WHOLE, b"PK\1\2", 16, "<I", 1),
+        "its directory must list 'format.npy' as it is",
+    ),
+    "another sum": (WHOLE.replace(npy(np.int64(1)), npy(np.int64(2))), "version is damaged"),
+    "a member twice": (twice("weights_0"), "'weights_0.npy' must be there once"),
+    "one member many times": (overlapping(), "must end with the directory"),
+    "a zip within": (nested(), "its directory must list"),
+    "something before": (b"\0" + WHOLE, "neither an npz nor a JSON object"),
+    "a program before": (b"PK\0\0" + WHOLE, "must end with the directory"),
+    "something after": (WHOLE + b"\0", "must end with the directory"),
+    "much after": (WHOLE + bytes(10**6), "must end with the directory"),
+    "itself after": (WHOLE + WHOLE, "must end with the directory"),
+    "something between": (WHOLE.replace(b"PK\1\2", b"\0PK\1\2", 1), "its directory must"),
+    "no directory": (WHOLE[: WHOLE.index(b"PK\1\2")], "damaged"),
+    "a path upwards": (
+        {**members(biases_0=None), "../biases_0": npy(0.0)},
+        "it has no biases_0",
+    ),
+    "one path more": ({**members(), "../x": npy(0.0)}, r"member '\.\./x\.npy'"),
+    "a path from the root": ({**members(), "/etc/x": npy(0.0)}, "member '/etc/x.npy"),
+    "an unknown member": (members(other=npy(0.0)), "an unknown member 'other.npy'"),
+    "a layer more": (members(biases_1=npy(0.0)), "an unknown member 'biases_1.npy'"),
+    "many members": ({str(i): bytes(64) for i in range(20_000)}, "it has no format"),
+    "members of nothing": ({str(i): b"" for i in range(20_000)}, IN_FULL),
+    "many layers": (
+        members() | {f"weights_{i}": bytes(64) for i in range(20_000)},
+        r"sizes must be int64 \(20001,\)",
+    ),
+    # Checkpoints.
+    "json a list": (members(json=np.frombuffer(b"[]", "u1")), "must be an object"),
+    "json no JSON": (members(json=np.frombuffer(b"{", "u1")), "Expecting"),
+    "json empty": (members(json=np.empty(0, "u1")), "Expecting value"),
+    "json not UTF-8": (members(json=np.frombuffer(b'"\xff"', "u1")), "utf-8"),
+    "json deep": (members(json=np.frombuffer(deep(10**5), "u1")), "recursion"),
+    "json a matrix": (members(json=np.zeros((2, 2), "u1")), "json must be uint8"),
+    "an unknown key": (resumed({"eta": 3}), "no keys but cost, notes, state"),
+    "state a list": (resumed({"state": [1]}), "state must be a dict, got list"),
+    "state null": (resumed({"state": None}), "state must be a dict, got NoneType"),
+    "notes a list": (resumed({"notes": []}), "notes must be a dict, got list"),
+    "cost a list": (resumed({"cost": []}), "cost must be the name of a class"),
+    "no state": (resumed(json=None), "an unknown member 'order.npy'"),
+    "no order": (resumed(order=None), "it has no order"),
+    "no random state": (resumed(random_state=None), "it has no random_state"),
+    "an order twice": (resumed(order=np.array([0, 1, 1, 3, 4])), ORDER),
+    "an order too high": (resumed(order=np.array([0, 1, 5, 3, 4])), ORDER),
+    "an order below 0": (resumed(order=np.array([0, 1, -3, 3, 4])), ORDER),
+    "an order far off": (resumed(order=np.array([2**63 - 1, -(2**63), 0, 1, 2])), ORDER),
+    "an order of floats": (resumed(order=np.arange(5.0)), "order must be int64"),
+    "an order in rows": (resumed(order=np.zeros((1, 1), int)), "order must be int64"),
+    "a position too high": (
+        resumed(random_state=np.full(625, 625, np.uint32)),
+        "random_state must end in at most 624, got 625",
+    ),
+    "words missing": (
+        resumed(random_state=np.zeros(624, np.uint32)),
+        r"random_state must be uint32 \(625,\)",
+    ),
+    "half a velocity": (
+        resumed(velocity_biases_0=np.zeros((2, 1))),
+        "it has no velocity_weights_0",
+    ),
+    "the other half": (
+        resumed(best_weights_0=np.zeros((2, 3))),
+        "an unknown member 'best_weights_0.npy'",
+    ),
+    "a velocity of another dtype": (
+        resumed(velocity_biases_0=np.zeros((2, 1), "f4")),
+        r"velocity_biases_0 must be float64 \(2, 1\)",
+    ),
+    "a best of another shape": (
+        resumed(best_biases_0=np.zeros((3, 1))),
+        r"best_biases_0 must be float64 \(2, 1\)",
+    ),
+}
+
+
+def test_the_files_that_these_tests_change_are_read(tmp_path):
     path = tmp_path / "net.npz"
-    net = Network([4, 3, 2], seed=1)
-    net.save(path)
-    before = path.read_bytes()
-    net.weights[1] = np.ones((2, 2))
-    with pytest.raises(ValueError, match=r"weights\[1\] has shape \(2, 2\), expected \(2, 3\)"):
-        net.save(path)
-    assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["net.npz"]
+    path.write_bytes(WHOLE)
+    assert bits(serialize.load(path)) == bits(model([3, 2]))
+    path.write_bytes(archive(resumed()))
+    found = run((3, 2))._replace(state={}, velocity=None, best=None)
+    assert bits(serialize.load(path).run) == bits(found)
 
 
-def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_is_no_model_is_refused_and_gets_no_memory(tmp_path, name):
+    content, words = BAD[name]
+    if isinstance(content, dict):
+        content = archive(content)
+    path = tmp_path / "bad.npz"
+    path.write_bytes(content)
+    with refused_in_memory(4 * len(content), rf"bad\.npz {WHAT}.*{words}"):
+        serialize.load(path)
+
+
+def damage(path, whole, harmless, words=b""):
+    """Load every beginning of a file, and the file with each of its bits flipped.
+
+    Of each byte in words, one bit: these are under the same sum as the others of their array.
+    """
+    begin = whole.index(words) if words else len(whole)
+    with open(path, "wb", buffering=0) as file:
+        file.write(whole)
+        for i, byte in enumerate(whole):
+            within = begin + 8 <= i < begin + len(words) - 8
+            for k in (i % 8,) if within else range(8):
+                os.pwrite(file.fileno(), bytes([byte ^ 1 << k]), i)
+                try:
+                    assert harmless(serialize.load(path)), (i, k)
+                except ValueError as error:
+                    assert WHAT in str(error)
+            os.pwrite(file.fileno(), bytes([byte]), i)
+        for n in reversed(range(len(whole))):
+            file.truncate(n)
+            with pytest.raises(ValueError, match=WHAT):
+                serialize.load(path)
+
+
+@posix
+@pytest.mark.parametrize("made", [model([2, 1]), checkpoint()], ids=["model", "checkpoint"])
+def test_damage_anywhere_is_refused_or_harmless(tmp_path, made):
+    wanted = bits(made)
+    whole = saved(tmp_path / "net.npz", made)
+    words = made.run.random_state.tobytes() if made.run else b""
+    damage(tmp_path / "bad.npz", whole, lambda found: bits(found) == wanted, words)
+
+
+@posix
+def test_damaged_json_is_refused_or_a_model_of_its_shapes(tmp_path):
+    made = model([2, 1], cost="QuadraticCost", notes={"a": [1, "b"]})
+    serialize.save_json(tmp_path / "net.json", made)
+
+    def fits(found):
+        shapes = [array.shape for array in (*found.biases, *found.weights)]
+        return found.sizes == [2, 1] and shapes == [(1, 1), (1, 2)]
+
+    damage(tmp_path / "bad.json", (tmp_path / "net.json").read_bytes(), fits)
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"PK\3\4", b'{"sizes": ', b"{"]))
+def test_any_bytes_are_refused(tmp_path_factory, content, start):
+    path = tmp_path_factory.getbasetemp() / "any"
+    path.write_bytes(start + content)
+    with pytest.raises(ValueError, match=WHAT):
+        serialize.load(path)
+
+
+any_json = st.recursive(
+    st.sampled_from([None, True, 2, 3, 1e300, 10**400, "x", float("nan")]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("a"), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    st.sampled_from(["sizes", "weights", "biases", "cost", "dtype", "notes"]),
+    any_json | st.sampled_from(["float32", "float64", "Cost"]),
+)
+def test_any_json_is_refused_or_a_model(tmp_path_factory, name, part):
+    path = tmp_path_factory.getbasetemp() / "any"
+    path.write_text(json.dumps({**json.loads(changed()), name: part}))
+    try:
+        found = serialize.load(path)
+    except ValueError as error:
+        assert WHAT in str(error)
+    else:
+        assert (found.sizes, found.biases[0].shape, found.weights[0].shape) == (
+            *([2, 3], (3, 1)),
+            (3, 2),
+        )
+
+
+def test_a_missing_file_is_said_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.npz"):
+        bpnet.load(tmp_path / "absent.npz")
+
+
+@posix
+def test_what_is_no_file_is_neither_read_nor_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        words = f"path must name a file, got .*{name}"
+        with pytest.raises(OSError, match=words):
+            Network([3, 2]).save(tmp_path / name)
+        with pytest.raises(OSError, match=words):
+            bpnet.load(tmp_path / name)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert names_in(tmp_path) == ["folder", "pipe"]
+
+
+# What must not be written.
+
+
+def endless():
+    found = {}
+    found["itself"] = found
+    return found
+
+
+def nest(n):
+    found = {}
+    for _ in range(n):
+        found = {"a": found}
+    return found
+
+
+UNFIT = {
+    "weights": (model([3, 2])._replace(weights=[np.ones((3, 3))]), r"weights\[0\] has shape"),
+    "sizes": (model([3, 2])._replace(sizes=[3]), "sizes must list two layers or more"),
+    "cost": (model([3, 2], cost="my cost"), "cost must be the name of a class, got 'my cost'"),
+    "cost a class": (model([3, 2], cost=Runs), "cost must be the name of a class"),
+    "notes": (model([3, 2], notes=[]), "notes must be a dict, got list"),
+    "notes an array": (model([3, 2], notes={"a": np.ones(2)}), "notes must be what JSON can"),
+    "notes without end": (model([3, 2], notes=endless()), "notes must be what JSON can hold"),
+    "notes deep": (model([3, 2], notes=nest(10**5)), "notes must be what JSON can hold"),
+}
+UNFIT_RUN = {
+    "state": ({"state": []}, "state must be a dict, got list"),
+    "no JSON in state": ({"state": {"a": {1}}}, "state must be what JSON can hold"),
+    "order": ({"order": np.zeros(2, int)}, r"order must be a permutation of range\(2\)"),
+    "order of int32": ({"order": np.arange(2, dtype="i4")}, r"order must be int64 \(n,\), got"),
+    "words": (
+        {"random_state": np.zeros(625)},
+        r"must be uint32 \(625,\), got float64 \(625,\)",
+    ),
+    "position": ({"random_state": np.full(625, 625, "u4")}, "must end in at most 624, got 625"),
+    "velocity": ({"velocity": parameters([2, 2])}, r"weights\[0\] has shape \(2, 2\)"),
+    "best": ({"best": ([], [])}, "biases must hold 1 arrays"),
+}
+for _name, (_parts, _words) in UNFIT_RUN.items():
+    UNFIT[_name] = (model([3, 2], run=run((3, 2))._replace(**_parts)), _words)
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_load_would_refuse_leaves_the_old_file(tmp_path, name):
+    made, words = UNFIT[name]
     path = tmp_path / "net.npz"
-    Network([4, 3, 2], seed=1).save(path)
-    before = path.read_bytes()
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        Network([4, 3, 2], seed=2).save(path)
+    before = saved(path, model([3, 2]))
+    savers = [serialize.save] if name == "no JSON in state" else [serialize.save_json]
+    for save in [serialize.save, *savers]:
+        with pytest.raises((TypeError, ValueError), match=words):
+            save(path, made)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["net.npz"]
+    assert names_in(tmp_path) == ["net.npz"]
+
+
+def test_float32_and_float64_together_are_saved_exactly(tmp_path):
+    made = model([3, 2])._replace(weights=parameters([3, 2], "float32")[1])
+    serialize.save(tmp_path / "net.npz", made)
+    wanted = made._replace(weights=[w.astype("f8") for w in made.weights])
+    assert bits(serialize.load(tmp_path / "net.npz")) == bits(wanted)
+
+
+# The file is replaced in one step.
 
 
 def test_the_whole_file_is_on_disk_beside_the_old_one_before_it_takes_the_name(
@@ -95,28 +846,239 @@ def test_the_whole_file_is_on_disk_beside_the_old_one_before_it_takes_the_name(
 
     def look(descriptor):
         fsync(descriptor)
-        seen.append(
-            (os.fstat(descriptor).st_size, path.read_bytes(), len(os.listdir(tmp_path)))
-        )
+        status = os.fstat(descriptor)
+        whole = stat.S_ISREG(status.st_mode) and status.st_size
+        seen.append((whole, path.read_bytes(), len(os.listdir(tmp_path))))
 
     monkeypatch.setattr(os, "fsync", look)
     serialize.write_whole(path, lambda file: file.write(b"whole"))
-    assert seen == [(5, b"old", 2)]
-    assert path.read_bytes() == b"whole"
+    assert seen[0] == (5, b"old", 2)
+    assert seen[1:] == [(False, b"whole", 1)] * (os.name == "posix")  # the folder, after it
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
-def test_what_is_no_file_is_not_replaced(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "folder").mkdir()
-    for name in ("pipe", "folder"):
-        with pytest.raises(OSError, match=f"path must name a file, got .*{name}"):
-            Network([3, 2]).save(tmp_path / name)
-    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
-    assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
+def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def files_only(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(22, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    serialize.write_whole(tmp_path / "file", lambda file: file.write(b"whole"))
+    assert (tmp_path / "file").read_bytes() == b"whole"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
+class Fails(io.BufferedWriter):
+    """A file that fails at the n-th call of a method."""
+
+    at = ("", 0)
+
+    def call(self, name, *arguments):
+        Fails.at = (Fails.at[0], Fails.at[1] - (Fails.at[0] == name))
+        if Fails.at == (name, 0):
+            raise OSError(28, "No space left on device")
+        return getattr(super(), name)(*arguments)
+
+    def write(self, piece):
+        return self.call("write", piece)
+
+    def flush(self):
+        return self.call("flush")
+
+    def close(self):
+        if not self.closed:
+            super().close()
+            self.call("close")
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize(
+    "at", [*(("write", n) for n in (1, 2, 5, 9, 20, 30, 40)), ("flush", 1), ("close", 1)]
+)
+def test_a_failing_file_leaves_the_old_one(tmp_path, monkeypatch, at, old):
+    path = tmp_path / "net.npz"
+    before = saved(path, model([4, 3, 2])) if old else None
+    monkeypatch.setattr(
+        serialize,
+        "open",
+        lambda name, mode, opener: Fails(io.FileIO(name, mode.replace("b", ""), opener=opener)),
+        raising=False,
+    )
+    monkeypatch.setattr(Fails, "at", at)
+    with pytest.raises(OSError, match="No space"):
+        serialize.save(path, checkpoint((4, 3, 2)))
+    assert names_in(tmp_path) == ["net.npz"] * old
+    assert not old or path.read_bytes() == before
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("step", ["open", "fsync", "chmod", "replace"])
+def test_a_failing_step_leaves_the_old_file(tmp_path, monkeypatch, step, error):
+    path = tmp_path / "net.npz"
+    before = saved(path, model([4, 3, 2]))
+
+    def fails(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, fails)
+        with pytest.raises(type(error)):
+            serialize.save(path, checkpoint())
+    assert path.read_bytes() == before
+    assert names_in(tmp_path) == ["net.npz"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, ZeroDivisionError])
+def test_write_whole_gives_the_name_only_to_a_whole_file(tmp_path, error):
+    def fails(file):
+        file.write(b"half")
+        raise error
+
+    with pytest.raises(error):
+        serialize.write_whole(tmp_path / "file", fails)
+    assert names_in(tmp_path) == []
+
+
+def python(code, *arguments):
+    """Run code in a process of its own, and return its exit status."""
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)]).returncode
+
+
+FULL = """
+import os, resource, sys
+from pathlib import Path
+import numpy as np
+from bpnet import serialize
+path = Path(sys.argv[1])
+before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+made = serialize.load(path)
+made = made._replace(weights=[w + 1 for w in made.weights])
+for n in (0, 1, 100, 4096, 9000, len(before) - 1):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n, limit[1]))
+    try:
+        serialize.save(path, made)
+    except OSError as error:
+        assert "too large" in str(error)
+    else:
+        raise AssertionError(n)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+serialize.save(path, made)
+assert path.read_bytes() != before
+"""
+
+
+@posix
+def test_a_file_that_grows_too_large_leaves_the_old_one(tmp_path):
+    serialize.save(tmp_path / "net.npz", model([40, 40]))
+    assert python(FULL, tmp_path / "net.npz") == 0
+
+
+KILLED = """
+import os, signal, sys
+from bpnet import serialize
+path, step, seen = sys.argv[1], sys.argv[2], []
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+def write(file):
+    file.write(b"half")
+    if step == "write":
+        file.flush()
+        kill()
+    file.write(b" and half")
+fsync = os.fsync
+def sync(descriptor):
+    seen.append(fsync(descriptor))
+    if step == "synced" or step == "folder" and len(seen) == 2:
+        kill()
+os.fsync = sync
+if step in ("open", "fsync", "replace"):
+    setattr(os, step, kill)
+serialize.write_whole(path, write)
+"""
+
+
+@posix
+@pytest.mark.parametrize("step", ["open", "write", "fsync", "synced", "replace", "folder"])
+def test_a_kill_leaves_the_old_file_or_the_new_one_and_no_litter(tmp_path, step):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    assert python(KILLED, path, step) == -signal.SIGKILL
+    assert path.read_bytes() == (b"half and half" if step == "folder" else b"old")
+    assert len(os.listdir(tmp_path)) == (1 if step in ("open", "folder") else 2)
+    serialize.remove_leftovers(path)
+    assert names_in(tmp_path) == ["file"]
+
+
+NAMES = ["net.npz", "ü b[1]*.npz", "n" * 255, "ü" * 127, "." + "n" * 100]
+
+
+@posix
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_leftovers_are_those_of_a_target_and_of_a_process_that_is_gone(
+    tmp_path, monkeypatch, name
+):
+    path, seen = tmp_path / name, []
+
+    def write(file):
+        file.write(b"new")
+        serialize.remove_leftovers(path)  # not what is being written
+        seen.extend(set(os.listdir(tmp_path)) - {name})
+
+    serialize.write_whole(path, write)
+    (temporary,) = seen
+    stem, own, rest = re.fullmatch(r"(\..+\.)(\d+)-([0-9a-f]{16}\.partial)", temporary).groups()
+    assert int(own) == os.getpid()
+    assert len(os.fsencode(temporary)) < 143
+    assert names_in(tmp_path) == [name]
+
+    def ask(process, number):
+        assert number == 0
+        if process != os.getpid():
+            raise {7: ProcessLookupError, 8: PermissionError}[process]
+
+    monkeypatch.setattr(os, "kill", ask)
+    gone = [f"{stem}7-{rest}", f"{stem}{own}-{'0' * 16}.partial"]  # or one that had its id
+    kept = [f"{stem}8-{rest}", temporary, f"{stem}7-{rest}x", f"x{stem}7-{rest}"]
+    kept += [f"{stem}0-{rest}", f"{stem}{2**64}-{rest}", f"{stem}-7-{rest}", f".x.7-{rest}"]
+    for each in gone + kept:
+        (tmp_path / each).touch()
+    folder = tmp_path / f"{stem}7-{'1' * 16}.partial"
+    folder.mkdir()  # cannot be deleted, and does not stop it
+    serialize.remove_leftovers(path)
+    assert names_in(tmp_path) == sorted([name, folder.name, *kept])
+
+
+@posix
+def test_leftovers_that_vanish_are_no_failure(tmp_path, monkeypatch):
+    serialize.remove_leftovers(tmp_path / "no folder" / "net.npz")
+    names = [f".net.npz.7-{i:016}.partial" for i in range(3)]
+    (tmp_path / names[2]).touch()
+
+    def gone(*_):
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", gone)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", lambda _: names)
+        serialize.remove_leftovers(tmp_path / "net.npz")
+    assert names_in(tmp_path) == []
+
+
+def test_where_processes_cannot_be_asked_nothing_is_deleted(tmp_path, monkeypatch):
+    (tmp_path / ".net.npz.7-0123456789abcdef.partial").touch()
+    path = tmp_path / "net.npz"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "other")
+        patch.setattr(serialize, "Path", lambda _: path)  # pathlib asks for the name, too
+        patch.setattr(os, "kill", lambda *_: pytest.fail("a process was asked"))
+        serialize.remove_leftovers(path)
+    assert len(os.listdir(tmp_path)) == 1
+
+
+@posix
 def test_permissions_and_links_are_those_of_an_ordinary_file(tmp_path):
     path, link = tmp_path / "net.npz", tmp_path / "link.npz"
     old = os.umask(0o027)
@@ -134,138 +1096,15 @@ def test_permissions_and_links_are_those_of_an_ordinary_file(tmp_path):
     assert same(bpnet.load(path), net)
 
 
-def test_a_missing_file_is_said_so(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"absent\.npz"):
-        bpnet.load(tmp_path / "absent.npz")
-
-
-def saved_bytes(**changed):
-    net = Network([3, 2], seed=1)
-    members = {"format": "bpnet.Network", "version": 1, "sizes": [3, 2]}
-    members |= {"biases_0": net.biases[0], "weights_0": net.weights[0]}
-    members |= changed
-    file = io.BytesIO()
-    np.savez(file, **{k: v for k, v in members.items() if v is not None})
-    return file.getvalue()
-
-
-def test_the_layout_of_these_tests_is_that_of_the_file(tmp_path):
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o400])
+def test_the_temporary_file_is_never_more_open_than_the_old_one(tmp_path, mode):
     path = tmp_path / "net.npz"
-    path.write_bytes(saved_bytes())
-    assert same(bpnet.load(path), Network([3, 2], seed=1))
+    path.touch()
+    path.chmod(mode)
 
+    def look(file):
+        assert not stat.S_IMODE(os.fstat(file.fileno()).st_mode) & ~mode
 
-class Runs:
-    def __reduce__(self):
-        return (pytest.fail, ("a pickle in the file was run",))
-
-
-def with_header(shape):
-    """A model whose parameters claim a shape, and its sizes, that their bytes do not fill."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(saved_bytes())) as old, zipfile.ZipFile(file, "w") as new:
-        for name in old.namelist():
-            raw = old.read(name)
-            claim = {"weights_0.npy": shape, "biases_0.npy": (shape[0], 1)}.get(name)
-            if claim:
-                header = io.BytesIO()
-                np.lib.format.write_array_header_1_0(
-                    header, {"descr": "<f8", "fortran_order": False, "shape": claim}
-                )
-                raw = header.getvalue() + bytes(8 * min(shape[0], 6))
-            if name == "sizes.npy":
-                header = io.BytesIO()
-                np.lib.format.write_array(header, np.array(shape[::-1]))
-                raw = header.getvalue()
-            new.writestr(name, raw)
-    return file.getvalue()
-
-
-def compressed(method=zipfile.ZIP_DEFLATED, damaged=False):
-    """A model that was compressed, perhaps with bytes that cannot be decompressed."""
-    file = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(saved_bytes())) as old,
-        zipfile.ZipFile(file, "w", method) as new,
-    ):
-        for name in old.namelist():
-            new.writestr(name, old.read(name))
-    content = bytearray(file.getvalue())
-    if damaged:
-        content[50:70] = b"\xff" * 20
-    return bytes(content)
-
-
-def with_forged_directory():
-    """A model whose header and directory both claim 3 GB that are not in the file."""
-    n = 187_500_000
-    content = bytearray(with_header((2, n)))
-    directory = content.index(b"PK\x01\x02")
-    at = content.index(b"weights_0.npy", directory) - 46
-    struct.pack_into("<2I", content, at + 20, 16 * n + 128, 16 * n + 128)
-    return bytes(content)
-
-
-BAD = {
-    "not a zip": (b"no zip at all", "not a zip"),
-    "empty": (b"", "not a zip"),
-    "a pickle": (pickle.dumps(Network([3, 2], seed=1)), "not a zip"),
-    "truncated": (saved_bytes()[:-30], "zip"),
-    "no weights": (saved_bytes(weights_0=None), "weights_0|sizes"),
-    "no format": (saved_bytes(format=None), "format"),
-    "another format": (saved_bytes(format="other.Network"), "another format"),
-    "a newer version": (saved_bytes(version=2), "version 2, written by a newer bpnet"),
-    "an object array": (saved_bytes(weights_0=np.array([Runs()])), "dtype|object"),
-    "an object for sizes": (
-        saved_bytes(sizes=np.array([Runs(), Runs()])),
-        "sizes must be int64",
-    ),
-    "a wrong shape": (saved_bytes(weights_0=np.zeros((2, 4))), r"got float64 \(2, 4\)"),
-    "a wrong dtype": (saved_bytes(weights_0=np.zeros((2, 3), "i8")), "dtype must be float32"),
-    "two dtypes": (saved_bytes(biases_0=np.zeros((2, 1), "f4")), "biases_0 must be float64"),
-    "size zero": (saved_bytes(sizes=[0, 2]), r"sizes\[0\] must be at least 1"),
-    "absurd weights": (with_header((2, 10**12)), "weights_0 must be a header and 16000000"),
-    "absurd biases": (with_header((10**12, 2)), "biases_0 must be a header and 80000000"),
-    "overflowing sizes": (with_header((2**40, 2**40)), "biases_0 must be a header and 8796"),
-    "a forged directory": (with_forged_directory(), "weights_0 must be stored as it is"),
-    "compressed": (compressed(), "format must be stored as it is"),
-    "badly compressed": (compressed(damaged=True), "format must be stored as it is"),
-    "compressed as no npz is": (
-        compressed(zipfile.ZIP_LZMA, damaged=True),
-        "format must be stored as it is",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_file_that_is_no_model_is_refused(tmp_path, name):
-    content, words = BAD[name]
-    path = tmp_path / "bad.npz"
-    path.write_bytes(content)
-    with pytest.raises(
-        ValueError, match=rf"bad\.npz must be a model that bpnet saved.*({words})"
-    ):
-        bpnet.load(path)
-
-
-def test_damage_anywhere_is_refused_or_harmless(tmp_path):
-    path = tmp_path / "net.npz"
-    net = Network([3, 2], seed=1)
-    whole = saved_bytes()
-    for i in range(0, len(whole), 3):
-        for content in (whole[:i], whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :]):
-            path.write_bytes(content)
-            try:
-                assert same(bpnet.load(path), net)
-            except ValueError as error:
-                assert "must be a model that bpnet saved" in str(error)
-
-
-def test_write_whole_gives_the_name_only_to_a_whole_file(tmp_path):
-    def fails(file):
-        file.write(b"half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        serialize.write_whole(tmp_path / "file", fails)
-    assert os.listdir(tmp_path) == []
+    serialize.write_whole(path, look)
+    assert stat.S_IMODE(path.stat().st_mode) == mode

@@ -62,6 +62,14 @@ def real(name: str, value: Any, dtype: np.dtype[Any]) -> float:
     return number
 
 
+def positive(name: str, value: Any) -> float:
+    """Return value as a finite float of at least 0."""
+    number = real(name, value, np.dtype(np.float64))
+    if number < 0:
+        raise ValueError(f"{name} must be at least 0, got {value!r}")
+    return number
+
+
 def floating(dtype: Any) -> np.dtype[Any]:
     """Return dtype as float32 or float64, the two that the core computes in."""
     try:
@@ -205,16 +213,30 @@ def as_list(examples: Examples, n_out: int) -> list[Any]:
     return [(row[:, None], np.reshape(target, (-1, 1))) for row, target in zip(x, y)]
 
 
+def vectorised(name: str, examples: Examples, n_out: int) -> list[tuple[Any, Any]]:
+    """Return materialised examples as a list of (x, y), columns, whether y or labels."""
+    if not isinstance(examples, list) or n_out == 1:
+        return [(x, np.reshape(y, (-1, 1))) for x, y in as_list(examples, n_out)]
+    targets = _unzip(name, examples)[1]
+    if targets and np.size(targets[0]) == n_out:
+        return examples
+    outputs = np.eye(n_out)[labels(name, examples, n_out)]
+    return [(x, y[:, None]) for (x, _), y in zip(examples, outputs)]
+
+
 def training(
     name: str,
     examples: Examples,
     sizes: Sequence[int],
     engine: bpcore.Engine,
+    *,
     sparse: bool | None = None,
+    labelled: bool = False,
 ) -> bpcore.Data:
     """Pack examples with desired outputs; integer labels are allowed in the form (X, Y).
 
-    sparse is bpcore.Data's: what is used once is not worth compressing.
+    sparse is bpcore.Data's: what is used once is not worth compressing.  labelled: with the
+    argmax of each output as its label.
     """
     if isinstance(examples, Dataset):
         return examples._fit(name, sizes, engine, outputs=True)
@@ -234,22 +256,41 @@ def training(
         xs, ys = _unzip(name, examples)
         x = _Columns(name, "x", xs, sizes[0], engine.dtype)
         y = _Columns(name, "y", ys, n_out, engine.dtype)
-    return bpcore.Data(engine, x, n_out, y=y.dense(), sparse=sparse)
+    outputs = y.dense()
+    found = outputs.argmax(axis=1) if labelled else None
+    return bpcore.Data(engine, x, n_out, y=outputs, labels=found, sparse=sparse)
 
 
 def labelled(
-    name: str, examples: Examples, sizes: Sequence[int], engine: bpcore.Engine
+    name: str,
+    examples: Examples,
+    sizes: Sequence[int],
+    engine: bpcore.Engine,
+    *,
+    outputs: bool = False,
 ) -> bpcore.Data:
-    """Pack examples with labels; a y vector in place of a label counts by its argmax."""
+    """Pack examples with labels; a y vector in place of a label counts by its argmax.
+
+    outputs: with the desired outputs, where they are vectors or a single number.
+    """
     if isinstance(examples, Dataset):
         return examples._fit(name, sizes, engine)
+    n_out = sizes[-1]
     x: _Source
+    y: _Source | None = None
     if isinstance(examples, tuple):
-        x, _ = _pair(name, examples, sizes[0], engine.dtype)
+        x, targets = _pair(name, examples, sizes[0], engine.dtype)
+        if outputs and targets.size == len(targets) * n_out:
+            y = _Rows(f"{name}[1]", targets.reshape(-1, n_out), engine.dtype)
     else:
-        xs, _ = _unzip(name, examples)
+        xs, ys = _unzip(name, examples)
         x = _Columns(name, "x", xs, sizes[0], engine.dtype)
-    return bpcore.Data(engine, x, sizes[-1], labels=labels(name, examples, sizes[-1]))
+        if outputs and n_out == 1:
+            ys = [np.reshape(value, (-1, 1)) for value in ys]
+        if outputs and ys and np.size(ys[0]) == n_out:
+            y = _Columns(name, "y", ys, n_out, engine.dtype)
+    numbers = labels(name, examples, n_out)
+    return bpcore.Data(engine, x, n_out, y=None if y is None else y.dense(), labels=numbers)
 
 
 def labels(name: str, examples: Examples, n_out: int | None) -> NDArray[np.int64]:

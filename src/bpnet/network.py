@@ -1,35 +1,28 @@
-"""The book's Network on the compiled core.
-
-Each method runs in the core unless one of the steps it is made of has been overridden, on a
-subclass, on the instance or as this module's ``sigmoid``; then it runs the book's own code,
-inherited from ``bpnet.reference``, which calls that step.
-"""
+"""The book's Network of chapters 1 and 2, on the compiled core."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import bpcore
-from bpnet import data, reference
+from bpnet import reference, serialize
+from bpnet.base import BaseNetwork, Rule, empty
 from bpnet.reference import sigmoid, sigmoid_prime
+from bpnet.stopping import Record, Stopping
+from bpnet.training import Run
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from bpnet.data import Array
-
-__all__ = ["Network", "load", "sigmoid", "sigmoid_prime"]
-
-# Scratch rows for running a network forward over many examples.
-_ROWS = 32
+__all__ = ["Network", "load", "np", "random", "sigmoid", "sigmoid_prime"]
 
 
-class Network(reference.Network):
+class Network(BaseNetwork):
     """A feedforward network of sigmoid neurons, trained by stochastic gradient descent.
 
     sizes lists the neurons of each layer, input layer first; the object itself becomes the
@@ -37,62 +30,49 @@ class Network(reference.Network):
     (sizes[l + 1], sizes[l]), are lists of arrays of dtype, float32 or float64, drawn from the
     standard normal distribution: all biases first, then the weights.  They may be assigned or
     written to between calls; training replaces them by new arrays and never writes to old ones.
+    The cost of an example is |a - y|^2 / 2.
 
     Without a seed, initial values come from the global ``numpy.random`` and shuffles from the
     global ``random``.  With one, the network draws what it would draw after
     ``numpy.random.seed(seed)`` and ``random.seed(seed)``, and leaves the globals alone.
 
+    After a call of ``SGD``, ``history`` is a list of one dict an epoch and ``stopped_by`` names
+    the condition that ended it.  ``notes`` may be a dict that JSON can hold: it is saved with
+    the network.
+
     Raises TypeError or ValueError if sizes does not list two or more positive integers, and
     MemoryError if the parameters do not fit.
     """
 
-    dtype: np.dtype[Any] = np.dtype(np.float64)
-    _rng: random.Random | None = None  # of a seeded network; None: the global generator
-
-    num_layers: int
-    sizes: Any
-    biases: list[Array]
-    weights: list[Array]
+    _module = sys.modules[__name__]
+    _counters = ("evaluate",)
 
     def __init__(self, sizes: Any, *, dtype: DTypeLike = np.float64, seed: int | None = None):
-        layers = data.layers(sizes)
-        dtype = data.floating(dtype)
-        if seed is not None:
-            seed = data.integer("seed", seed, 0, 2**32 - 1)
-        data.check_memory(layers)  # before anything is drawn
-        draw: Any = np.random if seed is None else np.random.RandomState(seed)
-        self.num_layers = len(layers)
-        self.sizes = sizes
-        self.biases = [draw.randn(n_out, 1).astype(dtype, copy=False) for n_out in layers[1:]]
-        self.weights = [
-            draw.randn(n_out, n_in).astype(dtype, copy=False)
-            for n_in, n_out in zip(layers, layers[1:])
-        ]
-        if dtype != Network.dtype:
-            self.dtype = dtype
-        if seed is not None:
-            self._rng = random.Random(seed)
-
-    def feedforward(self, a: Any) -> Array:
-        """Return the network's output (sizes[-1], 1) for the input a, (sizes[0], 1).
-
-        Several inputs may be the columns of a; the outputs are columns then, too.
-        """
-        layers = data.layers(self.sizes)
-        x = data.columns("x", a, layers[0], self.dtype)
-        net = self._load(layers, min(len(x), _ROWS))
-        if _sigmoid_replaced():
-            return super().feedforward(x.T)
-        return net.feedforward(self._inputs(x, layers)).T
+        self._draw(self._prepare(sizes, dtype, seed), scaled=False)
 
     def SGD(
         self,
         training_data: Iterable[Any],
         epochs: int,
         mini_batch_size: int,
-        eta: float,
+        eta: float | Callable[[int], float],
         test_data: Iterable[Any] | None = None,
         *,
+        lmbda: float = 0.0,
+        l1: float = 0.0,
+        mu: float = 0.0,
+        validation_data: Iterable[Any] | None = None,
+        monitor: Collection[str] = (),
+        min_update: float | None = None,
+        max_error: float | None = None,
+        patience: int | None = None,
+        min_delta: float = 0.0,
+        max_seconds: float | None = None,
+        callback: Callable[[Any, int], object] | None = None,
+        verbose: bool | str = True,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 0.0,
+        resume: str | os.PathLike[str] | None = None,
         n_threads: int = 1,
     ) -> None:
         """Train by mini-batch stochastic gradient descent.
@@ -100,119 +80,96 @@ class Network(reference.Network):
         training_data holds tuples (x, y) of shapes (sizes[0], 1) and (sizes[-1], 1), or is a
         pair of arrays (X, Y) of n rows, Y being (n, sizes[-1]) or n integer labels.  It is
         visited in a new random order each epoch; a list ends up in the last order, as
-        ``random.shuffle`` leaves it.  eta is the learning rate.  With test_data, tuples
-        (x, label) or a pair (X, labels), each epoch prints how many are classified rightly.
-        Either may be a ``Dataset``: its examples are not converted again, nor reordered.
+        ``random.shuffle`` leaves it.  eta is the learning rate, or a function that returns it
+        for epoch 0, 1, ....  With test_data, tuples (x, label) or a pair (X, labels), each
+        epoch prints how many are classified rightly; validation_data has the same form.  Each
+        may be a ``Dataset``: its examples are not converted again, nor reordered.
+
+        A mini-batch of mean gradient g moves weights w of velocity v, at first 0, by
+        v = mu v - eta (g + lmbda / n w + l1 / n sgn(w)) and w += v, and biases likewise without
+        lmbda and l1; n is the number of training examples (Nielsen, ch. 3).
+
+        Training ends with the first condition that holds after an epoch; ``stopped_by`` says
+        which.  "epochs": there were so many.  "min_update": the norm of the change of the
+        weights in the epoch, relative to theirs, is less.  "max_error": the share of
+        validation_data, or else of test_data, that is misread is less.  "patience": so many
+        epochs in a row have not read min_delta more of validation_data than the best; given
+        patience, the network ends with the weights of its best epoch, whatever ends training.
+        "max_seconds": it took so long.  "callback": callback(network, epoch) returned true.
+
+        Each epoch appends a dict to ``history``: "epoch", "eta", "seconds" (it took), "update"
+        (see min_update), accuracies from 0 to 1 as "test_accuracy" and "validation_accuracy" of
+        the data given, and what monitor lists beside them: "training_cost",
+        "training_accuracy", "validation_cost", "test_cost", which are means over the examples,
+        regularisation included.
+
+        verbose is True for the book's lines, False for none, "bar" for lines above a progress
+        bar where there is a terminal or a notebook, and tqdm.
+
+        checkpoint names a file to keep the state of the run in, written after an epoch if
+        checkpoint_seconds have passed, and at the end; at any moment it is whole.  resume names
+        such a file: the run goes on to the same bits as if it had never ended, if it is given
+        the same data in the same order and the same arguments.
+
         n_threads is the most threads to use, of which there are no more than processors;
         results are the same bits for any number.
 
         Ctrl-C leaves the weights as they are after a whole number of mini-batches.  Raises
-        TypeError or ValueError, with nothing changed, if an argument is not as described.
+        TypeError or ValueError, with nothing changed, if an argument is not as described, and
+        FloatingPointError if an epoch leaves weights that are not finite: the network is then
+        as it was before that epoch.
         """
-        epochs = data.integer("epochs", epochs, 0)
-        mini_batch_size = data.integer("mini_batch_size", mini_batch_size, 1)
-        n_threads = data.integer("n_threads", n_threads, 1)
-        rate = data.real("eta", eta, self.dtype)
-        layers, engine = data.layers(self.sizes), bpcore.engine(self.dtype)
-        examples = data.materialise("training_data", training_data)
-        if test_data is training_data:  # which may be an iterator, spent by now
-            test_examples = examples
-        else:
-            test_examples = data.materialise(
-                "test_data", () if test_data is None else test_data
-            )
-        training = data.training("training_data", examples, layers, engine)
-        test = data.labelled("test_data", test_examples, layers, engine)
-
-        n, m = len(training), min(mini_batch_size, len(training))
-        train_by_hand = _sigmoid_replaced() or self._overrides(
-            "cost_derivative", "backprop", "update_mini_batch"
+        held_out = {"validation": validation_data, "test": test_data}
+        held_out = {kind: given for kind, given in held_out.items() if given is not None}
+        judge = "validation" if validation_data is not None else "test"
+        stopping = Stopping(
+            epochs,
+            min_update=min_update,
+            max_error=max_error,
+            patience=patience,
+            min_delta=min_delta,
+            max_seconds=max_seconds,
+            callback=callback,
+            held_out=judge,
         )
-        evaluate_by_hand = _sigmoid_replaced() or self._overrides("feedforward", "evaluate")
-        pairs = data.as_list(examples, layers[-1]) if train_by_hand else []
-        source = self._rng or random
-        order = bpcore.Order(n)
-        rows, threads = max(m, _ROWS), min(n_threads, os.cpu_count() or 1)
-        self._load(layers, rows)  # refuses parameters that do not fit, before anything changes
-        try:
-            for epoch in range(epochs):
-                net = None
-                if train_by_hand:
-                    source.shuffle(pairs)
-                    for k in range(0, n, m):
-                        self.update_mini_batch(pairs[k : k + m], eta)
-                else:
-                    order.shuffle(source)
-                    net = self._load(layers, rows, threads)
-                    try:
-                        net.sgd(training, order, m, rate)
-                    finally:  # whatever looks next finds the trained parameters
-                        self.biases, self.weights = net.store()
-                if not len(test):
-                    print(f"Epoch {epoch} complete")
-                    continue
-                if evaluate_by_hand:
-                    correct = self.evaluate(test_examples)
-                else:
-                    correct = (net or self._load(layers, rows, threads)).evaluate(test)
-                print(f"Epoch {epoch}: {correct} / {len(test)}")
-        finally:
-            if isinstance(training_data, list):
-                shuffled = pairs if train_by_hand else [examples[i] for i in order.tolist()]
-                training_data[:n] = shuffled  # what was appended meanwhile stays
+        if patience is not None and validation_data is None:
+            raise ValueError("patience needs validation_data, got None")
+        if max_error is not None and judge not in held_out:
+            raise ValueError("max_error needs validation_data or test_data, got neither")
+        wanted = _history_keys(monitor, held_out)
+        if self._cost_replaced() and any(key.endswith("_cost") for key in wanted):
+            raise ValueError("monitor must list no cost where cost_derivative is overridden")
+        rule = Rule.checked(lmbda, l1, mu, self.dtype)
+        if self._overrides("update_mini_batch") and rule != Rule():
+            raise ValueError("lmbda, l1 and mu must be 0 where update_mini_batch is overridden")
+        Run(
+            self,
+            training_data,
+            mini_batch_size,
+            eta,
+            rule,
+            stopping,
+            held_out=held_out,
+            wanted=wanted,
+            verbose=verbose,
+            checkpoint=checkpoint,
+            checkpoint_seconds=checkpoint_seconds,
+            resume=resume,
+            n_threads=n_threads,
+        ).go()
 
-    def update_mini_batch(self, mini_batch: Iterable[Any], eta: float) -> None:
+    def update_mini_batch(  # type: ignore[override]
+        self, mini_batch: Iterable[Any], eta: float
+    ) -> None:
         """Take one step of gradient descent on the mean cost of mini_batch, tuples (x, y)."""
-        layers, engine = data.layers(self.sizes), bpcore.engine(self.dtype)
-        rate = data.real("eta", eta, self.dtype)
-        examples = data.materialise("mini_batch", mini_batch)
-        packed = data.training("mini_batch", examples, layers, engine, sparse=False)
-        net = self._load(layers, len(packed))
-        if _sigmoid_replaced() or self._overrides("cost_derivative", "backprop"):
-            before = self.biases, self.weights
-            try:
-                super().update_mini_batch(data.as_list(examples, layers[-1]), eta)
-                self.biases, self.weights = data.parameters(
-                    layers, self.biases, self.weights, self.dtype
-                )
-            except BaseException:  # all of the step, or nothing of it
-                self.biases, self.weights = before
-                raise
-            return
-        net.sgd(packed, bpcore.Order(len(packed)), len(packed), rate)
-        self.biases, self.weights = net.store()
-
-    def backprop(self, x: Any, y: Any) -> tuple[list[Array], list[Array]]:
-        """Return the gradient of the cost of one example.
-
-        x has shape (sizes[0], 1) and y (sizes[-1], 1); both are converted to the network's
-        dtype.  The result (nabla_b, nabla_w) mirrors ``biases`` and ``weights``.  Raises
-        ValueError if a shape does not match ``sizes``.
-
-        Equations BP1-BP4, Nielsen, Neural Networks and Deep Learning, ch. 2.
-        """
-        layers = data.layers(self.sizes)
-        row = data.column("x", x, layers[0], self.dtype)
-        target = data.column("y", y, layers[-1], self.dtype)
-        net = self._load(layers, 1)
-        if _sigmoid_replaced() or self._overrides("cost_derivative"):
-            return super().backprop(row.T, target.T)
-        return net.backprop(self._inputs(row, layers, target))
+        self._step(mini_batch, eta, Rule())
 
     def evaluate(self, test_data: Iterable[Any]) -> int:
         """Return how many examples have their label as the most active output.
 
         test_data holds tuples (x, label), or is a pair of arrays (X, labels) or a Dataset.
         """
-        examples = data.materialise("test_data", test_data)
-        if _sigmoid_replaced() or self._overrides("feedforward"):
-            n_out = data.layers(self.sizes)[-1]
-            pairs = data.as_list(examples, n_out)
-            labels = data.labels("test_data", examples, n_out)
-            return super().evaluate([(x, label) for (x, _), label in zip(pairs, labels)])
-        layers = data.layers(self.sizes)
-        packed = data.labelled("test_data", examples, layers, bpcore.engine(self.dtype))
-        return self._load(layers, _ROWS).evaluate(packed)
+        return self._evaluate("test_data", test_data)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file that ``bpnet.load`` reads, exactly.
@@ -220,61 +177,64 @@ class Network(reference.Network):
         The file is replaced in one step, or kept as it was: ValueError if the parameters do
         not fit ``sizes``, OSError if path cannot be written.
         """
-        from bpnet import serialize
+        serialize.save(path, self._model())
 
-        layers = data.layers(self.sizes)
-        biases, weights = data.parameters(layers, self.biases, self.weights, self.dtype)
-        serialize.save(path, layers, biases, weights)
+    def _cost_name(self) -> str | None:
+        return None if self._overrides("cost_derivative") else "quadratic"
 
-    def _load(self, layers: list[int], rows: int, n_threads: int = 1) -> bpcore.Net:
-        """Return the parameters in the core, as they are now."""
-        net = bpcore.Net(bpcore.engine(self.dtype), layers, max(rows, 1), n_threads)
-        net.load(*data.parameters(layers, self.biases, self.weights, self.dtype))
-        return net
+    def _saved_cost(self) -> str | None:
+        return None
 
-    def _inputs(self, x: Array, layers: list[int], y: Array | None = None) -> bpcore.Data:
-        return bpcore.Data(bpcore.engine(self.dtype), x, layers[-1], y=y, sparse=False)
+    def _cost_replaced(self) -> bool:
+        return self._overrides("cost_derivative")
 
-    def _overrides(self, *steps: str) -> bool:
-        """Whether any of these methods is not this module's own, of this network."""
-        methods = [(getattr(self, step), _OWN[step]) for step in steps]
-        return any(
-            getattr(method, "__func__", None) is not own or method.__self__ is not self
-            for method, own in methods
-        )
+    def _update(self, mini_batch: list[Any], eta: float, rule: Rule) -> None:
+        self.update_mini_batch(mini_batch, eta)
 
-    # Looked up when called: scripts assign to this module's sigmoid.
-    @staticmethod
-    def _sigmoid(z: Array) -> Array:
-        return sigmoid(z)
+    def _count(self, examples: Any, convert: bool) -> int:
+        if convert and isinstance(examples, list):
+            examples = [(x, int(np.argmax(y))) for x, y in examples]
+        return self.evaluate(examples)
 
-    @staticmethod
-    def _sigmoid_prime(z: Array) -> Array:
-        return sigmoid_prime(z)
+    def _total_cost(self, examples: Any, rule: Rule, convert: bool) -> float:
+        mean, n = self._mean_cost("data", examples, reference.QuadraticCost.fn)
+        return mean + rule.penalty(self.weights, n)
+
+    def _lines(self, record: Record, counts: dict[str, tuple[int, int]]) -> list[str]:
+        epoch = record["epoch"]
+        for kind in ("test", "validation"):
+            if kind in counts:
+                correct, n = counts[kind]
+                return [f"Epoch {epoch}: {correct} / {n}"]
+        return [f"Epoch {epoch} complete"]
 
 
-def load(path: str | os.PathLike[str]) -> Network:
-    """Return the network that ``Network.save`` wrote to path.
+def load(path: str | os.PathLike[str]) -> Any:
+    """Return the network in a file that ``save`` of either Network, or a checkpoint, wrote.
 
     Nothing in the file is run and no random number is drawn.  Raises FileNotFoundError if
     there is no file, ValueError if it is not a whole model of a version that is known.
     """
-    from bpnet import serialize
+    model = serialize.load(path)
+    if model.cost is None:
+        return empty(Network, model)
+    from bpnet import network2
 
-    sizes, biases, weights = serialize.load(path)
-    net = Network.__new__(Network)
-    net.num_layers = len(sizes)
-    net.sizes = sizes
-    net.biases, net.weights = biases, weights
-    if weights[0].dtype != Network.dtype:
-        net.dtype = weights[0].dtype
-    return net
+    return network2.from_model(model)
 
 
-def _sigmoid_replaced() -> bool:
-    return sigmoid is not reference.sigmoid or sigmoid_prime is not reference.sigmoid_prime
+def _history_keys(monitor: Collection[str], held_out: Collection[str]) -> set[str]:
+    """Return what to record: what monitor lists, and the accuracy on all held-out data."""
+    possible = [f"{kind}_{figure}" for kind in ("training", *held_out) for figure in _FIGURES]
+    keys = [monitor] if isinstance(monitor, str) else list(monitor)
+    for key in keys:
+        if key not in possible:
+            raise ValueError(f"monitor must list some of {', '.join(possible)}, got {key!r}")
+    return {*keys, *(f"{kind}_accuracy" for kind in held_out)}
 
+
+_FIGURES = ("cost", "accuracy")
 
 # As they are before anybody assigns to the class.
 _STEPS = ("cost_derivative", "backprop", "update_mini_batch", "feedforward", "evaluate")
-_OWN = {step: getattr(Network, step) for step in _STEPS}
+Network._own = {step: getattr(Network, step) for step in _STEPS}

@@ -1,52 +1,139 @@
-"""A network's parameters in a file: npz, without pickle, exact, whole or not at all.
+"""A network in a file, exact, and whole or not at all: npz without pickle, or the book's JSON.
 
-The file holds ``format``, ``version``, ``sizes``, and ``biases_0``, ``weights_0``, ... in the
-network's dtype.
+An npz holds ``format``, ``version``, ``sizes``, and ``biases_0``, ``weights_0``, ... in the
+network's dtype; ``json`` is there for what is no array: cost, notes and the state of a run.
+A run adds ``order`` and ``random_state``, and may add ``velocity_biases_0``, ... and
+``best_biases_0``, ...
+
+A file is read as what it must be, not as what it says: members lie end to end, and the header
+of each array is known beforehand.  So nothing in a file is evaluated or decompressed, and no
+array is allocated that its bytes do not fill.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import os
+import re
 import struct
-import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bpnet import data
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     from bpnet.data import Array
 
-_FORMAT = "bpnet.Network"
+    Parameters = tuple[list[Array], list[Array]]  # biases, weights
+
+_FORMAT = np.array("bpnet.Network")
 _VERSION = 1
+_STATE_SIZE = 625  # of the Mersenne Twister: 624 words, and the position among them
 
-# What zipfile and numpy raise where a file is not what it was.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    struct.error,
-)
+# Of a zip, as APPNOTE.TXT of PKWARE names them: local file header, its zip64 extra field,
+# central directory header; the bytes of an end record, and of a zip64 one and its locator.
+_LOCAL = struct.Struct("<4s2x2H4x3I2H")
+_ZIP64 = struct.Struct("<4x2Q")
+_CENTRAL = struct.Struct("<4s12xI8x3H12x")
+_END, _END64 = 22, 76
+_LEAST = 64  # bytes of an npy header
+
+_LONG_NAME = 100  # bytes: the temporary name stays below the least limit in use, 143
+_TOKEN = os.urandom(4).hex()  # tells this process from one that had its id before
 
 
-def save(
-    path: str | os.PathLike[str], sizes: list[int], biases: list[Array], weights: list[Array]
-) -> None:
-    """Write parameters that fit sizes to path; a file that is there is replaced, or kept."""
-    members: dict[str, Any] = {"format": _FORMAT, "version": _VERSION, "sizes": sizes}
-    members |= {f"biases_{l}": b for l, b in enumerate(biases)}
-    members |= {f"weights_{l}": w for l, w in enumerate(weights)}
-    write_whole(path, lambda file: np.savez(file, **members))
+class Run(NamedTuple):
+    """Where a training run is after a whole number of epochs."""
+
+    state: dict[str, Any]  # JSON-ready
+    order: Array  # int64 (n,): a permutation of range(n)
+    random_state: Array  # uint32 (625,): the Mersenne Twister's words and position
+    velocity: Parameters | None = None  # of the network's shapes and dtype, as is the next
+    best: Parameters | None = None
+
+
+class Model(NamedTuple):
+    """A network as a file holds it."""
+
+    sizes: list[int]
+    biases: list[Array]
+    weights: list[Array]
+    cost: str | None = None  # the name of network2's cost class; None: a network.Network
+    notes: dict[str, Any] | None = None  # JSON-ready, the user's own
+    run: Run | None = None  # in a checkpoint
+
+
+def save(path: str | os.PathLike[str], model: Model) -> None:
+    """Write model to path as npz; a file that is there is replaced, or kept.
+
+    Raises TypeError or ValueError, before anything is written, if load would refuse it.
+    """
+    model = _checked(model)
+    values = {"cost": model.cost, "notes": model.notes}
+    members = {
+        "format": _FORMAT,
+        "version": np.array(_VERSION, np.int64),
+        "sizes": np.array(model.sizes, np.int64),
+        **_named("", (model.biases, model.weights)),
+    }
+    if model.run:
+        values["state"], members["order"], members["random_state"] = model.run[:3]
+        members |= _named("velocity_", model.run.velocity) | _named("best_", model.run.best)
+    values = {name: value for name, value in values.items() if value is not None}
+    if values:
+        members["json"] = np.frombuffer(_encode(values), np.uint8)
+    write_whole(path, lambda file: _write_npz(file, members))
+
+
+def save_json(path: str | os.PathLike[str], model: Model) -> None:
+    """Write model, without its run, to path as the book's network2.py does.
+
+    The numbers are exact, but for the bits of a NaN.  ``dtype`` and ``notes`` are added for a
+    float32 network and for one that has notes.  Raises as save does.
+    """
+    model = _checked(model)
+    values: dict[str, Any] = {
+        "sizes": model.sizes,
+        "weights": [w.tolist() for w in model.weights],
+        "biases": [b.tolist() for b in model.biases],
+        "cost": model.cost,
+    }
+    if model.weights[0].dtype == np.float32:
+        values["dtype"] = "float32"
+    if model.notes:
+        values["notes"] = model.notes
+    text = _encode(values)
+    write_whole(path, lambda file: file.write(text))
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Return the model that save, save_json or the book's network2.py wrote to path.
+
+    Raises ValueError if path holds no such, OSError if it is no file or cannot be read.
+    """
+    _target(path)
+    with open(path, "rb") as file:
+        try:
+            start = file.peek().lstrip()
+            if not start.startswith((b"PK", b"{")):
+                raise ValueError("it is neither an npz nor a JSON object")
+            npz = start.startswith(b"PK")
+            return _checked(_from_npz(file) if npz else _from_json(file.read()))
+        except (ValueError, TypeError, RecursionError, struct.error) as error:
+            reason = "its zip is damaged" if isinstance(error, struct.error) else str(error)
+            raise ValueError(
+                f"{os.fspath(path)} must be a model that bpnet or the book's network2 saved: "
+                f"{reason:.300}"
+            ) from None
 
 
 def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any]) -> None:
@@ -54,85 +141,273 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any])
 
     A link is followed, and the new file gets the permissions that open() would give.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # a folder, a pipe, /dev/null
-        raise OSError(f"path must name a file, got {os.fspath(path)}")
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    target = _target(path)
+    mode = target.stat().st_mode & 0o777 if target.exists() else None
+    unique = f"{os.getpid()}-{_TOKEN}{os.urandom(4).hex()}.partial"
+    temporary = target.with_name(_stem(target) + unique)
+
+    def opener(name: str, flags: int) -> int:  # at no time more open than the old file
+        return os.open(name, flags, 0o666 if mode is None else mode)
+
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "xb", opener=opener) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, _mode(target))
+        if mode is not None:
+            os.chmod(temporary, mode)
         os.replace(temporary, target)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):  # it may not have come to be
+            os.unlink(temporary)
         raise
-
-
-def _mode(target: Path) -> int:
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
-
-
-def load(path: str | os.PathLike[str]) -> tuple[list[int], list[Array], list[Array]]:
-    """Return (sizes, biases, weights) that save wrote; ValueError if path holds no such."""
-    with open(path, "rb") as file:
+    with contextlib.suppress(OSError):  # the name, too, where a folder can be synced
+        folder = os.open(target.parent, os.O_RDONLY)
         try:
-            return _parameters(file)
-        except _DAMAGE as error:
-            raise ValueError(
-                f"{os.fspath(path)} must be a model that bpnet saved: {error}"
-            ) from None
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
-def _parameters(file: IO[bytes]) -> tuple[list[int], list[Array], list[Array]]:
-    """Return (sizes, biases, weights); every array is as large as its bytes in the file."""
-    with zipfile.ZipFile(file) as archive:
-        if _read(archive, "format", np.dtype(f"U{len(_FORMAT)}"), ()) != _FORMAT:
-            raise ValueError("it has another format")
-        version = int(_read(archive, "version", np.dtype("i8"), ()))
-        if version > _VERSION:
-            raise ValueError(f"it has version {version}, written by a newer bpnet")
-        n_layers = (len(archive.namelist()) - 3) // 2
-        sizes = data.layers(_read(archive, "sizes", np.dtype("i8"), (n_layers + 1,)).tolist())
-        dtype = data.floating(_header(archive, "weights_0")[1])
-        biases = [
-            _read(archive, f"biases_{l}", dtype, (n_out, 1))
-            for l, n_out in enumerate(sizes[1:])
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Delete the temporary files of path whose processes were killed while they wrote.
+
+    A process counts as alive if this machine has one of its id.  What cannot be deleted
+    stays; so does everything on Windows, where to ask for a process is to end it.
+    """
+    if os.name != "posix":
+        return
+    target = Path(os.path.realpath(path))
+    form = re.escape(_stem(target)) + r"([1-9][0-9]{0,8})-([0-9a-f]{8})[0-9a-f]{8}\.partial"
+    with contextlib.suppress(OSError):
+        for name in os.listdir(target.parent):
+            found = re.fullmatch(form, name)
+            if found and not _alive(int(found[1]), found[2]):
+                with contextlib.suppress(OSError):
+                    os.unlink(target.parent / name)
+
+
+def _alive(process: int, token: str) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError as error:  # PermissionError: another user's
+        return not isinstance(error, ProcessLookupError)
+    return process != os.getpid() or token == _TOKEN
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a folder, a pipe, /dev/null
+        raise OSError(f"path must name a file, got {os.fspath(path)}")
+    return target
+
+
+def _stem(target: Path) -> str:
+    """Return how the temporary names of target begin."""
+    name, raw = target.name, os.fsencode(target.name)
+    return f".{name}." if len(raw) <= _LONG_NAME else f".{name[:20]}{zlib.crc32(raw):08x}."
+
+
+def _checked(model: Model) -> Model:
+    """Return model with parameters that fit its sizes; raise if any part is not as it must."""
+    sizes, (cost, notes, run) = data.layers(model.sizes), model[3:]
+    single = all(array.dtype == np.float32 for array in (*model.biases, *model.weights))
+    dtype = np.dtype(np.float32 if single else np.float64)
+    biases, weights = data.parameters(sizes, model.biases, model.weights, dtype)
+    if cost is not None and not (isinstance(cost, str) and cost.isidentifier()):
+        raise ValueError(f"cost must be the name of a class, got {cost!r:.60}")
+    if notes is not None and not isinstance(notes, dict):
+        raise TypeError(f"notes must be a dict, got {type(notes).__name__}")
+    if run is not None:
+        _check_run(run)
+        velocity, best = (
+            pair and data.parameters(sizes, *pair, dtype) for pair in (run.velocity, run.best)
+        )
+        run = run._replace(velocity=velocity, best=best)
+    return Model(sizes, biases, weights, cost, notes, run)
+
+
+def _check_run(run: Run) -> None:
+    state, order, words = run[:3]
+    if not isinstance(state, dict):
+        raise TypeError(f"state must be a dict, got {type(state).__name__}")
+    if order.dtype != np.int64 or order.ndim != 1:
+        raise ValueError(f"order must be int64 (n,), got {order.dtype} {order.shape}")
+    seen = np.zeros(len(order), bool)
+    seen[order[(order >= 0) & (order < len(order))]] = True
+    if not seen.all():
+        raise ValueError(f"order must be a permutation of range({len(order)})")
+    if words.dtype != np.uint32 or words.shape != (_STATE_SIZE,):
+        raise ValueError(f"random_state must be uint32 (625,), got {words.dtype} {words.shape}")
+    if words[-1] >= _STATE_SIZE:
+        raise ValueError(f"random_state must end in at most 624, got {words[-1]}")
+
+
+def _encode(values: dict[str, Any]) -> bytes:
+    """Return values as a JSON object; an error names the one that JSON cannot hold."""
+    parts = []
+    for name, value in values.items():
+        try:
+            parts.append(f'"{name}": {json.dumps(value)}')
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"{name} must be what JSON can hold: {error}") from None
+    return f"{{{', '.join(parts)}}}".encode()
+
+
+def _decode(text: bytes, known: tuple[str, ...]) -> dict[str, Any]:
+    found = json.loads(text.decode())
+    if not isinstance(found, dict) or not found.keys() <= set(known):
+        raise ValueError(f"its JSON must be an object that has no keys but {', '.join(known)}")
+    return found
+
+
+def _from_json(text: bytes) -> Model:
+    found = _decode(text, ("sizes", "weights", "biases", "cost", "dtype", "notes"))
+    for name in ("sizes", "weights", "biases"):
+        if not isinstance(found.get(name), list):
+            raise ValueError(f"{name} must be a list, got {found.get(name)!r:.60}")
+        if name != "sizes" and len(found[name]) != len(found["sizes"]) - 1:
+            raise ValueError(f"{name} must be one fewer than sizes, got {len(found[name])}")
+    if bool in map(type, found["sizes"]):
+        raise ValueError("sizes must list integers, got true or false")
+    if "cost" not in found:
+        raise ValueError("it has no cost")
+    dtype = found.get("dtype", "float64")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r:.60}")
+    sizes = data.layers(found["sizes"])
+    shapes = {"biases": [(n_out, 1) for n_out in sizes[1:]], "weights": zip(sizes[1:], sizes)}
+    biases, weights = (
+        [
+            _matrix(f"{name}[{l}]", rows, shape, dtype)
+            for l, (rows, shape) in enumerate(zip(found[name], shapes[name]))
         ]
-        weights = [
-            _read(archive, f"weights_{l}", dtype, (n_out, n_in))
-            for l, (n_in, n_out) in enumerate(zip(sizes, sizes[1:]))
-        ]
-    return sizes, biases, weights
+        for name in shapes
+    )
+    return Model(sizes, biases, weights, found["cost"], found.get("notes"))
 
 
-def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    info = archive.getinfo(f"{name}.npy")
-    # Nothing is ever decompressed, and no member can be larger than the file.
-    if info.compress_type != zipfile.ZIP_STORED or info.file_size > archive.start_dir:
-        raise ValueError(f"{name} must be stored as it is")
-    with archive.open(info) as member:
-        if np.lib.format.read_magic(member) != (1, 0):
-            raise ValueError(f"{name} has another npy version")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-    return shape, dtype
+def _matrix(name: str, rows: Any, shape: tuple[int, int], dtype: str) -> Array:
+    """Return rows of numbers as an array; what is true is no number."""
+    array = np.array(rows, object)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape} to match sizes")
+    others = {kind.__name__ for kind in set(map(type, array.flat)) - {int, float}}
+    if others:
+        raise ValueError(f"{name} must hold numbers, got {min(others)}")
+    try:
+        with np.errstate(all="ignore", over="raise"):
+            return array.astype(np.float64).astype(dtype, copy=False)
+    except ArithmeticError:
+        raise ValueError(f"{name} must hold numbers of {dtype}, got a larger one") from None
+
+
+def _named(prefix: str, parameters: Parameters | None) -> dict[str, Array]:
+    """Return the members that hold parameters."""
+    return {
+        f"{prefix}{name}_{l}": array
+        for name, arrays in zip(("biases", "weights"), parameters or ())
+        for l, array in enumerate(arrays)
+    }
+
+
+def _write_npz(file: IO[bytes], members: dict[str, Array]) -> None:
+    """Write what np.savez does; some versions of it leave the zip open when a write fails."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in members.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _from_npz(file: BufferedReader) -> Model:
+    members = _members(file)
+
+    def read(name: str, dtype: Any, shape: tuple[int, ...] | None = None) -> Array:
+        if f"{name}.npy" not in members:
+            raise ValueError(f"it has no {name}")
+        return _read(file, name, members.pop(f"{name}.npy"), np.dtype(dtype), shape)
+
+    def parameters(prefix: str) -> Parameters:
+        shapes = list(zip(sizes[1:], sizes))
+        biases = [read(f"{prefix}biases_{l}", dtype, (n, 1)) for l, (n, _) in enumerate(shapes)]
+        weights = [read(f"{prefix}weights_{l}", dtype, shape) for l, shape in enumerate(shapes)]
+        return biases, weights
+
+    if read("format", _FORMAT.dtype, ()).tobytes() != _FORMAT.tobytes():
+        raise ValueError("it has another format")
+    if (version := int(read("version", np.int64, ()))) != _VERSION:
+        raise ValueError(f"it has version {version}, this bpnet reads version {_VERSION}")
+    n_layers = sum(name.startswith("weights_") for name in members)
+    sizes = data.layers(read("sizes", np.int64, (n_layers + 1,)).tolist())
+    file.seek(members.get("biases_0.npy", (0, 0, 0))[0])
+    dtype = np.dtype(np.float32 if b"f4'" in file.read(_LEAST) else np.float64)
+    biases, weights = parameters("")
+    text = read("json", np.uint8).tobytes() if "json.npy" in members else b"{}"
+    values, run = _decode(text, ("cost", "notes", "state")), None
+    if "state" in values:
+        order, words = read("order", np.int64), read("random_state", np.uint32, (_STATE_SIZE,))
+        velocity, best = (
+            parameters(prefix) if f"{prefix}biases_0.npy" in members else None
+            for prefix in ("velocity_", "best_")
+        )
+        run = Run(values["state"], order, words, velocity, best)
+    if members:
+        raise ValueError(f"it has an unknown member {next(iter(members))!r:.60}")
+    return Model(sizes, biases, weights, values.get("cost"), values.get("notes"), run)
+
+
+def _members(file: BufferedReader) -> dict[str, tuple[int, int, int]]:
+    """Return the (begin, nbytes, crc) of the members of a zip, which must lie end to end."""
+    members: dict[str, tuple[int, int, int]] = {}
+    size = os.fstat(file.fileno()).st_size
+    while (head := file.read(_LOCAL.size)).startswith(b"PK\3\4"):
+        _, flags, method, crc, packed, nbytes, n_name, n_extra = _LOCAL.unpack(head)
+        name, extra = file.read(n_name).decode(), file.read(n_extra)
+        if packed == nbytes == 2**32 - 1:
+            packed, nbytes = _ZIP64.unpack(extra)
+        begin = file.tell()
+        right = not flags and not method and packed == nbytes and name not in members
+        if not right or not _LEAST <= nbytes <= size - begin:
+            raise ValueError(f"{name!r:.60} must be there once, whole and not compressed")
+        members[name] = begin, nbytes, crc
+        file.seek(nbytes, os.SEEK_CUR)
+    file.seek(-len(head), os.SEEK_CUR)
+    for name, (_, _, crc) in members.items():
+        signature, listed, n_name, n_extra, n_comment = _CENTRAL.unpack(file.read(46))
+        if (signature, listed, file.read(n_name)) != (b"PK\1\2", crc, name.encode()):
+            raise ValueError(f"its directory must list {name!r:.60} as it is")
+        file.seek(n_extra + n_comment, os.SEEK_CUR)
+    end = file.read(_END64 + _END + 1)
+    if len(end) == _END64 + _END and end.startswith(b"PK\6\6"):
+        end = end[_END64:]
+    if len(end) != _END or not end.startswith(b"PK\5\6"):
+        raise ValueError("it must end with the directory of its members")
+    return members
 
 
 def _read(
-    archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> Any:
-    """Return a member that has this dtype and shape, checked before anything is allocated."""
-    found = _header(archive, name)
-    if found != (shape, dtype):
-        raise ValueError(f"{name} must be {dtype} {shape}, got {found[1]} {found[0]}")
-    info = archive.getinfo(f"{name}.npy")
-    nbytes = dtype.itemsize * math.prod(shape)
-    if not nbytes < info.file_size < nbytes + 1024:
-        raise ValueError(f"{name} must be a header and {nbytes} bytes, got {info.file_size}")
-    with archive.open(info) as member:
-        return np.lib.format.read_array(member, allow_pickle=False)
+    file: BufferedReader,
+    name: str,
+    member: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...] | None,
+) -> Array:
+    """Return the array of a member, which must have this dtype and shape; None: a vector."""
+    begin, nbytes, crc = member
+    file.seek(begin)
+    start = file.read(10)
+    header = file.read(int.from_bytes(start[8:], "little"))
+    nbytes -= len(start + header)
+    if shape is None:
+        shape = (max(nbytes, 0) // dtype.itemsize,)
+    # Compared, not parsed: numpy evaluates it, as Python.
+    wanted = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
+    if not start.startswith(b"\x93NUMPY\1\0") or header.rstrip() != wanted.encode():
+        raise ValueError(f"{name} must be {dtype} {shape}, got {header.rstrip()!r:.100}")
+    if nbytes != dtype.itemsize * math.prod(shape):
+        raise ValueError(f"{name} must be {dtype} {shape}, got {nbytes} bytes")
+    array = np.empty(shape, dtype)
+    file.readinto(array.data)
+    if zlib.crc32(array.data, zlib.crc32(start + header)) != crc:
+        raise ValueError(f"{name} is damaged")
+    return array
