@@ -1,0 +1,299 @@
+"""Pictures of a network and its training: matplotlib Figures, made without global state."""
+
+from __future__ import annotations
+
+import functools
+import io
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import bpnet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+    Figure = Any  # matplotlib's, which is imported when a picture is drawn
+
+__all__ = ["confusion_matrix", "learning_curve", "misread_digits", "weights_as_images"]
+
+_INK, _PALE = "#22303C", "#E6EAEE"
+_STYLES: dict[str, dict[str, Any]] = {  # dashes and widths tell curves apart in grey, too
+    "training": {"color": "#6F8799", "linewidth": 1.4, "linestyle": (0, (3, 1))},
+    "validation": {"color": "#0072B2", "linewidth": 2.2, "linestyle": (0, (1, 0.6))},
+    "evaluation": {"color": "#00785A", "linewidth": 2, "linestyle": (0, (6, 1, 1, 1))},
+    "test": {"color": "#D55E00", "linewidth": 2},
+    "": {"color": _INK},  # of no data: the update of the weights
+}
+_ACCURACY, _COST, _UPDATE = "accuracy (%)", "cost", "relative change of the weights"
+_FAR = 1e100  # no axis reaches so far: what is larger counts as infinite
+_MOST_NEURONS = 100
+_MOST_COUNTS = 50  # classes, of which each count can still be read
+_BLOCK = 1000  # examples run through the network at a time
+
+
+def learning_curve(history: list[dict[str, Any]]) -> Figure:
+    """Draw the accuracy and the cost of each epoch or, without them, how the weights changed.
+
+    history lists a dict for each epoch, with "epoch", "update" and any of "<data>_accuracy",
+    from 0 to 1, and "<data>_cost", <data> being training, validation, evaluation or test;
+    what is None or not finite is left out.  The best accuracy is marked on the first of the
+    latter three.  Raises TypeError or ValueError if history is not so or has nothing to draw.
+    """
+    if not isinstance(history, list):
+        raise TypeError(f"history must be a list of dicts, got {type(history).__name__}")
+    found = [(_ACCURACY, _curves(history, "_accuracy")), (_COST, _curves(history, "_cost"))]
+    panels = [panel for panel in found if panel[1]] or [(_UPDATE, _curves(history, "update"))]
+    if not panels[0][1]:
+        raise ValueError("history must have an accuracy, cost or update to draw, got none")
+    title = f"Learning curve: {len(history):,} epoch{'s' * (len(history) > 1)}"
+    figure = _figure(1 + 4.6 * len(panels), 4.2, title)
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        _draw_curves(axes, *panel)
+    return figure
+
+
+def weights_as_images(net: bpnet.reference.Network, columns: int = 10) -> Figure:
+    """Draw the incoming weights of each neuron of the first layer as a square image.
+
+    At most 100 neurons are drawn, columns in a row, all in one scale of colours.  Raises
+    TypeError or ValueError if the inputs of net are no square or columns is not positive.
+    """
+    side = _side(net, columns=columns)
+    weights = np.asarray(net.weights[0][:_MOST_NEURONS])
+    sizes = np.abs(weights[np.isfinite(weights)])
+    most = np.percentile(sizes, 99.5) if sizes.any() else 1.0  # a few far out would pale all
+    title = f"Weights into the first layer: {len(weights)} of {len(net.weights[0])} neurons"
+    colours = {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+    axes = _draw_tiles(title, weights.reshape(-1, side, side), columns, [], **colours)
+    _add_colour_bar(axes, "weight", extend="both")
+    return axes.figure
+
+
+def confusion_matrix(net: bpnet.reference.Network, test_data: Iterable[Any]) -> Figure:
+    """Draw how often the examples of each label (row) were read as each class (column).
+
+    Errors are coloured by their share of the row; beside it stands its recall, the share that
+    was read right.  Counts other than 0 are written, of up to 50 classes.  test_data is what
+    ``Network.evaluate`` takes.  Raises TypeError or ValueError if it is not, or is empty.
+    """
+    _, labels, outputs = _read(net, test_data)
+    n = outputs.shape[1]
+    counts = np.bincount(n * labels + outputs.argmax(axis=1), minlength=n * n).reshape(n, n)
+    right, totals = counts.diagonal(), counts.sum(axis=1)
+    shares = 100 * counts / np.maximum(totals, 1)[:, None]
+    np.fill_diagonal(shares, np.nan)
+    most, size = np.nanmax(shares) or 1.0, min(max(0.5 * n, 4), 12)
+    accuracy = f"Accuracy {100 * right.sum() / len(labels):.2f} %"
+    title = f"{accuracy}: {right.sum():,} of {len(labels):,} examples read right"
+    axes = _figure(max(size + 2.2, 6.5), size + 1.2, title).subplots()
+    axes.imshow(shares, cmap="Oranges", vmin=0, vmax=most)
+    _clear(axes, facecolor="#CBD5DD", xlabel="read as", ylabel="label")  # of the diagonal
+    _add_colour_bar(axes, "errors: share of the label's examples (%)")
+    if n > _MOST_COUNTS:
+        return axes.figure
+    axes.set(xticks=range(n), yticks=range(n))
+    font = {"va": "center", "fontsize": min(9.5, 16 * size / n)}
+    for i, j in np.argwhere(counts):
+        colour = "white" if shares[i, j] > 0.6 * most else _INK
+        weight = "bold" if i == j else "normal"
+        axes.text(j, i, f"{counts[i, j]:,}", ha="center", color=colour, weight=weight, **font)
+    axes.text(n - 0.3, -0.75, "recall", color=_INK, **font)
+    for i in np.flatnonzero(totals):
+        axes.text(n - 0.3, i, f"{100 * right[i] / totals[i]:.1f} %", color=_INK, **font)
+    return axes.figure
+
+
+def misread_digits(
+    net: bpnet.reference.Network, test_data: Iterable[Any], n: int = 50, columns: int = 10
+) -> Figure:
+    """Draw the examples that net reads wrongly, the surest mistakes first.
+
+    Below each of at most n images, columns in a row, stand its label, what it is read as and
+    the activation of that output.  test_data is what ``Network.evaluate`` takes.  Raises
+    TypeError or ValueError if an argument is not as described or net's inputs are no square.
+    """
+    side = _side(net, n=n, columns=columns)
+    examples, labels, outputs = _read(net, test_data)
+    read, activation = outputs.argmax(axis=1), outputs.max(axis=1)
+    wrong = np.flatnonzero(read != labels)
+    shown = wrong[np.argsort(-activation[wrong], kind="stable")][:n].tolist()
+    if not shown:
+        return _figure(6.5, 1, f"No mistakes: all {len(labels):,} examples are read right")
+    title = f"{len(shown)} of {len(wrong):,} mistakes in {len(labels):,} examples, surest first"
+    texts = [f"{labels[i]} read as {read[i]}\n{activation[i]:.4f}" for i in shown]
+    images = np.array([examples[i][0] for i in shown]).reshape(-1, side, side)
+    colours = {"cmap": "Greys", "vmin": min(0, images.min()), "vmax": images.max()}
+    return _draw_tiles(title, images, columns, texts, **colours).figure
+
+
+def _figure(width: float, height: float, title: str) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('a picture needs matplotlib: pip install "bpnet[plot]"') from None
+    figure: Any = Figure((width, height), dpi=150, facecolor="white", layout="constrained")
+    figure.suptitle(title, x=0.012, ha="left", color=_INK, fontsize=12, fontweight="bold")
+    figure._repr_png_ = functools.partial(_png, figure)  # a notebook shows it by itself
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+def _clear(axes: Any, **properties: Any) -> None:
+    """Take away the frame and the ticks, and set properties."""
+    axes.set(**properties)
+    axes.tick_params(length=0, which="both", colors=_INK, labelsize=9)
+    axes.xaxis.label.set_color(_INK)
+    axes.yaxis.label.set_color(_INK)
+    axes.spines[:].set_visible(False)
+
+
+def _draw_tiles(title: str, images: Array, columns: int, texts: Any, **colours: Any) -> Any:
+    """Return axes with images 1 by 1, in rows of columns, and below each its text, if any."""
+    columns = min(columns, len(images))
+    rows, inches = -(-len(images) // columns), max(0.9, 4 / columns)
+    step = 1.08 + (0.4 / inches if texts else 0)
+    axes = _figure(max(5.4, inches * columns + 1), inches * step * rows + 0.5, title).subplots()
+    for i, (image, text) in enumerate(itertools.zip_longest(images, texts)):
+        x, y = 1.08 * (i % columns), step * (i // columns)
+        axes.imshow(image, extent=(x, x + 1, y + 1, y), **colours)
+        axes.text(x + 0.5, y + 1.05, text, ha="center", va="top", color=_INK, fontsize=8)
+    axes.set(xlim=(0, 1.08 * columns - 0.08), ylim=(step * rows, 0))
+    axes.set_axis_off()
+    return axes
+
+
+def _add_colour_bar(axes: Any, label: str, **options: Any) -> None:
+    place = {"fraction": 0.05, "pad": 0.02, "aspect": 30, "panchor": (0, 0.5)}
+    bar = axes.figure.colorbar(axes.images[0], ax=axes, **place, **options)
+    _clear(bar.ax, ylabel=label)
+
+
+def _curves(history: list[dict[str, Any]], what: str) -> dict[str, tuple[Array, Array]]:
+    """Return {data: (epochs, values)} of the keys data + what, of accuracies in %."""
+    curves = {}
+    for data in _STYLES:
+        key, points = data + what, []
+        for i, row in enumerate(history):
+            try:
+                value = math.nan if row.get(key) is None else float(row[key])
+                points.append((float(row["epoch"]), value))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                rule = f"history[{i}] must be a dict with numbers as epoch and {key}"
+                raise TypeError(f"{rule}, got {row!r}") from None
+            if what == "_accuracy" and (value < 0 or value > 1):
+                raise ValueError(f"history[{i}]: {key} must be from 0 to 1, got {value}")
+        points = [(x, y) for x, y in points if abs(x) < _FAR and abs(y) < _FAR]
+        if points:
+            x, y = np.array(points).T
+            curves[data] = x, 100 * y if what == "_accuracy" else y
+    return curves
+
+
+def _draw_curves(axes: Any, label: str, curves: dict[str, tuple[Array, Array]]) -> None:
+    """Draw curves, each named at its end, and mark the best accuracy on held-out data."""
+    _clear(axes, facecolor="white", xlabel="epoch", ylabel=label)
+    axes.grid(color=_PALE, linewidth=0.8)
+    for data, (x, y) in curves.items():
+        axes.plot(x, y, marker="." if len(x) <= 40 else "", ms=7, label=data, **_STYLES[data])
+    epochs, values = np.concatenate([*curves.values()], axis=1)
+    axes.margins(x=0.02)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    _set_limits(axes, epochs, values, label)
+    to_panel, place = axes.transScale + axes.transLimits, -1.0
+    ends = [(to_panel.transform((x[-1], y[-1]))[1], data) for data, (x, y) in curves.items()]
+    for end, data in sorted(ends):
+        place = max(place + 0.07, min(end, 1))  # no name over another
+        colour = _STYLES[data]["color"]
+        axes.text(1.02, place, data, va="center", color=colour, transform=axes.transAxes)
+    held_out = [data for data in curves if data not in ("", "training")]
+    if label == _ACCURACY and held_out:
+        _mark_best(axes, held_out[0], *curves[held_out[0]])
+
+
+def _set_limits(axes: Any, epochs: Array, values: Array, label: str) -> None:
+    """Choose the y axis so that the first epochs do not squash the others.
+
+    All that comes after the first quarter of the points is seen; of what lies outside its
+    range before, as much again.  The rest runs off the panel.  The axis is logarithmic, with
+    room for all, of the update and of costs that differ by a factor of more than 1000.
+    """
+    later = values[epochs >= np.quantile(epochs, 0.25, method="lower")]
+    log = later.min() > 1 / _FAR and (label == _UPDATE or later.max() > 1000 * later.min())
+    if log:
+        axes.set_yscale("log", nonpositive="mask")
+        values = later = np.log10(values[values > 1 / _FAR])
+    span = max(np.ptp(later), 0.02 * abs(later.max())) or 1.0
+    low, high = np.clip([later.min() - span, later.max() + span], values.min(), values.max())
+    foot = 0.25 if label == _ACCURACY else 0.1  # the best is named there
+    low, high = low - foot * span, high + 0.1 * span
+    axes.set_ylim((10**low, 10**high) if log else (low, high))
+
+
+def _mark_best(axes: Any, data: str, x: Array, y: Array) -> None:
+    """Ring the highest of the accuracies y, and say it at the panel's foot."""
+    best, colour = y.argmax(), _STYLES[data]["color"]
+    axes.plot(x[best], y[best], "o", markersize=10, fillstyle="none", color=colour)
+    axes.vlines(x[best], axes.get_ylim()[0], y[best], colors=colour, linewidth=0.8)
+    text = f"  best {data}: {y[best]:.2f} %, epoch {x[best]:.0f}  "
+    side = "left" if x[best] <= np.mean(axes.get_xlim()) else "right"
+    foot = axes.get_xaxis_transform()
+    axes.text(x[best], 0.03, text, ha=side, color=colour, fontsize=9, transform=foot)
+
+
+def _sizes(net: Any) -> list[int]:
+    if not isinstance(net, bpnet.reference.Network):  # the base of them all
+        raise TypeError(f"net must be a bpnet.Network, got {type(net).__name__}")
+    return list(net.sizes)
+
+
+def _side(net: bpnet.reference.Network, **numbers: Any) -> int:
+    """Return the side of the square that an input of net is; check numbers to be positive."""
+    n_in = _sizes(net)[0]
+    side = math.isqrt(n_in)
+    if side * side != n_in:
+        raise ValueError(f"net must have a square of inputs, as 784, got {n_in}")
+    for name, value in numbers.items():
+        if not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{name} must be an integer, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    return side
+
+
+def _read(net: bpnet.reference.Network, test_data: Any) -> tuple[Any, Array, Array]:
+    """Return the examples, pairs that can be indexed, their labels and net's outputs."""
+    if _sizes(net)[-1] < 2:
+        raise ValueError(f"net must have two outputs or more, got sizes {net.sizes}")
+    examples = list(test_data) if isinstance(test_data, Iterator) else test_data
+    judge = bpnet.Network(net.sizes, dtype=getattr(net, "dtype", np.float64), seed=0)
+    judge.evaluate(examples)  # raises what is wrong with them
+    if not isinstance(examples, bpnet.Dataset):
+        arrays = isinstance(examples, tuple) and {*map(type, examples)} == {np.ndarray}
+        examples = list(zip(*examples) if arrays else examples)
+    if not len(examples):
+        raise ValueError("test_data must hold at least one example, got none")
+    labels, outputs, rest = [], [], iter(examples)
+    while block := list(itertools.islice(rest, _BLOCK)):
+        x, y = zip(*block)
+        labels.append(_labels(y))
+        outputs.append(net.feedforward(np.array(x).reshape(len(x), -1).T).T)
+    return examples, np.concatenate(labels), np.concatenate(outputs)
+
+
+def _labels(targets: Any) -> Array:
+    """Return targets known to be good, numbers or vectors of outputs, as labels."""
+    try:
+        rows = np.array(targets).reshape(len(targets), -1)
+    except ValueError:  # numbers and vectors mixed
+        return np.concatenate([_labels([y]) for y in targets])
+    return (rows[:, 0] if rows.shape[1] == 1 else rows.argmax(axis=1)).astype(np.int64)
