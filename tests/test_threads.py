@@ -82,6 +82,23 @@ def test_what_a_call_alone_changes_the_threads_of_the_next_see():
     assert same_bits(*results)
 
 
+@pytest.mark.parametrize("engine", ENGINES[-2:], ids=str)
+def test_trials_of_one_thread_amid_a_call_do_not_show_in_the_bits(engine):
+    """So many weights that a call has many slices, some of them trials with fewer threads."""
+    sizes, n = [50, 9000, 3], 300
+    x, y = examples(n, sizes[0], sizes[-1], engine.dtype)
+    data, results = packed(engine, x, y), []
+    for n_threads in (1, 3):
+        net = loaded(engine, *parameters(sizes, engine.dtype), 4, n_threads)
+        velocity, slices = bpcore.Net(engine, sizes, 1, n_threads), []
+        net.sgd(
+            data, bpcore.Order(n), 4, 0.1, mu=0.5, velocity=velocity, progress=slices.append
+        )
+        assert len(slices) > 5  # the fifth is the first trial
+        results.append([*net.store(), *velocity.store()])
+    assert same_bits(*results)
+
+
 def test_n_threads_is_a_positive_number():
     with pytest.raises(ValueError, match=r"^n_threads must be positive, got 0$"):
         bpcore.Net(ENGINES[0], [4, 3], 5, 0)

@@ -104,6 +104,12 @@ cdef extern from "core.h" nogil:
 cdef double SLICE_SECONDS = 2e-2
 _FIRST_SLICE = 2**23
 
+# Every so many slices a small one tries whether one thread would be faster than all, or all
+# again than one: threads that meet all the time wait for one whose processor another has.  The
+# results are the same bits.
+cdef int _FIRST_TRIAL = 4
+cdef int _LAST_TRIAL = 64
+
 # As it is before anybody replaces it.
 _SHUFFLE = _random.Random.shuffle
 
@@ -513,6 +519,9 @@ cdef class Net:
     cdef size_t size
     cdef bp_net *nets
     cdef ptrdiff_t first_slice  # in examples
+    cdef bint alone             # one thread was faster: others had the processors
+    cdef double pace[2]         # seconds an example took all threads, and one
+    cdef int until_trial, trials_apart
 
     def __cinit__(self, Engine engine not None, sizes, rows, n_threads=1, cost="quadratic"):
         cdef array numbers
@@ -542,6 +551,7 @@ cdef class Net:
         bp_lay_out(<void *>_aligned(<uintptr_t>self.block), pointer, num_layers, n_rows,
                    self.n_threads, item, &self.nets)
         self.nets.cost = _COSTS[cost]
+        self.until_trial, self.trials_apart = _FIRST_TRIAL, _FIRST_TRIAL
 
     def __dealloc__(self):
         _give_back(self.block, self.size)
@@ -598,6 +608,7 @@ cdef class Net:
 
         With velocity, a network of the same shape, engine and threads, v = mu v - eta (g +
         l2 w + l1 sgn(w)) and w += v for the mean gradient g of a mini-batch; without, mu is 0.
+        Where one thread is faster than all, because others have the processors, it works alone.
         Python handles signals about every 20 milliseconds, and progress(examples), if given,
         is called with the number that are done since it was last called.  If either raises,
         the parameters are those after a whole number of mini-batches.
@@ -622,19 +633,39 @@ cdef class Net:
         rule.eta, rule.mu, rule.l2, rule.l1 = eta, mu, l2, l1
         cdef ptrdiff_t m = mini_batch_size, begin = 0, end, n = data.data.n
         cdef ptrdiff_t step = max(1, self.first_slice // m) * m
-        cdef double start
+        cdef ptrdiff_t threads
+        cdef bint trial, alone
+        cdef double start, seconds
         while begin < n:
+            trial = self.n_threads > 1 and self.until_trial == 0
+            alone = self.alone != trial
+            threads = 1 if alone else self.n_threads
+            end = begin + min(max(step // m // 8, 1) * m if trial else step, n - begin)
             start = perf_counter()
-            end = begin + min(step, n - begin)
             with nogil:
-                bp_sgd(self.engine.row, self.nets, velocities, self.n_threads, &data.data,
+                bp_sgd(self.engine.row, self.nets, velocities, threads, &data.data,
                        order.pointer, begin, end, m, &rule)
+            seconds = perf_counter() - start
             PyErr_CheckSignals()
             if progress is not None:
                 progress(end - begin)
+            self.judge(alone, trial, seconds / (end - begin))
             begin = end
-            if perf_counter() - start < SLICE_SECONDS / 2:
+            if seconds < SLICE_SECONDS / 2 and not trial:
                 step *= 2
+
+    cdef void judge(self, bint alone, bint trial, double pace) noexcept:
+        """Note how fast one thread or all were; after a trial, choose between them."""
+        self.pace[alone] = pace
+        if not trial:
+            self.until_trial -= self.n_threads > 1
+            return
+        if pace < 0.8 * self.pace[not alone]:
+            self.alone = alone
+            self.trials_apart = _FIRST_TRIAL
+        else:
+            self.trials_apart = min(2 * self.trials_apart, _LAST_TRIAL)
+        self.until_trial = self.trials_apart
 
     def evaluate(self, Data data not None, costs=None):
         """Return how many examples have their label as the most active output.
