@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import bpnet
-from bpnet import cli, mnist_loader
+from bpnet import cli, cli_train, mnist_loader, network2
 
 DEADLINE = 60  # seconds for a child process, which needs one or two
 
@@ -74,40 +74,47 @@ def fails(capsys, *argv, words):
 # train
 
 
-def test_train_prints_the_tutorials_lines_then_time_speed_and_accuracy(data, tmp_path, capsys):
+def test_train_prints_a_line_an_epoch_then_time_and_accuracy(data, tmp_path, capsys):
     path = str(tmp_path / "net.npz")
     arguments = ["--data", data, "--epochs", "2", "--seed", "3", "--save", path]
     assert cli.main(["train", *arguments]) == 0
-    header, first, second, saved, speed, accuracy = capsys.readouterr().out.splitlines()
-    assert header == "784-30-10, float64, seed 3; 100 digits to train on, 50 to test"
-    assert re.fullmatch(r"Epoch 0: \d+ / 50", first)
-    assert re.fullmatch(r"Epoch 1: \d+ / 50", second)
+    header, first, second, time, saved, accuracy = capsys.readouterr().out.splitlines()
+    assert header == (
+        "784-30-10, float64, seed 3; 100 digits to train on, 20 to validate, 50 to test"
+    )
+    assert re.fullmatch(r"Epoch 0: \d+ / 20", first)
+    assert re.fullmatch(r"Epoch 1: \d+ / 20", second)
+    assert re.fullmatch(r"2 epochs in \d+\.\d\d s, validation included; ended by epochs", time)
     assert saved == f"saved {path}"
-    assert re.fullmatch(r"\d+\.\d\d s, [\d,]+ examples a second, evaluation included", speed)
-    correct = int(second.split()[2])
+    correct = bpnet.load(path).evaluate(mnist_loader.load_data(data)[2])
     assert accuracy == f"accuracy {2 * correct:.2f} %: {correct} of 50 test digits"
 
 
 def test_train_is_the_network_that_the_api_trains(data, tmp_path, capsys):
     path = str(tmp_path / "net.npz")
     options = (
-        "--sizes 784,12,10 --epochs 2 --mini-batch-size 7 --eta 0.5 --dtype float32".split()
-    )
+        "--sizes 784,12,10 --epochs 2 --mini-batch-size 7 --eta 0.5 --dtype float32 "
+        "--initial-weights large"
+    ).split()
     assert cli.main(["train", "--data", data, "--seed", "3", "--save", path, *options]) == 0
     training, _, _ = mnist_loader.load_data(data)
-    net = bpnet.Network([784, 12, 10], dtype="float32", seed=3)
+    net = network2.Network([784, 12, 10], network2.QuadraticCost, dtype="float32", seed=3)
+    net.large_weight_initializer()
     net.SGD(training, 2, 7, 0.5)
     loaded = bpnet.load(path)
+    assert type(loaded) is network2.Network and loaded.cost is network2.QuadraticCost
     assert loaded.dtype == np.float32
     assert all(map(np.array_equal, loaded.weights, net.weights))
 
 
 def test_the_defaults_are_the_tutorials_job():
     arguments = cli._parser().parse_args(["train"])
-    assert arguments.sizes == [784, 30, 10]
-    assert (arguments.epochs, arguments.mini_batch_size, arguments.eta) == (30, 10, 3.0)
-    assert (arguments.dtype, arguments.threads) == ("float64", 1)
-    assert arguments.seed is arguments.save is arguments.data is None
+    settings = cli_train._settings(arguments)
+    assert settings["sizes"] == [784, 30, 10]
+    assert [settings[name] for name in ("epochs", "mini_batch_size", "eta")] == [30, 10, 3.0]
+    assert (settings["dtype"], settings["threads"]) == ("float64", 1)
+    assert not (settings["decay"] or settings["lmbda"] or settings["mu"])
+    assert arguments.save is arguments.data is arguments.resume is None
 
 
 def test_a_pipe_sees_each_line_when_it_is_printed(data, monkeypatch):

@@ -143,6 +143,13 @@ class BaseNetwork(reference.Network):
             return super().backprop(row.T, target.T)
         return net.backprop(self._inputs(row, layers, target))
 
+    def evaluate(self, test_data: Iterable[Any]) -> int:
+        """Return how many examples have their label as the most active output.
+
+        test_data holds tuples (x, label), or is a pair of arrays (X, labels) or a Dataset.
+        """
+        return self._evaluate("test_data", test_data)
+
     def _evaluate(self, name: str, given: Any) -> int:
         """Return how many examples have their label as the most active output."""
         examples = data.materialise(name, given)

@@ -6,10 +6,7 @@ import argparse
 import io
 import math
 import os
-import random
 import sys
-import tempfile
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import bpnet
-from bpnet import mnist_loader
+from bpnet import cli_train, mnist_loader
 
 _MODEL_HELP = "a network that train --save wrote"
 _DATA_HELP = (
@@ -44,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has enough.  Python must not fail again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
+    except (OSError, ValueError, TypeError, ArithmeticError, ImportError, MemoryError) as error:
         reason = " ".join(str(error).splitlines()) or type(error).__name__
         print(f"bpnet: error: {reason}", file=sys.stderr)
         return 1
@@ -65,36 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added.add_argument
 
-    default = "(default: %(default)s)"
-    option = command("train", _train, "train on MNIST; without options, the tutorial's job")
-    option(
-        "--sizes",
-        type=_sizes,
-        default="784,30,10",
-        metavar="N,N,...",
-        help=f"neurons of each layer, input layer first {default}",
-    )
-    option(
-        "--epochs", type=int, default=30, metavar="N", help=f"passes over the data {default}"
-    )
-    option(
-        "--mini-batch-size",
-        type=int,
-        default=10,
-        metavar="N",
-        help=f"examples in one update {default}",
-    )
-    option("--eta", type=float, default=3.0, metavar="X", help=f"learning rate {default}")
-    option("--seed", type=int, metavar="N", help="of weights and shuffles (default: a new one)")
-    option(
-        "--dtype",
-        choices=["float64", "float32"],
-        default="float64",
-        help=f"numbers to compute with {default}",
-    )
-    option("--threads", type=int, default=1, metavar="N", help=f"the most to use {default}")
-    option("--save", metavar="FILE", help="save the network, also after Ctrl-C")
-    option("--data", metavar="PATH", help=_DATA_HELP)
+    presets = "train on MNIST; without options, the tutorial's job from better initial weights"
+    cli_train.add_options(command("train", cli_train.train, presets), _DATA_HELP)
 
     option = command("evaluate", _evaluate, "count the test digits that a saved network reads")
     option("--data", metavar="PATH", help=_DATA_HELP)
@@ -113,86 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sizes(text: str) -> list[int]:
-    try:
-        return [int(n) for n in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"must be numbers separated by commas, as 784,30,10, got {text!r}"
-        ) from None
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    if arguments.save is not None:
-        _check_writable(Path(arguments.save))
-    seed = arguments.seed
-    if seed is None:
-        seed = random.SystemRandom().randrange(2**32)
-    net = bpnet.Network(arguments.sizes, dtype=arguments.dtype, seed=seed)
-    training, _, test = mnist_loader.load_data(arguments.data)
-    _check_fit(net, test[0])
-    print(
-        f"{'-'.join(map(str, arguments.sizes))}, {arguments.dtype}, seed {seed}; "
-        f"{len(training[1]):,} digits to train on, {len(test[1]):,} to test"
-    )
-    start = time.perf_counter()
-    try:
-        net.SGD(
-            training,
-            arguments.epochs,
-            arguments.mini_batch_size,
-            arguments.eta,
-            test_data=test,
-            n_threads=arguments.threads,
-        )
-    except KeyboardInterrupt:  # the weights are those of a whole number of mini-batches
-        _save(net, arguments.save)
-        raise
-    seconds = time.perf_counter() - start
-    examples = arguments.epochs * len(training[1])
-    _save(net, arguments.save)
-    print(f"{seconds:.2f} s, {examples / seconds:,.0f} examples a second, evaluation included")
-    _print_accuracy(net.evaluate(test), len(test[1]))
-
-
-def _save(net: bpnet.Network, path: str | None) -> None:
-    if path is not None:
-        net.save(path)
-        print(f"saved {path}")
-
-
-def _check_writable(path: Path) -> None:
-    """Raise OSError now rather than after the training."""
-    target = Path(os.path.realpath(path))
-    try:
-        with tempfile.TemporaryFile(dir=target.parent):
-            writable = target.is_file() or not target.exists()
-    except OSError:
-        writable = False
-    if not writable:
-        raise OSError(f"--save must name a file in a folder that can be written, got {path}")
-
-
-def _check_fit(net: bpnet.Network, images: Any) -> None:
-    n, inputs = images.shape
-    if n == 0:
-        raise ValueError("the data must have digits to test, got none")
-    if net.sizes[0] != inputs or net.sizes[-1] != 10:
-        raise ValueError(
-            f"sizes must begin with {inputs}, the pixels of a digit, and end with 10, the "
-            f"digits, got {','.join(map(str, net.sizes))}"
-        )
-
-
 def _evaluate(arguments: argparse.Namespace) -> None:
     net = bpnet.load(arguments.model)
     _, _, test = mnist_loader.load_data(arguments.data)
-    _check_fit(net, test[0])
-    _print_accuracy(net.evaluate(test), len(test[1]))
-
-
-def _print_accuracy(correct: int, n: int) -> None:
-    print(f"accuracy {100 * correct / n:.2f} %: {correct} of {n} test digits")
+    cli_train.check_fit(net, test[0])
+    cli_train.print_accuracy(net.evaluate(test), len(test[1]))
 
 
 def _predict(arguments: argparse.Namespace) -> None:

@@ -164,13 +164,6 @@ class Network(BaseNetwork):
         """Take one step of gradient descent on the mean cost of mini_batch, tuples (x, y)."""
         self._step(mini_batch, eta, Rule())
 
-    def evaluate(self, test_data: Iterable[Any]) -> int:
-        """Return how many examples have their label as the most active output.
-
-        test_data holds tuples (x, label), or is a pair of arrays (X, labels) or a Dataset.
-        """
-        return self._evaluate("test_data", test_data)
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a file that ``bpnet.load`` reads, exactly.
 

@@ -1,0 +1,253 @@
+"""``bpnet train``: presets, options that change them, runs that go on where they stopped."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import bpnet
+from bpnet import mnist_loader, network2
+
+_COSTS = {"quadratic": network2.QuadraticCost, "cross-entropy": network2.CrossEntropyCost}
+
+# Each setting is an option; what is not here is off.
+PRESETS: dict[str, dict[str, Any]] = {
+    # The tutorial's job, but for its initial weights, which can lose whole digits.
+    "tutorial": {
+        "sizes": [784, 30, 10],
+        "epochs": 30,
+        "mini_batch_size": 10,
+        "eta": 3.0,
+        "decay": False,
+        "cost": "quadratic",
+        "initial_weights": "default",
+        "lmbda": 0.0,
+        "mu": 0.0,
+        "dtype": "float64",
+        "threads": 1,
+    },
+    # Chosen by the validation set: docs/overfitting.md.
+    "best": {
+        "sizes": [784, 200, 10],
+        "epochs": 20,
+        "mini_batch_size": 10,
+        "eta": 0.5,
+        "decay": True,
+        "cost": "cross-entropy",
+        "initial_weights": "default",
+        "lmbda": 2.0,
+        "mu": 0.0,
+        "dtype": "float32",
+        "threads": 2,
+    },
+}
+
+
+def add_options(option: Any, data_help: str) -> None:
+    """Declare the options of ``bpnet train`` by calling option as add_argument."""
+
+    def setting(name: str, text: str, **form: Any) -> None:
+        values = {_shown(settings[name]): preset for preset, settings in PRESETS.items()}
+        if len(values) > 1:
+            default = ", ".join(f"{preset}: {value}" for value, preset in values.items())
+        else:
+            default = f"default: {next(iter(values))}"
+        option("--" + name.replace("_", "-"), help=f"{text} ({default})", **form)
+
+    option(
+        "--preset",
+        choices=list(PRESETS),
+        help="where the other options' defaults come from (default: tutorial)",
+    )
+    setting("sizes", "neurons of each layer, input layer first", type=_sizes, metavar="N,N,...")
+    setting("epochs", "passes over the data", type=int, metavar="N")
+    setting("mini_batch_size", "examples in one update", type=int, metavar="N")
+    setting("eta", "learning rate", type=float, metavar="X")
+    setting(
+        "decay",
+        "let the learning rate fall to zero over the epochs, in a straight line",
+        action=argparse.BooleanOptionalAction,
+    )
+    setting("cost", "what training makes small", choices=list(_COSTS))
+    setting(
+        "initial_weights",
+        "N(0, 1 / inputs) or, large, N(0, 1) as in the tutorial",
+        choices=["default", "large"],
+    )
+    setting("lmbda", "coefficient of L2 regularisation", type=float, metavar="X")
+    setting("mu", "momentum", type=float, metavar="X")
+    setting("dtype", "numbers to compute with", choices=["float64", "float32"])
+    setting("threads", "the most to use", type=int, metavar="N")
+    option("--seed", type=int, metavar="N", help="of weights and shuffles (default: a new one)")
+    option(
+        "--patience",
+        type=int,
+        metavar="N",
+        help="stop after N epochs without a better accuracy on the validation digits, and keep "
+        "the weights of the best",
+    )
+    option("--max-error", type=float, metavar="X", help="stop below this share of misread ones")
+    option(
+        "--min-update", type=float, metavar="X", help="stop below this relative weight change"
+    )
+    option("--max-seconds", type=float, metavar="X", help="stop after an epoch that ends later")
+    option("--save", metavar="FILE", help="save the network, also after Ctrl-C")
+    option("--plot", metavar="FILE", help="draw costs and accuracies, epoch by epoch")
+    option("--checkpoint", metavar="FILE", help="keep the run in a file, so that it can go on")
+    option("--resume", metavar="FILE", help="go on with the run in a checkpoint")
+    option("--data", metavar="PATH", help=data_help)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        return [int(n) for n in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be numbers separated by commas, as 784,30,10, got {text!r}"
+        ) from None
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train on MNIST, saying how it goes on the validation digits, then test."""
+    if arguments.save is not None:
+        _check_writable("--save", Path(arguments.save))
+    if arguments.plot is not None:
+        _check_plot(arguments.plot)
+    settings = _settings(arguments)
+    net = network2.Network(
+        settings["sizes"],
+        _COSTS[settings["cost"]],
+        dtype=settings["dtype"],
+        seed=settings["seed"],
+    )
+    if settings["initial_weights"] == "large":
+        net.large_weight_initializer()
+    net.notes = settings
+    training, validation, test = mnist_loader.load_data(arguments.data)
+    check_fit(net, test[0])
+    print(
+        f"{'-'.join(map(str, net.sizes))}, {net.dtype}, seed {settings['seed']}; "
+        f"{len(training[1]):,} digits to train on, {len(validation[1]):,} to validate, "
+        f"{len(test[1]):,} to test"
+    )
+    try:
+        _run(net, settings, arguments, training, validation)
+    except KeyboardInterrupt:  # the weights are those of a whole number of mini-batches
+        _save(net, arguments.save)
+        raise
+    n, seconds = len(net.history), sum(record["seconds"] for record in net.history)
+    print(
+        f"{n} epoch{'s' * (n != 1)} in {seconds:.2f} s, validation included; ended by "
+        f"{net.stopped_by}"
+    )
+    _save(net, arguments.save)
+    if arguments.plot is not None:
+        from bpnet import plot
+
+        plot.learning_curve(net.history).savefig(arguments.plot)
+        print(f"plotted {arguments.plot}")
+    print_accuracy(net.evaluate(test), len(test[1]))
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings: as asked, else as in the run to resume, else as in the preset."""
+    preset = PRESETS[arguments.preset or "tutorial"]
+    settings = {**preset, "seed": random.SystemRandom().randrange(2**32)}
+    if arguments.resume is not None:
+        notes = bpnet.load(arguments.resume).notes or {}
+        if not settings.keys() <= notes.keys():
+            raise ValueError(
+                f"--resume must name a checkpoint of bpnet train, got {arguments.resume}"
+            )
+        if arguments.preset is None:
+            settings = {name: notes[name] for name in settings}
+    asked = {name: getattr(arguments, name) for name in settings}
+    return settings | {name: value for name, value in asked.items() if value is not None}
+
+
+def _run(
+    net: network2.Network,
+    settings: dict[str, Any],
+    arguments: argparse.Namespace,
+    training: Any,
+    validation: Any,
+) -> None:
+    eta, epochs = settings["eta"], settings["epochs"]
+    plotted = arguments.plot is not None
+    net.SGD(
+        training,
+        epochs,
+        settings["mini_batch_size"],
+        (lambda epoch: eta * (1 - epoch / epochs)) if settings["decay"] else eta,
+        settings["lmbda"],
+        validation,
+        monitor_evaluation_accuracy=True,
+        monitor_evaluation_cost=plotted,
+        monitor_training_accuracy=plotted,
+        monitor_training_cost=plotted,
+        mu=settings["mu"],
+        patience=arguments.patience,
+        max_error=arguments.max_error,
+        min_update=arguments.min_update,
+        max_seconds=arguments.max_seconds,
+        verbose="bar",
+        checkpoint=arguments.checkpoint or arguments.resume,
+        checkpoint_seconds=1.0,
+        resume=arguments.resume,
+        n_threads=settings["threads"],
+    )
+
+
+def _save(net: network2.Network, path: str | None) -> None:
+    if path is not None:
+        net.save(path)
+        print(f"saved {path}")
+
+
+def _check_writable(option: str, path: Path) -> None:
+    """Raise OSError now rather than after the training."""
+    target = Path(os.path.realpath(path))
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            writable = target.is_file() or not target.exists()
+    except OSError:
+        writable = False
+    if not writable:
+        raise OSError(f"{option} must name a file in a folder that can be written, got {path}")
+
+
+def _check_plot(path: str) -> None:
+    """Draw something to nowhere: what is missing is said before the training."""
+    from bpnet import plot
+
+    picture = plot.learning_curve([{"epoch": 0, "update": 1.0}])
+    picture.savefig(io.BytesIO(), format=Path(path).suffix[1:] or "png")
+    _check_writable("--plot", Path(path))
+
+
+def check_fit(net: Any, images: Any) -> None:
+    """Raise ValueError if net is not for these images of digits, or there are none."""
+    n, inputs = images.shape
+    if n == 0:
+        raise ValueError("the data must have digits to test, got none")
+    if net.sizes[0] != inputs or net.sizes[-1] != 10:
+        raise ValueError(
+            f"sizes must begin with {inputs}, the pixels of a digit, and end with 10, the "
+            f"digits, got {_shown(list(net.sizes))}"
+        )
+
+
+def print_accuracy(correct: int, n: int) -> None:
+    """Say the result on the test digits."""
+    print(f"accuracy {100 * correct / n:.2f} %: {correct} of {n} test digits")

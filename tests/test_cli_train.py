@@ -1,0 +1,150 @@
+"""``bpnet train``: presets, pictures, and runs that stop, are cut and go on."""
+
+import json
+import os
+import re
+import signal
+
+import numpy as np
+import pytest
+from test_cli import data, fails, interrupt, start  # noqa: F401 - data is a fixture
+
+import bpnet
+from bpnet import cli, cli_train, mnist_loader, network2
+
+SHORT = ["--epochs", "4", "--seed", "3"]
+
+
+def train(data, *argv):  # noqa: F811
+    return cli.main(["train", "--data", data, *map(str, argv)])
+
+
+def same(a, b):
+    return all(map(np.array_equal, a.biases + a.weights, b.biases + b.weights))
+
+
+def test_the_presets_settings_are_what_trains(data, tmp_path, capsys):  # noqa: F811
+    path = tmp_path / "best.npz"
+    assert train(data, "--preset", "best", "--epochs", 3, "--seed", 5, "--save", path) == 0
+    best = cli_train.PRESETS["best"]
+    net = network2.Network(best["sizes"], network2.CrossEntropyCost, dtype="float32", seed=5)
+    net.SGD(
+        mnist_loader.load_data(data)[0],
+        3,
+        best["mini_batch_size"],
+        lambda epoch: best["eta"] * (1 - epoch / 3),
+        best["lmbda"],
+        mu=best["mu"],
+    )
+    loaded = bpnet.load(path)
+    assert same(loaded, net)
+    assert loaded.notes == {**best, "epochs": 3, "seed": 5}
+
+
+def test_every_preset_has_the_same_settings_and_help_names_them(capsys):
+    names = [set(settings) for settings in cli_train.PRESETS.values()]
+    assert all(each == names[0] for each in names)
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "learning rate (tutorial: 3.0, best: " in text
+    assert "straight line (tutorial: no, best: yes)" in text
+
+
+def test_a_checkpointed_run_goes_on_to_the_same_bits(data, tmp_path, capsys):  # noqa: F811
+    whole, cut, end = tmp_path / "whole.npz", tmp_path / "cut.npz", tmp_path / "end.npz"
+    options = ["--preset", "best", "--sizes", "784,12,10", "--mu", 0.5, "--seed", 3]
+    assert train(data, *options, "--epochs", 4, "--no-decay", "--save", whole) == 0
+    assert train(data, *options, "--epochs", 2, "--no-decay", "--checkpoint", cut) == 0
+    capsys.readouterr()
+    assert train(data, "--resume", cut, "--epochs", 4, "--save", end) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("784-12-10, float32, seed 3;")
+    assert [line.split(":")[0] for line in lines[1:3]] == ["Epoch 2", "Epoch 3"]
+    assert same(bpnet.load(whole), bpnet.load(end))
+    assert bpnet.load(whole).notes == bpnet.load(end).notes
+    # A run that is over has nothing to add; its file is a model, too.
+    assert train(data, "--resume", cut) == 0
+    assert cli.main(["evaluate", str(cut), "--data", data]) == 0
+    last = capsys.readouterr().out.splitlines()
+    assert last[-1] == last[-2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_killed_run_can_be_resumed(data, tmp_path):  # noqa: F811
+    path = tmp_path / "run.npz"
+    with start(data, "--checkpoint", str(path)) as child:
+        for line in child.stdout:
+            if line.startswith("Epoch 1:"):
+                child.send_signal(signal.SIGKILL)
+                break
+        child.wait()
+    with start(data, "--resume", str(path)) as child:
+        first = [child.stdout.readline() for _ in range(2)][1]
+        assert re.match(r"Epoch \d+: ", first)
+        _, err = interrupt(child) if first.startswith("Epoch 0") else ("", "")
+        child.send_signal(signal.SIGINT)
+        assert child.wait() == 130 and err in ("", "bpnet: interrupted\n")
+
+
+def test_a_run_says_what_ended_it(data, tmp_path, capsys):  # noqa: F811
+    assert train(data, *SHORT, "--max-error", "1") == 0
+    assert "1 epoch in " in (out := capsys.readouterr().out) and "ended by max_error" in out
+    assert train(data, *SHORT, "--max-seconds", "0") == 0
+    assert "0 epochs in 0.00 s" in (out := capsys.readouterr().out) and "max_seconds" in out
+    assert train(data, "--epochs", 99, "--eta", 0, "--patience", 2) == 0
+    assert "3 epochs in " in (out := capsys.readouterr().out) and "ended by patience" in out
+    assert train(data, "--epochs", 99, "--eta", 0, "--min-update", 0.1) == 0
+    assert "1 epoch in " in (out := capsys.readouterr().out) and "ended by min_update" in out
+
+
+def test_a_run_that_diverges_is_one_line(data, capsys):  # noqa: F811
+    fails(
+        capsys,
+        *("train", "--data", data, "--eta", "1e300", "--lmbda", "1e10"),
+        words=r"training diverged in epoch 0 at eta 1e\+300",
+    )
+
+
+def test_a_learning_curve_is_drawn(data, tmp_path, capsys):  # noqa: F811
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "curve.png"
+    assert train(data, *SHORT, "--plot", path) == 0
+    out = capsys.readouterr().out
+    assert f"plotted {path}\n" in out
+    assert re.search(r"Epoch 3: \d+ / 20, training cost [\d.e-]+, evaluation cost [\d.]+", out)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    out = fails(
+        capsys,
+        *("train", "--data", data, "--plot", str(tmp_path / "curve.xyz")),
+        words="Format 'xyz' is not supported",
+    )
+    assert out == ""
+    out = fails(
+        capsys,
+        *("train", "--data", data, "--plot", str(tmp_path / "absent" / "a.png")),
+        words="--plot must name a file in a folder that can be written",
+    )
+    assert out == ""
+
+
+def test_resume_refuses_what_is_no_run_of_train(data, tmp_path, capsys):  # noqa: F811
+    path = str(tmp_path / "net.npz")
+    for argv in (["--resume", path], ["--resume", path, "--preset", "best"]):
+        fails(capsys, "train", "--data", data, *argv, words="No such file")
+    net = bpnet.Network([784, 30, 10], seed=1)
+    net.save(path)
+    words = "--resume must name a checkpoint of bpnet train"
+    assert fails(capsys, "train", "--data", data, "--resume", path, words=words) == ""
+    net.notes = {"note": "mine"}
+    net.save(path)
+    fails(capsys, "train", "--data", data, "--resume", path, words=words)
+    assert train(data, *SHORT, "--save", path) == 0
+    fails(capsys, "train", "--data", data, "--resume", path, words="a checkpoint, got a model")
+
+
+def test_notes_are_json_in_either_file(data, tmp_path, capsys):  # noqa: F811
+    path = tmp_path / "net.json"
+    assert train(data, *SHORT, "--save", path) == 0
+    assert json.loads(path.read_text())["notes"]["eta"] == 3.0
+    assert bpnet.load(path).notes["seed"] == 3
