@@ -85,7 +85,7 @@ def test_what_a_call_alone_changes_the_threads_of_the_next_see():
 @pytest.mark.parametrize("engine", ENGINES[-2:], ids=str)
 def test_trials_of_one_thread_amid_a_call_do_not_show_in_the_bits(engine):
     """So many weights that a call has many slices, some of them trials with fewer threads."""
-    sizes, n = [50, 9000, 3], 300
+    sizes, n = [50, 9000, 3], 600
     x, y = examples(n, sizes[0], sizes[-1], engine.dtype)
     data, results = packed(engine, x, y), []
     for n_threads in (1, 3):
