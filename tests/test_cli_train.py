@@ -47,8 +47,22 @@ def test_every_preset_has_the_same_settings_and_help_names_them(capsys):
     with pytest.raises(SystemExit):
         cli.main(["train", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "learning rate (tutorial: 3.0, best: " in text
-    assert "straight line (tutorial: no, best: yes)" in text
+    assert "learning rate (tutorial: 3.0, best and minute: " in text
+    assert "straight line (tutorial: no, best and minute: yes)" in text
+
+
+def test_expanded_digits_are_moved_by_a_pixel_and_lose_what_leaves(capsys):
+    images = np.arange(1.0, 19).reshape(2, 9).astype(np.float32)
+    x, labels = cli_train.expanded(images, np.array([3, 4]))
+    assert x.dtype == np.float32 and x.shape == (10, 9)
+    assert labels.tolist() == [3, 4] * 5
+    image, found = images[0].reshape(3, 3), [each.tolist() for each in x[::2].reshape(5, 3, 3)]
+    zeros = np.zeros(3)
+    up, down = np.vstack([image[1:], zeros]), np.vstack([zeros, image[:-1]])
+    left = np.column_stack([image[:, 1:], zeros])
+    right = np.column_stack([zeros, image[:, :-1]])
+    assert found[0] == image.tolist()
+    assert sorted(found[1:]) == sorted(each.tolist() for each in (up, down, left, right))
 
 
 def test_a_checkpointed_run_goes_on_to_the_same_bits(data, tmp_path, capsys):  # noqa: F811
