@@ -6,7 +6,7 @@
 >>> net.SGD(training_data, 30, 10, 3.0, test_data=test_data)
 """
 
-from bpnet import mnist_loader, network, network2, reference
+from bpnet import mnist_loader, network, network2, plot, reference
 from bpnet.config import show_config
 from bpnet.data import Dataset
 from bpnet.network import Network, load
@@ -20,6 +20,7 @@ __all__ = [
     "mnist_loader",
     "network",
     "network2",
+    "plot",
     "reference",
     "show_config",
 ]
