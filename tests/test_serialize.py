@@ -1072,7 +1072,7 @@ def test_where_processes_cannot_be_asked_nothing_is_deleted(tmp_path, monkeypatc
     path = tmp_path / "net.npz"
     with monkeypatch.context() as patch:
         patch.setattr(os, "name", "other")
-        patch.setattr(serialize, "Path", lambda _: path)  # pathlib asks for the name, too
+        patch.setattr(serialize, "_resolved", lambda _: path)
         patch.setattr(os, "kill", lambda *_: pytest.fail("a process was asked"))
         serialize.remove_leftovers(path)
     assert len(os.listdir(tmp_path)) == 1

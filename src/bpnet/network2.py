@@ -5,7 +5,6 @@ The cross-entropy cost, regularisation, better initial weights, costs and accura
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import sys
@@ -28,7 +27,6 @@ __all__ = [
     "CrossEntropyCost",
     "Network",
     "QuadraticCost",
-    "json",
     "load",
     "np",
     "random",

@@ -13,15 +13,12 @@ array is allocated that its bytes do not fill.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import re
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,6 +27,7 @@ from bpnet import data
 
 if TYPE_CHECKING:
     from io import BufferedReader
+    from pathlib import Path
 
     from bpnet.data import Array
 
@@ -177,7 +175,7 @@ def remove_leftovers(path: str | os.PathLike[str]) -> None:
     """
     if os.name != "posix":
         return
-    target = Path(os.path.realpath(path))
+    target = _resolved(path)
     form = re.escape(_stem(target)) + r"([1-9][0-9]{0,8})-([0-9a-f]{8})[0-9a-f]{8}\.partial"
     with contextlib.suppress(OSError):
         for name in os.listdir(target.parent):
@@ -195,8 +193,14 @@ def _alive(process: int, token: str) -> bool:
     return process != os.getpid() or token == _TOKEN
 
 
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    from pathlib import Path  # takes time, as json and zipfile do: as late as it is needed
+
+    return Path(os.path.realpath(path))
+
+
 def _target(path: str | os.PathLike[str]) -> Path:
-    target = Path(os.path.realpath(path))
+    target = _resolved(path)
     if target.exists() and not target.is_file():  # a folder, a pipe, /dev/null
         raise OSError(f"path must name a file, got {os.fspath(path)}")
     return target
@@ -245,6 +249,8 @@ def _check_run(run: Run) -> None:
 
 def _encode(values: dict[str, Any]) -> bytes:
     """Return values as a JSON object; an error names the one that JSON cannot hold."""
+    import json
+
     parts = []
     for name, value in values.items():
         try:
@@ -255,6 +261,8 @@ def _encode(values: dict[str, Any]) -> bytes:
 
 
 def _decode(text: bytes, known: tuple[str, ...]) -> dict[str, Any]:
+    import json
+
     found = json.loads(text.decode())
     if not isinstance(found, dict) or not found.keys() <= set(known):
         raise ValueError(f"its JSON must be an object that has no keys but {', '.join(known)}")
@@ -313,6 +321,8 @@ def _named(prefix: str, parameters: Parameters | None) -> dict[str, Array]:
 
 def _write_npz(file: IO[bytes], members: dict[str, Array]) -> None:
     """Write what np.savez does; some versions of it leave the zip open when a write fails."""
+    import zipfile
+
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in members.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
