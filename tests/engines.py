@@ -214,7 +214,11 @@ class Rounding:
 
     def decay(self, w, v, keep, l2, l1):
         """keep v - l2 w - l1 sgn(w): three products and two sums, and each factor, which is
-        itself a product, carries three roundings.  The sign of w must be certain."""
+        itself a product, carries three roundings.  The sign of w must be certain.
+
+        L2 alone may be a factor s of all weights instead, which is divided out of what is
+        added to them: w / s, a product with 1 / s, the sum, and in the end s times that; as
+        many roundings of w again, and of z's bias."""
         assert not l1 or (abs(w.value) > w.error).all(), "a weight too near to zero"
         value = keep * v.value - l2 * w.value - l1 * np.sign(w.value)
         most = abs(keep) * v.most + abs(l2) * w.most + abs(l1)

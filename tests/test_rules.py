@@ -102,7 +102,7 @@ def test_a_step_is_the_reference_to_rounding(engine, sparse, cost, rule):
 @each_engine
 @each_cost
 @each_rule
-def test_a_step_gives_the_same_bits_in_every_form_thread_and_slice(engine, cost, rule):
+def test_a_step_gives_the_same_bits_in_every_form_and_thread(engine, cost, rule):
     n, m = 23, 3
     for sizes in [[20, 30, 10], [9, 70, 65, 3], [33, 40]]:
         x, y = examples(n, sizes[0], sizes[-1], engine.dtype)
@@ -116,15 +116,36 @@ def test_a_step_gives_the_same_bits_in_every_form_thread_and_slice(engine, cost,
                 for _ in range(2):
                     net.sgd(data, bpcore.Order(n), m, ETA, velocity=velocity, **rule)
                 results.append([*net.store(), *(velocity.store() if velocity else ())])
-        # The same mini-batches, each in a call of its own.
+        # The same mini-batches, each in a call of its own; L2 rounds at its end, too.
         net = loaded(engine, *parameters(sizes, engine.dtype), m, 1, cost)
         velocity = velocity_of(engine, sizes, rule)
-        for _ in range(2):
-            for k in range(0, n, m):
-                part = packed(engine, x[k : k + m], y[k : k + m], sparse=DENSE)
-                net.sgd(part, bpcore.Order(len(part)), m, ETA, velocity=velocity, **rule)
-        results.append([*net.store(), *(velocity.store() if velocity else ())])
+        for k in [*range(0, n, m)] * 2 if rule != RULES["L2"] else []:
+            part = packed(engine, x[k : k + m], y[k : k + m], sparse=DENSE)
+            net.sgd(part, bpcore.Order(len(part)), m, ETA, velocity=velocity, **rule)
+        if rule != RULES["L2"]:
+            results.append([*net.store(), *(velocity.store() if velocity else ())])
         assert same_bits(results[1:], results[:1] * (len(results) - 1)), sizes
+
+
+@each_engine
+@each_form
+@pytest.mark.parametrize("l2", [0.5, 5.0])
+def test_l2_that_shrinks_weights_to_nothing_is_the_reference_to_rounding(engine, sparse, l2):
+    # The scale falls below its least value twice (0.95^n), or L2 is too strong for a scale.
+    sizes, n, m = [7, 5, 3], 300, 1
+    x, y = examples(n, 7, 3, engine.dtype)
+    biases, weights = parameters(sizes, engine.dtype)
+    net = loaded(engine, biases, weights, m)
+    network = judge(biases, weights)
+    net.sgd(packed(engine, x, y, sparse=sparse), bpcore.Order(n), m, ETA, l2=l2)
+    for k in range(n):
+        batch = [(column(x[k]), column(y[k]))]
+        network.update_mini_batch(batch, np.longdouble(ETA), np.longdouble(l2))
+    # Strong decay forgets rounding errors as it forgets weights: what is left is of a few steps
+    # (1 / (eta l2) <= 20), each of a few roundings of numbers below 1, and of their feedback.
+    for found, expected in zip(net.store(), (network.biases, network.weights)):
+        for f, e in zip(found, expected):
+            assert abs(f - e).max() <= n * 20 * np.finfo(engine.dtype).eps
 
 
 @each_engine

@@ -83,7 +83,8 @@ def test_what_a_call_alone_changes_the_threads_of_the_next_see():
 
 
 @pytest.mark.parametrize("engine", ENGINES[-2:], ids=str)
-def test_trials_of_one_thread_amid_a_call_do_not_show_in_the_bits(engine):
+@pytest.mark.parametrize("rule", [{}, {"l2": 1e-3}, {"mu": 0.5, "l2": 1e-3}], ids=str)
+def test_trials_of_one_thread_amid_a_call_do_not_show_in_the_bits(engine, rule):
     """So many weights that a call has many slices, some of them trials with fewer threads."""
     sizes, n = [50, 9000, 3], 600
     x, y = examples(n, sizes[0], sizes[-1], engine.dtype)
@@ -91,9 +92,8 @@ def test_trials_of_one_thread_amid_a_call_do_not_show_in_the_bits(engine):
     for n_threads in (1, 3):
         net = loaded(engine, *parameters(sizes, engine.dtype), 4, n_threads)
         velocity, slices = bpcore.Net(engine, sizes, 1, n_threads), []
-        net.sgd(
-            data, bpcore.Order(n), 4, 0.1, mu=0.5, velocity=velocity, progress=slices.append
-        )
+        rule["velocity"] = velocity if "mu" in rule else None
+        net.sgd(data, bpcore.Order(n), 4, 0.1, progress=slices.append, **rule)
         assert len(slices) > 5  # the fifth is the first trial
         results.append([*net.store(), *velocity.store()])
     assert same_bits(*results)

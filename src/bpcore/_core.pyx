@@ -81,6 +81,7 @@ cdef extern from "core.h" nogil:
                     ptrdiff_t, ptrdiff_t, const bp_rule *) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
+        void (*settle)(bp_net *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
                               uint8_t *) noexcept nogil
         void (*gemm)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t,
@@ -636,23 +637,26 @@ cdef class Net:
         cdef ptrdiff_t threads
         cdef bint trial, alone
         cdef double start, seconds
-        while begin < n:
-            trial = self.n_threads > 1 and self.until_trial == 0
-            alone = self.alone != trial
-            threads = 1 if alone else self.n_threads
-            end = begin + min(max(step // m // 8, 1) * m if trial else step, n - begin)
-            start = perf_counter()
-            with nogil:
-                bp_sgd(self.engine.row, self.nets, velocities, threads, &data.data,
-                       order.pointer, begin, end, m, &rule)
-            seconds = perf_counter() - start
-            PyErr_CheckSignals()
-            if progress is not None:
-                progress(end - begin)
-            self.judge(alone, trial, seconds / (end - begin))
-            begin = end
-            if seconds < SLICE_SECONDS / 2 and not trial:
-                step *= 2
+        try:
+            while begin < n:
+                trial = self.n_threads > 1 and self.until_trial == 0
+                alone = self.alone != trial
+                threads = 1 if alone else self.n_threads
+                end = begin + min(max(step // m // 8, 1) * m if trial else step, n - begin)
+                start = perf_counter()
+                with nogil:
+                    bp_sgd(self.engine.row, self.nets, velocities, threads, &data.data,
+                           order.pointer, begin, end, m, &rule)
+                seconds = perf_counter() - start
+                PyErr_CheckSignals()
+                if progress is not None:
+                    progress(end - begin)
+                self.judge(alone, trial, seconds / (end - begin))
+                begin = end
+                if seconds < SLICE_SECONDS / 2 and not trial:
+                    step *= 2
+        finally:
+            self.engine.row.settle(self.nets)
 
     cdef void judge(self, bint alone, bint trial, double pace) noexcept:
         """Note how fast one thread or all were; after a trial, choose between them."""

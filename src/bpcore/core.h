@@ -52,6 +52,8 @@ typedef struct {
     ptrdiff_t num_layers; /* of bp_layer: one less than the book's num_layers */
     ptrdiff_t rows;       /* examples that the scratch holds */
     int cost;             /* BP_QUADRATIC or BP_CROSS_ENTROPY */
+    double scale;         /* the first layer's weights are so many times what is stored: 1, but
+                           * between sgd and settle */
     bp_layer *layers;
     void *next_a;         /* like a of the first layer, for the next mini-batch */
     void *x, *next_x;     /* real (rows, n_in): gathered dense inputs of two mini-batches */
@@ -128,6 +130,9 @@ typedef struct {
      * number of items before one that has no place any more. */
     int64_t (*csr_encode)(int64_t n, const void *items, bp_codes *codes, void *table,
                           uint8_t *out);
+
+    /* Make the scale 1, as all entries but sgd take it to be. */
+    void (*settle)(bp_net *net);
 
     /* The kernels, for tests and benchmarks.  c (m, n) += a (m, k) b (k, n), where a
      * and b are addressed by two strides each and rows of c are whole vectors. */

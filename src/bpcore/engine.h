@@ -46,6 +46,7 @@ const bp_engine ENGINE = {
     .evaluate = evaluate,
     .backprop = backprop,
     .sgd = sgd,
+    .settle = settle,
     .csr_append = csr_append,
     .csr_encode = csr_encode,
     .gemm = gemm_entry,

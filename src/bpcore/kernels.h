@@ -12,6 +12,13 @@ INLINED void axpy(ptrdiff_t n, real s, const real *x, real *y)
         *(vreal *)(y + j) += splat(s) * *vectors(x + j);
 }
 
+/* y = s x; y may be x. */
+INLINED void scale(ptrdiff_t n, real s, const real *x, real *y)
+{
+    for (ptrdiff_t j = 0; j < n; j += LANES)
+        *(vreal *)(y + j) = splat(s) * *vectors(x + j);
+}
+
 /* v = keep v - l2 w - l1 sgn(w), where v may be w; with move, w += v first. */
 INLINED void decay(const int move, ptrdiff_t n, real keep, real l2, real l1, real *w, real *v)
 {

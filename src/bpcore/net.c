@@ -87,6 +87,7 @@ size_t bp_lay_out(void *block, const ptrdiff_t *sizes, ptrdiff_t num_layers, ptr
     net.num_layers = num_layers;
     net.rows = rows;
     net.threads = 1;
+    net.scale = 1;
     *nets = take(&arena, (size_t)threads, sizeof net);
     net.barrier = take(&arena, 1, sizeof *net.barrier);
     net.picked = take(&arena, examples, sizeof *net.picked);
@@ -115,6 +116,7 @@ static void share(bp_net *nets, ptrdiff_t threads, size_t itemsize)
         bp_net *net = &nets[t];
         net->threads = threads;
         net->cost = nets->cost;
+        net->scale = nets->scale;
         net->next_a = nets->next_a;
         net->x = nets->x;
         net->next_x = nets->next_x;

@@ -63,6 +63,7 @@ static void gather(const bp_net *net, const bp_data *data, batch examples, real 
 typedef struct {
     real *w, *biases;
     ptrdiff_t n, stride; /* columns, and how far apart rows are */
+    double scale;        /* of w */
 } parameters;
 
 static parameters own_parameters(const bp_net *net, ptrdiff_t l)
@@ -71,7 +72,7 @@ static parameters own_parameters(const bp_net *net, ptrdiff_t l)
     ptrdiff_t begin, end;
     own(net, layer, &begin, &end);
     const parameters found = {(real *)layer->weights + begin, (real *)layer->biases + begin,
-                              end - begin, layer->stride};
+                              end - begin, layer->stride, l ? 1 : net->scale};
     return found;
 }
 
@@ -87,7 +88,7 @@ static parameters borrow(const bp_net *net)
     for (; k < net->layers->n_in; k++)
         memcpy(w + k * n, from.w + k * from.stride, (size_t)n * sizeof(real));
     memcpy(w + k * n, from.biases, (size_t)n * sizeof(real));
-    const parameters copies = {w, w + k * n, n, n};
+    const parameters copies = {w, w + k * n, n, n, from.scale};
     return copies;
 }
 
@@ -127,7 +128,7 @@ static void dense_step(const bp_net *net, const bp_data *data, const first_step 
 
 /* Where training spends its time: the first layer's update for the mini-batch `down` (BP3,
  * BP4; delta is scaled), then its weighted inputs for the mini-batch `up`, in one pass over
- * the weights.  Either may be empty. */
+ * the weights, which are to.scale times what is stored.  Either may be empty. */
 static void first_layer(bp_net *net, const bp_data *data, batch down, batch up, batch ahead,
                         parameters to)
 {
@@ -137,15 +138,22 @@ static void first_layer(bp_net *net, const bp_data *data, batch down, batch up, 
     own(net, layer, &begin, &end);
     const first_step s = {down, up, ahead, (real *)layer->delta + begin,
                           (real *)net->next_a + begin, stride, to.w, to.stride, net->cursors};
-    for (ptrdiff_t i = 0; i < down.m; i++)
-        axpy(n, R(1.0), s.delta + i * stride, to.biases);
+    const real factor = (real)to.scale, inverse = (real)(1 / to.scale);
+    for (ptrdiff_t i = 0; i < down.m; i++) {
+        real *delta = (real *)layer->delta + begin + i * stride;
+        axpy(n, R(1.0), delta, to.biases);
+        if (to.scale != 1)
+            scale(n, inverse, delta, delta);
+    }
     for (ptrdiff_t i = 0; i < up.m; i++)
-        memcpy(s.z + i * stride, to.biases, (size_t)n * sizeof(real));
+        scale(n, inverse, to.biases, s.z + i * stride);
     if (data->x) {
         gather(net, data, up, net->next_x);
         dense_step(net, data, &s, n);
     } else
         csr_step(data, &s, n);
+    for (ptrdiff_t i = 0; i < up.m && to.scale != 1; i++)
+        scale(n, factor, s.z + i * stride, s.z + i * stride);
 
     void *const a = layer->a, *const x = net->x;
     if (up.m) {
@@ -257,8 +265,7 @@ static void descend(const bp_net *net, ptrdiff_t m, real alpha, bp_net *target)
         own(net, layer, &begin, &end);
         for (ptrdiff_t i = 0; i < m; i++) {
             real *delta = (real *)layer->delta + i * stride;
-            for (ptrdiff_t j = begin; j < end; j += LANES)
-                *(vreal *)(delta + j) *= splat(alpha);
+            scale(end - begin, alpha, delta + begin, delta + begin);
             if (l > 0)
                 axpy(end - begin, R(1.0), delta + begin,
                      (real *)target->layers[l].biases + begin);
@@ -276,6 +283,19 @@ static batch next_batch(const int64_t *order, ptrdiff_t i, ptrdiff_t end, ptrdif
     const ptrdiff_t left = end > i ? end - i : 0;
     const batch next = {order + (end > i ? i : end), least(left, m)};
     return next;
+}
+
+/* Multiply a matrix of n_in rows by its scale. */
+static void settle_rows(ptrdiff_t n_in, parameters to)
+{
+    for (ptrdiff_t k = 0; k < n_in && to.scale != 1; k++)
+        scale(to.n, (real)to.scale, to.w + k * to.stride, to.w + k * to.stride);
+}
+
+static void settle(bp_net *net)
+{
+    settle_rows(net->layers[0].n_in, own_parameters(net, 0));
+    net->scale = 1;
 }
 
 static int regular(const bp_rule *rule)
@@ -303,6 +323,23 @@ static void end_step(ptrdiff_t n_in, parameters w, parameters v)
     axpy(w.n, R(1.0), v.biases, w.biases);
 }
 
+/* Whether L2 is all there is, and weak: then it shrinks the first layer by its scale, and no
+ * mini-batch passes over weights that its inputs do not need. */
+static int shrinks(const bp_rule *rule, const bp_net *velocity)
+{
+    const int weak = 0 < rule->eta * rule->l2 && rule->eta * rule->l2 < 0.125;
+    return weak && rule->l1 == 0 && !velocity;
+}
+
+static void shrink(ptrdiff_t n_in, const bp_rule *rule, parameters *w)
+{
+    w->scale *= 1 - rule->eta * rule->l2;
+    if (w->scale < 0.001) { /* at the same mini-batch in any thread and slice */
+        settle_rows(n_in, *w);
+        w->scale = 1;
+    }
+}
+
 /* One step of all but the first layer, whose errors are scaled. */
 static void descend_by_rule(bp_net *net, ptrdiff_t m, const bp_rule *rule,
                             bp_net *velocity)
@@ -323,7 +360,8 @@ static void sgd(bp_net *net, bp_net *velocity, const bp_data *data, const int64_
                 ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size, const bp_rule *rule)
 {
     const uint64_t arithmetic = flush_subnormals();
-    const parameters w = borrow(net), v = velocity ? borrow(velocity) : w;
+    parameters w = borrow(net);
+    const parameters v = velocity ? borrow(velocity) : w;
     const batch none = {order, 0};
     batch done = none;
     for (ptrdiff_t i = begin; i < end; i += mini_batch_size) {
@@ -338,17 +376,20 @@ static void sgd(bp_net *net, bp_net *velocity, const bp_data *data, const int64_
         first_layer(net, data, done, now, ahead, w);
         forward(net, now.m);
         backward(net, data, now);
-        if (velocity ? i == begin : regular(rule))
+        if (shrinks(rule, velocity))
+            shrink(data->n_in, rule, &w);
+        else if (velocity ? i == begin : regular(rule))
             begin_step(0, data->n_in, rule, w, v);
         descend_by_rule(net, now.m, rule, velocity);
         done = now;
     }
-    first_layer(net, data, done, none, none, v);
+    first_layer(net, data, done, none, none, velocity ? v : w);
     if (velocity) {
         end_step(data->n_in, w, v);
         give_back(velocity, v);
     }
     give_back(net, w);
+    net->scale = w.scale;
     restore_arithmetic(arithmetic);
 }
 
