@@ -172,10 +172,10 @@ class BaseNetwork(reference.Network):
         layers, n = data.layers(self.sizes), data.count(examples)
         if not n:
             raise ValueError(f"{name} must hold at least one example, got none")
+        packed = data.labelled(name, examples, layers, bpcore.engine(self.dtype), outputs=True)
         if fn is not None:
             pairs = data.vectorised(name, examples, layers[-1])
             return sum(float(fn(self.feedforward(x), y)) for x, y in pairs) / n, n
-        packed = data.labelled(name, examples, layers, bpcore.engine(self.dtype), outputs=True)
         costs = np.empty(n, self.dtype)
         self._load(layers, ROWS).evaluate(packed, costs)
         return float(costs.sum(dtype=np.float64)) / n, n
@@ -208,6 +208,10 @@ class BaseNetwork(reference.Network):
                 self.biases, self.weights = data.parameters(
                     layers, self.biases, self.weights, self.dtype
                 )
+                if velocity:  # what a checkpoint keeps of it
+                    velocity[0][:], velocity[1][:] = data.parameters(
+                        layers, *velocity, self.dtype
+                    )
             except BaseException:  # all of the step, or nothing of it
                 self.biases, self.weights = before
                 raise
@@ -295,10 +299,10 @@ class BaseNetwork(reference.Network):
 
 
 def empty(cls: type[BaseNetwork], model: serialize.Model) -> Any:
-    """Return a network of cls with the parameters of a file; nothing is drawn."""
+    """Return a network of cls with the parameters of a file, the best that patience kept."""
     net = cls.__new__(cls)
     net.num_layers, net.sizes = len(model.sizes), model.sizes
-    net.biases, net.weights = model.biases, model.weights
+    net.biases, net.weights = (model.run and model.run.best) or (model.biases, model.weights)
     if model.weights[0].dtype != BaseNetwork.dtype:
         net.dtype = model.weights[0].dtype
     if model.notes is not None:

@@ -208,7 +208,7 @@ def as_list(examples: Examples, n_out: int) -> list[Any]:
     if isinstance(examples, Dataset):
         return examples._pairs(n_out)
     x, y = map(np.asarray, examples)
-    if y.ndim == 1 and n_out > 1:
+    if y.size == len(y) and n_out > 1:
         y = np.eye(n_out)[labels("y", examples, n_out)]
     return [(row[:, None], np.reshape(target, (-1, 1))) for row, target in zip(x, y)]
 
@@ -274,7 +274,7 @@ def labelled(
     outputs: with the desired outputs, where they are vectors or a single number.
     """
     if isinstance(examples, Dataset):
-        return examples._fit(name, sizes, engine)
+        return examples._fit(name, sizes, engine, outputs=outputs)
     n_out = sizes[-1]
     x: _Source
     y: _Source | None = None

@@ -19,6 +19,7 @@ from bpnet.training import Run
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
+
 __all__ = ["Network", "load", "np", "random", "sigmoid", "sigmoid_prime"]
 
 
@@ -116,8 +117,8 @@ class Network(BaseNetwork):
 
         Ctrl-C leaves the weights as they are after a whole number of mini-batches.  Raises
         TypeError or ValueError, with nothing changed, if an argument is not as described, and
-        FloatingPointError if an epoch leaves weights that are not finite: the network is then
-        as it was before that epoch.
+        FloatingPointError if an epoch leaves weights or biases that are not finite: the network
+        is then as it was before that epoch.
         """
         held_out = {"validation": validation_data, "test": test_data}
         held_out = {kind: given for kind, given in held_out.items() if given is not None}
@@ -205,8 +206,9 @@ class Network(BaseNetwork):
 def load(path: str | os.PathLike[str]) -> Any:
     """Return the network in a file that ``save`` of either Network, or a checkpoint, wrote.
 
-    Nothing in the file is run and no random number is drawn.  Raises FileNotFoundError if
-    there is no file, ValueError if it is not a whole model of a version that is known.
+    Of a run with patience it is the best network so far.  Nothing in the file is run and no
+    random number is drawn.  Raises FileNotFoundError if there is no file, ValueError if it is
+    not a whole model of a version that is known.
     """
     model = serialize.load(path)
     if model.cost is None:

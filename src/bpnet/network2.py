@@ -15,6 +15,7 @@ import numpy as np
 
 from bpnet import reference, serialize
 from bpnet.base import BaseNetwork, Rule, empty
+from bpnet.data import count
 from bpnet.mnist_loader import vectorized_result
 from bpnet.reference import sigmoid, sigmoid_prime
 from bpnet.stopping import Record, Stopping
@@ -22,6 +23,7 @@ from bpnet.training import Run
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+
 
 __all__ = [
     "CrossEntropyCost",
@@ -207,8 +209,8 @@ class Network(BaseNetwork):
         data holds n tuples (x, y) or (x, label), or is a pair of arrays or a Dataset.  The
         form is found out: convert, which the book needs for labels, changes nothing.
         """
-        mean, n = self._mean_cost("data", data, None if self._core_costs() else self.cost.fn)
         rule = Rule.checked(lmbda, 0.0, 0.0, self.dtype)
+        mean, n = self._mean_cost("data", data, None if self._core_costs() else self.cost.fn)
         return mean + rule.penalty(self.weights, n)
 
     def save(self, filename: str | os.PathLike[str]) -> None:
@@ -242,11 +244,16 @@ class Network(BaseNetwork):
         self.update_mini_batch(mini_batch, eta, rule.lmbda, rule.n)
 
     def _count(self, examples: Any, convert: bool) -> int:
-        return self.accuracy(examples, convert=convert)
+        if convert:
+            return self.accuracy(examples, convert=True)
+        return self.accuracy(examples)  # as the book: an override may know no more
 
     def _total_cost(self, examples: Any, rule: Rule, convert: bool) -> float:
-        cost = self.total_cost(examples, rule.lmbda, convert=convert)
-        return cost + rule._replace(lmbda=0.0).penalty(self.weights, len(examples))
+        if convert:
+            cost = self.total_cost(examples, rule.lmbda, convert=True)
+        else:
+            cost = self.total_cost(examples, rule.lmbda)
+        return float(cost) + rule._replace(lmbda=0.0).penalty(self.weights, count(examples))
 
     def _lines(self, record: Record, counts: dict[str, tuple[int, int]]) -> list[str]:
         lines = [f"Epoch {record['epoch']} training complete"]

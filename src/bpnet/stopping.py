@@ -44,7 +44,8 @@ class Stopping:
         self.callback = callback
         self.restores = restore and patience is not None
         self.held_out = held_out
-        self.best_error, self.waited, self.called = float("inf"), 0, False
+        # Where no weights are brought back, an epoch that reads no example is not the best.
+        self.best_error, self.waited, self.called = float("inf") if restore else 1.0, 0, False
 
     @property
     def needs_accuracy(self) -> bool:

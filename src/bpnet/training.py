@@ -10,7 +10,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -101,11 +101,9 @@ class Run:
         elif rule.mu:
             self.velocity = bpcore.Net(engine, self.layers, 1, threads)
         self.best: Parameters | None = None
-        saved = None if resume is None else self._read(resume)
-        done = 0 if saved is None else len(saved[1].state["history"])
+        self.saved = None if resume is None else self._read(resume)
+        done = 0 if self.saved is None else len(self.saved[1].state["history"])
         self.watch = Watch(verbose, stopping.epochs * self.n, done * self.n)
-        if saved is not None:
-            self._restore(*saved)
 
     def _monitors(
         self, held_out: dict[str, Any], wanted: Collection[str], engine: bpcore.Engine
@@ -113,9 +111,8 @@ class Run:
         """Yield what to look at: asked for, counted anyway, or needed to stop."""
         for kind in ("training", *held_out):
             cost, accuracy = f"{kind}_cost" in wanted, f"{kind}_accuracy" in wanted
-            if kind == self.stopping.held_out and self.stopping.needs_accuracy:
-                accuracy = True
-            if not (cost or accuracy):
+            needed = kind == self.stopping.held_out and self.stopping.needs_accuracy
+            if not (cost or accuracy or needed):
                 continue
             if kind == "training":
                 yield _Monitor(kind, self.examples, self.training, accuracy, cost)
@@ -127,29 +124,34 @@ class Run:
                 examples = data.materialise(name, held_out[kind])
             packed = data.labelled(name, examples, self.layers, engine, outputs=cost)
             if len(packed):
-                yield _Monitor(kind, examples, packed, accuracy, cost)
+                yield _Monitor(kind, examples, packed, accuracy or needed, cost)
+            elif cost or needed or kind == "evaluation":
+                raise ValueError(f"{name} must hold at least one example, got none")
+            # else test_data of no example: the book prints "complete" then
 
     def go(self) -> None:
         """Train until a condition to stop holds."""
-        net, start = self.net, time.perf_counter() - self.seconds
-        net.history, net.stopped_by = self.history, None
+        net = self.net
         try:
-            if self.checkpoint is not None:
+            if self.checkpoint is not None:  # an error, if it is one, before anything changes
                 serialize.remove_leftovers(self.checkpoint)
-                self._write(self.checkpoint)
+                serialize.save(self.checkpoint, self.saved[0] if self.saved else self._state())
+            if self.saved is not None:
+                self._restore(*self.saved)
+            net.history, net.stopped_by = self.history, None
             written = time.perf_counter()
-            while True:
+            start = written - self.seconds
+            reason = self.stopping.reason(self.history, self.seconds)
+            while reason is None:
+                self._epoch(len(self.history))
                 now = time.perf_counter()
                 self.seconds = now - start
                 reason = self.stopping.reason(self.history, self.seconds)
                 if self.checkpoint is not None and (
                     reason is not None or now - written >= self.checkpoint_seconds
                 ):
-                    self._write(self.checkpoint)
+                    serialize.save(self.checkpoint, self._state())
                     written = now
-                if reason is not None:
-                    break
-                self._epoch(len(self.history))
             net.stopped_by = reason
             if self.best is not None:
                 net.biases, net.weights = self.best
@@ -166,27 +168,29 @@ class Run:
         before = data.parameters(self.layers, net.biases, net.weights, net.dtype)
         self.order.shuffle(self.source)
         if self.by_hand:
+            before = _copies(before)  # a hook may write into the network's own
             self._train_by_hand(eta)
         else:
             self._train(before, rate)
-        update = _update(before[1], net.weights)
-        if update is None:
+        after = data.parameters(self.layers, net.biases, net.weights, net.dtype)
+        if not all(np.isfinite(array).all() for array in (*after[0], *after[1])):
             net.biases, net.weights = before
             raise FloatingPointError(
-                f"training diverged in epoch {epoch} at eta {rate:g}: there were weights that "
-                f"are not finite; the network is as it was before that epoch"
+                f"training diverged in epoch {epoch} at eta {rate:g}: there were weights or "
+                f"biases that are not finite; the network is as it was before that epoch"
             )
+        update = _update(before[1], after[1])
         record: Record = {"epoch": epoch, "eta": rate, "seconds": 0.0, "update": update}
         counts: dict[str, tuple[int, int]] = {}
         if self.monitors and self.by_hand:
-            self.core.load(*data.parameters(self.layers, net.biases, net.weights, net.dtype))
+            self.core.load(*after)
         for monitor in self.monitors:
             self._look(monitor, record, counts)
         record["seconds"] = time.perf_counter() - start
         self.history.append(record)
         self._show(record, counts)
-        if self.stopping.see(record):
-            self.best = [b.copy() for b in net.biases], [w.copy() for w in net.weights]
+        if self.stopping.see(record) and self.stopping.restores:
+            self.best = _copies((net.biases, net.weights))
         self.stopping.call_back(net, epoch)
 
     def _train(self, before: Parameters, rate: float) -> None:
@@ -241,13 +245,13 @@ class Run:
             record[f"{kind}_accuracy"] = correct / n
 
     def column(self, key: str) -> list[Any]:
-        """Return a figure of each epoch, an accuracy as a count."""
+        """Return a figure of each epoch that recorded it, an accuracy as a count."""
         sizes = {monitor.kind: len(monitor.packed) for monitor in self.monitors}
         kind, figure = key.split("_")
-        values = [record[key] for record in self.history]
+        values = [record[key] for record in self.history if key in record]
         if figure == "cost":
             return values
-        return [round(value * sizes[kind]) for value in values]
+        return [_count(value, sizes[kind]) for value in values]
 
     def _show(self, record: Record, counts: dict[str, tuple[int, int]]) -> None:
         if not self.watch.compact:
@@ -270,7 +274,7 @@ class Run:
 
     # The state between two epochs, to a file and from it
 
-    def _write(self, path: str | os.PathLike[str]) -> None:
+    def _state(self) -> serialize.Model:
         _, words, gauss_next = self.source.getstate()
         state = {"history": self.history, "seconds": self.seconds, "gauss_next": gauss_next}
         velocity = self.hand_velocity
@@ -278,7 +282,7 @@ class Run:
             velocity = self.velocity.store()
         order = np.array(self.order.tolist(), np.int64)
         run = serialize.Run(state, order, np.array(words, np.uint32), velocity, self.best)
-        serialize.save(path, self.net._model(run))
+        return self.net._model(run)
 
     def _read(self, path: str | os.PathLike[str]) -> tuple[serialize.Model, serialize.Run]:
         """Return the checkpoint in path, which must be of a run like this one."""
@@ -306,12 +310,17 @@ class Run:
                 raise ValueError(
                     f"resume must name a checkpoint of a run that recorded {key}, got {name}"
                 )
+        if self.stopping.restores and run.state["history"] and run.best is None:
+            raise ValueError(
+                f"resume must name a checkpoint of a run with patience, got none: {name}"
+            )
         return model, run
 
     def _restore(self, model: serialize.Model, run: serialize.Run) -> None:
         state = run.state
         self.net.biases, self.net.weights = model.biases, model.weights
-        self.history, self.seconds, self.best = state["history"], state["seconds"], run.best
+        self.history, self.seconds = state["history"], state["seconds"]
+        self.best = run.best if self.stopping.restores else None
         self.order.assign(run.order)
         self.source.setstate((3, tuple(run.random_state.tolist()), state["gauss_next"]))
         if self.velocity is not None and run.velocity is not None:
@@ -322,7 +331,7 @@ class Run:
 
 
 def _is_state(state: dict[str, Any]) -> bool:
-    """Whether this is what Run._write writes, in all that is computed with."""
+    """Whether this is what Run._state returns, in all that is computed with."""
     history = state.get("history")
     return (
         isinstance(history, list)
@@ -338,19 +347,30 @@ def _is_state(state: dict[str, Any]) -> bool:
     )
 
 
+def _count(share: float, n: int) -> float:
+    """Return share * n as the int that it is; a script's own accuracy need not be one."""
+    counted = round(share * n)
+    return counted if counted / n == share else share * n
+
+
 def _zeros(arrays: list[Array]) -> list[Array]:
     return [np.zeros_like(array) for array in arrays]
 
 
-def _update(before: list[Array], after: list[Array]) -> float | None:
-    """Return the norm of the difference, relative to the larger of both; None if not finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved = _norm([new - old for old, new in zip(before, after)])
-        largest = max(_norm(before), _norm(after))
-    if not all(np.isfinite(w).all() for w in after):
-        return None
-    return moved / largest if largest else 0.0
+def _copies(parameters: Parameters) -> Parameters:
+    return [b.copy() for b in parameters[0]], [w.copy() for w in parameters[1]]
 
 
-def _norm(arrays: list[Array]) -> float:
+def _update(before: list[Array], after: list[Array]) -> float:
+    """Return the norm of the difference, relative to the larger of both norms."""
+    largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
+    if not largest:
+        return 0.0
+    if not 1e-100 < largest < 1e100:  # squares would overflow, or all of them underflow
+        before, after = ([w / largest for w in ws] for ws in (before, after))
+    moved = _norm(np.subtract(new, old, dtype=np.float64) for old, new in zip(before, after))
+    return moved / max(_norm(before), _norm(after))
+
+
+def _norm(arrays: Iterable[Array]) -> float:
     return math.sqrt(sum(float(np.sum(np.square(a, dtype=np.float64))) for a in arrays))

@@ -38,7 +38,7 @@ class Watch:
 
 
 def _bar(total: int, done: int) -> Any:
-    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+    if not ((sys.stderr and sys.stderr.isatty()) or "ipykernel" in sys.modules):
         return None
     try:
         from tqdm.auto import tqdm

@@ -1,0 +1,106 @@
+"""Where do the pictures of docs/ come from?  From bench/results, by matplotlib.
+
+Draws docs/initial-weights.png, docs/overfitting.png and docs/how-many-neurons.png; nothing is
+measured here.
+"""
+
+import json
+import pathlib
+
+TOP = pathlib.Path(__file__).resolve().parents[1]
+OURS, THEIRS, INK, PALE = "#D55E00", "#6F8799", "#22303C", "#E6EAEE"
+
+
+def main():
+    try:
+        import matplotlib
+    except ImportError:
+        print("matplotlib: skipped, not installed")
+        return
+    matplotlib.use("Agg")
+    for name, draw in [
+        ("initial-weights", initial_weights),
+        ("overfitting", overfitting),
+        ("neurons", neurons),
+    ]:
+        record = json.loads((TOP / "bench" / "results" / f"{name}.json").read_text())
+        figure = draw(record)
+        path = TOP / "docs" / f"{'how-many-' if name == 'neurons' else ''}{name}.png"
+        figure.savefig(path, facecolor="white")
+        print(path)
+
+
+def canvas(title, panels=1):
+    """Return (figure, axes) without frames."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, panels, figsize=(4.6 * panels + 1, 4.2), dpi=150, layout="constrained", squeeze=False
+    )
+    figure.suptitle(title, x=0.012, ha="left", color=INK, fontsize=12, fontweight="bold")
+    for each in axes[0]:
+        each.spines[:].set_visible(False)
+        each.tick_params(length=0, colors=INK)
+        each.grid(color=PALE, linewidth=0.8)
+    return figure, axes[0]
+
+
+def initial_weights(record):
+    """Draw every seed's accuracy, epoch by epoch."""
+    figure, axes = canvas("Thirty draws of initial weights: test accuracy (%)", 2)
+    titles = {"large": "N(0, 1), the tutorial's", "default": "N(0, 1 / inputs), network2's"}
+    for panel, (start, curves) in zip(axes, record["curves"].items()):
+        colour = THEIRS if start == "large" else OURS
+        for curve in curves:
+            panel.plot(range(1, len(curve) + 1), curve, color=colour, linewidth=0.9, alpha=0.6)
+        panel.set(ylim=(60, 98), xlabel="epochs")
+        panel.set_title(titles[start], color=INK, fontsize=10.5)
+    return figure
+
+
+def overfitting(record):
+    """Draw the cost and the accuracy on test digits of each remedy."""
+    figure, axes = canvas("1,000 digits learnt by heart, and what helps", 2)
+    shown = [what for what in record["curves"] if "50,000" not in what]
+    styles = [
+        {"color": THEIRS, "linewidth": 1.6, "linestyle": (0, (3, 1))},
+        {"color": "#0072B2", "linewidth": 1.6},
+        {"color": "#0072B2", "linewidth": 3.2, "alpha": 0.5},
+        {"color": OURS, "linewidth": 2},
+        {"color": "#00785A", "linewidth": 2, "linestyle": (0, (6, 1, 1, 1))},
+    ]
+    for what, style in zip(shown, styles):
+        curve = record["curves"][what]
+        for panel, key in zip(axes, ("test", "cost")):
+            panel.plot(range(1, len(curve[key]) + 1), curve[key], label=what, **style)
+    axes[0].set(ylim=(78, 92), xlabel="epochs", ylabel="test accuracy (%)")
+    axes[1].set(ylim=(0.5, 2.2), xlabel="epochs", ylabel="test cost, without regularisation")
+    axes[0].legend(frameon=False, fontsize=8.5, loc="lower right", labelcolor=INK)
+    return figure
+
+
+def neurons(record):
+    """Draw accuracy against the number of hidden neurons, and more layers beside it."""
+    figure, (panel,) = canvas("Hidden neurons and test accuracy (%)")
+    one, more = [], []
+    for row in record["rows"]:
+        hidden = [int(n) for n in row["sizes"].split("-")[1:-1]]
+        if hidden:
+            point = hidden[0], row["test accuracy, %"], row["training accuracy, %"], len(hidden)
+            (one if len(hidden) == 1 else more).append(point)
+    x = [point[0] for point in one]
+    panel.plot(x, [point[1] for point in one], "o-", color=OURS, linewidth=2)
+    panel.plot(x, [point[2] for point in one], ".--", color=THEIRS)
+    panel.text(x[-1], one[-1][1] - 0.4, "test", color=OURS, ha="right", va="top")
+    panel.text(x[-1], one[-1][2] - 0.1, "training", color=THEIRS, ha="right", va="top")
+    for neurons, accuracy, _, layers in more:
+        panel.plot(neurons, accuracy, "s", color=INK, markersize=5)
+        panel.text(neurons * 1.07, accuracy - 0.35, f"{layers} layers", color=INK, fontsize=8)
+    panel.set(xscale="log", xlabel="neurons in a hidden layer", ylim=(85, 100.4))
+    panel.set_xticks(x, [str(n) for n in x])
+    panel.minorticks_off()
+    return figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,662 @@
+"""Checkpoints: a run that ended anywhere goes on to the bits of one that never did."""
+
+import errno
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import parameters_of
+from engines import same_bits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nets import (
+    FORMS,
+    KINDS,
+    OWN_UPDATE,
+    SIZES,
+    N,
+    OwnCost,
+    each_class,
+    each_dtype,
+    each_kind,
+    examples,
+    held_out,
+    is_chapter_3,
+    make,
+    shuffler,
+    timeless,
+    train,
+)
+
+import bpnet
+from bpnet import Network, network2, serialize, training
+
+KILLS = Path(__file__).resolve().parents[1] / "bench" / "kills.py"
+EPOCHS = 5
+ENDS = ["epochs", "callback", "exception"]
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def environment():
+    """Files are written without waiting for the disk, and load finds the scripts' own cost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(network2, "OwnCost", OwnCost, raising=False)
+        yield
+
+
+def fresh(kind, dtype, seeded, seed=5):
+    """Return a network; without a seed of its own, the global generator starts anew."""
+    net = make(kind, seed, dtype=dtype)
+    if not seeded:
+        net._rng = None
+        random.seed(seed)
+    return net
+
+
+def ending(how, k):
+    """Return the arguments of a run that ends after k epochs, or in the one after them."""
+
+    def callback(net, epoch):
+        if how == "exception" and epoch == k:
+            raise KeyboardInterrupt
+        return how == "callback" and epoch + 1 == k
+
+    return (k, None) if how == "epochs" else (EPOCHS, callback)
+
+
+def state_of(net, data):
+    """Return all that a run leaves, but for the time that it took."""
+    order = [x.tobytes() for x, _ in data] if isinstance(data, list) else None
+    return {
+        "parameters": [p.tobytes() for p in parameters_of(net)],
+        "random state": shuffler(net),
+        "history": timeless(net.history),
+        "order": order,
+        "stopped by": net.stopped_by,
+    }
+
+
+def check(path, kind, dtype, seeded, form, how, k, resumed_form=None, **options):
+    """Assert that a run that ended, and went on, is one that did not end."""
+
+    def data(form=form):
+        return FORMS[form](examples(), dtype)
+
+    if options.keys() & {"patience", "max_error"}:
+        options["judged_by"] = held_out()
+    whole, whole_data = fresh(kind, dtype, seeded), data(resumed_form or form)
+    figures = train(whole, whole_data, EPOCHS, **{**options, "n_threads": 1})
+    expected = state_of(whole, whole_data)
+
+    epochs, callback = ending(how, k)
+    first = fresh(kind, dtype, seeded)
+    try:
+        train(first, data(), epochs, checkpoint=path, callback=callback, **options)
+    except KeyboardInterrupt:
+        assert how == "exception"
+
+    again, again_data = fresh(kind, dtype, seeded, seed=6), data(resumed_form or form)
+    found = train(again, again_data, EPOCHS, resume=path, checkpoint=path, **options)
+    assert state_of(again, again_data) == expected
+    assert found == figures
+    assert same_bits(parameters_of(bpnet.load(path)), parameters_of(whole))
+
+    finished, finished_data = fresh(kind, dtype, seeded, seed=7), data(resumed_form or form)
+    train(finished, finished_data, EPOCHS, resume=path, **options)
+    assert finished.history == again.history  # seconds, too: nothing was trained
+    assert state_of(finished, finished_data) == expected
+
+
+def rules(kind):
+    """Return what a network of this kind may be trained with."""
+    if kind not in OWN_UPDATE:
+        return {"lmbda": 0.5, "l1": 0.25, "mu": 0.5}
+    return {"lmbda": 0.5} if "network2" in kind else {}
+
+
+@pytest.mark.parametrize("how", ENDS)
+@each_dtype
+@each_kind
+def test_a_resumed_run_ends_as_one_that_did_not_end(tmp_path, kind, dtype, how):
+    for seeded, form in ((True, "list"), (False, "pair"), (True, "Dataset")):
+        options = {"patience": 2, "min_delta": 1 / 16, **rules(kind)}
+        check(tmp_path / form, kind, dtype, seeded, form, how, 2, **options)
+
+
+@st.composite
+def runs(draw):
+    """Runs of every kind, with any of the options, that end anywhere."""
+    kind = draw(st.sampled_from(sorted(KINDS)))
+    options = {name: value for name, value in rules(kind).items() if draw(st.booleans())}
+    if draw(st.booleans()):
+        options["patience"] = draw(st.integers(1, 3))
+    if draw(st.booleans()):
+        options["max_error"] = draw(st.sampled_from([0.3, 0.5]))
+    if draw(st.booleans()):
+        options["min_update"] = draw(st.sampled_from([1e-3, 1e-1]))
+    if draw(st.booleans()):
+        options["eta"] = lambda epoch: 1 / (1 + epoch)
+    options["m"] = draw(st.sampled_from([1, 4, N]))
+    options["n_threads"] = draw(st.integers(1, 2))
+    options["dtype"] = draw(st.sampled_from(["float32", "float64"]))
+    options["seeded"] = draw(st.booleans())
+    options["form"] = draw(st.sampled_from(sorted(FORMS)))
+    options["how"] = draw(st.sampled_from(ENDS))
+    options["k"] = draw(st.integers(0 if options["how"] != "callback" else 1, EPOCHS))
+    return kind, options
+
+
+@settings(max_examples=150)
+@given(run=runs())
+def test_any_run_that_ends_anywhere_goes_on_to_the_same_bits(tmp_path_factory, run):
+    kind, options = run
+    check(tmp_path_factory.getbasetemp() / "run", kind, **options)
+
+
+@pytest.mark.parametrize("resumed_form", FORMS)
+@pytest.mark.parametrize("form", FORMS)
+@each_class
+def test_a_run_may_go_on_with_its_data_in_another_form(tmp_path, kind, form, resumed_form):
+    check(tmp_path / "run", kind, "float64", True, form, "epochs", 2, resumed_form, mu=0.5)
+
+
+def test_momentum_of_a_hook_that_computes_in_float64_is_kept_exactly(tmp_path):
+    def trained(epochs, **options):
+        net = make("network", dtype="float32")
+
+        def backprop(x, y):
+            nabla = Network.backprop(net, x, y)
+            return tuple([g.astype(np.float64) / 3 for g in part] for part in nabla)
+
+        net.backprop = backprop
+        train(net, examples(), epochs, mu=0.9, **options)
+        return parameters_of(net)
+
+    whole = trained(4)
+    trained(2, checkpoint=tmp_path / "run")
+    assert same_bits(trained(4, resume=tmp_path / "run"), whole)
+
+
+@each_kind
+def test_what_a_callback_does_is_in_the_checkpoint(tmp_path, kind):
+    """It changes the weights and draws from the generator: both go on."""
+
+    def disturb(net, epoch):
+        net.weights[0] += (net._rng or random).random()
+
+    whole, net, again = make(kind), make(kind), make(kind, seed=6)
+    train(whole, epochs=4, callback=disturb)
+    train(net, epochs=2, callback=disturb, checkpoint=tmp_path / "run")
+    train(again, epochs=4, callback=disturb, resume=tmp_path / "run")
+    assert state_of(again, None) == state_of(whole, None)
+
+
+def test_a_seeded_network_goes_on_without_the_global_generator(tmp_path, nothing_changes):
+    train(make("network"), epochs=1, checkpoint=tmp_path / "run")
+    with nothing_changes():
+        train(make("network"), epochs=2, resume=tmp_path / "run")
+
+
+def test_a_run_goes_on_counting_epochs_and_seconds(tmp_path, monkeypatch, capsys):
+    now, asked, path = [1000.0], [], tmp_path / "run"
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+
+    def tick(net, epoch):
+        now[0] += 10
+
+    def eta(epoch):
+        asked.append(epoch)
+        return 0.5
+
+    train(make("network"), epochs=2, callback=tick, checkpoint=path)
+    now[0] = 5.0  # another process's clock
+    net = make("network")
+    options = {"callback": tick, "max_seconds": 35, "eta": eta}
+    train(net, epochs=9, resume=path, verbose=True, **options)
+    assert (net.stopped_by, len(net.history)) == ("max_seconds", 4)
+    assert asked == [2, 3]
+    assert capsys.readouterr().out == "Epoch 2 complete\nEpoch 3 complete\n"
+    train(net, epochs=1, resume=path)  # of which more are done
+    assert (net.stopped_by, len(net.history)) == ("epochs", 2)
+
+
+def test_without_patience_a_run_goes_on_from_the_last_weights(tmp_path):
+    path, net, plain = tmp_path / "run", make("network"), make("network")
+    counts = iter([9, 8, 7])  # never better than at first
+    net.evaluate = lambda data: next(counts)
+    train(net, judged_by=held_out(), patience=5, checkpoint=path)
+    train(plain)
+    assert not same_bits(parameters_of(net), parameters_of(plain))
+    assert same_bits(parameters_of(bpnet.load(path)), parameters_of(net))
+    train(net, resume=path)
+    assert same_bits(parameters_of(net), parameters_of(plain))
+
+
+# The file
+
+
+@each_dtype
+@each_kind
+def test_a_checkpoint_is_a_network(tmp_path, kind, dtype):
+    path, net = str(tmp_path / "run"), make(kind, dtype=dtype)
+    net.notes = {"digits": "0-2"}
+    train(net, checkpoint=path, **rules(kind))
+    loaded = bpnet.load(path)
+    assert isinstance(loaded, network2.Network if is_chapter_3(net) else Network)
+    assert (loaded.sizes, loaded.dtype, loaded.notes) == (SIZES, net.dtype, net.notes)
+    assert getattr(loaded, "cost", None) is getattr(net, "cost", None)
+    assert same_bits(parameters_of(loaded), parameters_of(net))
+    assert (loaded.history, loaded.stopped_by) == ([], None)
+    train(loaded)
+
+
+@each_kind
+def test_the_file_holds_the_epochs_that_are_done(tmp_path, kind):
+    path, found = tmp_path / "run", []
+
+    def look(net, epoch):
+        model = serialize.load(path)
+        found.append(len(model.run.state["history"]))
+
+    train(make(kind), callback=look, checkpoint=path)
+    assert found == [0, 1, 2]
+    assert len(serialize.load(path).run.state["history"]) == 3
+    assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "epochs", "written"),
+    [
+        (0, 4, [0, 1, 2, 3, 4]),
+        (25, 7, [0, 3, 6, 7]),
+        (1e9, 4, [0, 4]),
+        (1e9, 0, [0]),
+    ],
+)
+@each_class
+def test_checkpoints_are_written_at_the_start_at_the_end_and_when_it_is_time(
+    tmp_path, monkeypatch, kind, seconds, epochs, written
+):
+    now, found, save = [1000.0], [], serialize.save
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+
+    def saving(path, model):
+        found.append(len(model.run.state["history"]))
+        save(path, model)
+
+    def tick(net, epoch):
+        now[0] += 10
+
+    monkeypatch.setattr(serialize, "save", saving)
+    options = {"checkpoint": tmp_path / "run", "checkpoint_seconds": seconds}
+    train(make(kind), epochs=epochs, callback=tick, **options)
+    assert found == written
+
+
+def test_a_finished_run_is_written_once_more_and_stays_the_same(tmp_path):
+    path, net = tmp_path / "run", make("network")
+    train(net, checkpoint=path)
+    before = serialize.load(path)
+    train(net, resume=path, checkpoint=path)
+    after = serialize.load(path)
+    assert same_bits([*after.biases, *after.weights], [*before.biases, *before.weights])
+    assert after.run.state == before.run.state
+
+
+# Where it cannot be written
+
+
+@each_class
+def test_a_checkpoint_in_no_folder_is_an_error_before_training(tmp_path, kind, nothing_changes):
+    net, data = make(kind), examples()
+    with nothing_changes(net, data), pytest.raises(FileNotFoundError, match="nowhere"):
+        train(net, data, checkpoint=tmp_path / "nowhere" / "run")
+
+
+@each_class
+def test_a_checkpoint_that_is_a_folder_is_an_error_before_training(
+    tmp_path, kind, nothing_changes
+):
+    net, data = make(kind), examples()
+    with nothing_changes(net, data), pytest.raises(OSError) as raised:
+        train(net, data, checkpoint=tmp_path)
+    assert str(raised.value) == f"path must name a file, got {tmp_path}"
+
+
+def test_a_run_that_cannot_be_kept_is_not_resumed_either(tmp_path, nothing_changes):
+    path, net, data = checkpoint(tmp_path / "run"), make("network"), examples()
+    with nothing_changes(net, data), pytest.raises(FileNotFoundError, match="nowhere"):
+        train(net, data, resume=path, checkpoint=tmp_path / "nowhere" / "run")
+
+
+def test_a_resumed_run_may_be_kept_elsewhere(tmp_path):
+    path, other, net = checkpoint(tmp_path / "run"), tmp_path / "other", make("network")
+    before, saved = path.read_bytes(), []
+    look = {"callback": lambda net, epoch: saved.append(other.read_bytes())}
+    train(net, resume=path, checkpoint=other, **look)
+    assert saved == [before]  # whole from the start
+    assert path.read_bytes() == before
+    assert same_bits(parameters_of(bpnet.load(other)), parameters_of(net))
+
+
+@posix
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere")
+def test_a_checkpoint_without_permission_is_an_error_before_training(tmp_path, nothing_changes):
+    net, data = make("network"), examples()
+    tmp_path.chmod(0o500)
+    try:
+        with nothing_changes(net, data), pytest.raises(PermissionError):
+            train(net, data, checkpoint=tmp_path / "run")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+REFUSED = {
+    "no path": ({"checkpoint": 3.5}, TypeError, "expected str, bytes or os.PathLike object"),
+    "seconds": (
+        {"checkpoint_seconds": -1},
+        ValueError,
+        "checkpoint_seconds must be at least 0, got -1",
+    ),
+    "notes": ({}, ValueError, "notes must be what JSON can hold: "),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_kept_is_an_error_before_training(tmp_path, name, nothing_changes):
+    options, error, message = REFUSED[name]
+    net, data = make("network"), examples()
+    if name == "notes":
+        net.notes = {"a set": {1}}
+    with nothing_changes(net, data), pytest.raises(error, match=message):
+        train(net, data, **{"checkpoint": tmp_path / "run", **options})
+    assert os.listdir(tmp_path) == []
+
+
+def failing(function, error, calls):
+    """Return function, which raises once, when it is called so often."""
+    left = [calls]
+
+    def sometimes(*arguments, **options):
+        left[0] -= 1
+        if left[0] == 0:
+            raise error
+        return function(*arguments, **options)
+
+    return sometimes
+
+
+def fail_to_write(patch, error):
+    """Let the third file be filled, and no further."""
+    write_whole, fail = serialize.write_whole, failing(lambda: None, error, 3)
+    patch.setattr(
+        serialize,
+        "write_whole",
+        lambda path, write: write_whole(path, lambda file: (write(file), fail())),
+    )
+
+
+FAILURES = {
+    "write": fail_to_write,
+    "fsync": lambda patch, error: patch.setattr(os, "fsync", failing(os.fsync, error, 5)),
+    "replace": lambda patch, error: patch.setattr(os, "replace", failing(os.replace, error, 3)),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("kind", ["network", "network2, backprop"])
+def test_a_write_that_fails_leaves_the_old_file_and_the_weights(
+    tmp_path, monkeypatch, kind, failure
+):
+    """The third write: after the start's and the first epoch's.  Each syncs file and folder."""
+    path, error = tmp_path / "run", OSError(errno.ENOSPC, "No space left on device")
+    net, plain, first = make(kind), make(kind), make(kind)
+    train(plain, epochs=2, mu=0.5)
+    train(first, epochs=1, mu=0.5)
+    with monkeypatch.context() as patch, pytest.raises(OSError) as raised:
+        FAILURES[failure](patch, error)
+        train(net, epochs=4, mu=0.5, checkpoint=path)
+    assert raised.value is error
+    assert (net.stopped_by, len(net.history)) == (None, 2)
+    assert same_bits(parameters_of(net), parameters_of(plain))
+    assert os.listdir(tmp_path) == ["run"]
+    assert same_bits(parameters_of(bpnet.load(path)), parameters_of(first))
+    whole = make(kind)
+    train(whole, epochs=4, mu=0.5)
+    train(net, epochs=4, mu=0.5, resume=path)
+    assert state_of(net, None) == state_of(whole, None)
+
+
+FULL = """
+import os, resource, sys
+import numpy as np
+from bpnet import Network, load, serialize
+
+path, draw = sys.argv[1], np.random.RandomState(0)
+data = draw.randn(50, 40), draw.randint(10, size=50)
+net, two, three = (Network([40, 30, 10], seed=1) for _ in range(3))
+
+def fill(net, epoch):
+    if epoch == 2:  # as if the disk were full: EFBIG, after some of the file is written
+        limit = os.path.getsize(path) // 2
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+try:
+    net.SGD(data, 5, 10, 0.5, verbose=False, checkpoint=path, callback=fill)
+    sys.exit("it was written")
+except OSError as error:
+    print(error.strerror)
+assert (net.stopped_by, len(net.history)) == (None, 3)
+assert len(serialize.load(path).run.state["history"]) == 2
+two.SGD(data, 2, 10, 0.5, verbose=False)
+assert all(map(np.array_equal, load(path).weights, two.weights))
+three.SGD(data, 3, 10, 0.5, verbose=False)
+assert all(map(np.array_equal, net.weights, three.weights))
+assert os.listdir(os.path.dirname(path)) == ["run"]
+"""
+
+
+@posix
+def test_a_disk_that_is_full_leaves_the_old_checkpoint(tmp_path):
+    """A real limit on the size of files, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == os.strerror(errno.EFBIG) + "\n"
+
+
+# What is no checkpoint of this run
+
+
+def checkpoint(path, kind="network", n=N, sizes=SIZES, dtype="float64", **options):
+    net = make(kind, sizes=sizes, dtype=dtype)
+    train(net, examples(n, sizes=sizes), 2, checkpoint=path, **options)
+    return path
+
+
+def forged(path, **changes):
+    """Return a checkpoint in which some of the state is not SGD's."""
+    model = serialize.load(checkpoint(path))
+    state = {**model.run.state, **changes}
+    serialize.save(path, model._replace(run=model.run._replace(state=state)))
+    return path
+
+
+def model(path):
+    make("network").save(path)
+    return path
+
+
+def damaged(path, at=0.5):
+    """Return a checkpoint of which one bit is another."""
+    content = bytearray(checkpoint(path).read_bytes())
+    content[int(at * len(content))] ^= 1
+    path.write_bytes(content)
+    return path
+
+
+def truncated(path):
+    path.write_bytes(checkpoint(path).read_bytes()[:-30])
+    return path
+
+
+def of_a_run(what, wanted, found):
+    return f"resume must name a checkpoint of a run with {what} {wanted}, got {found}: {{path}}"
+
+
+NO_SGD = "resume must name a checkpoint that SGD wrote, got {path}"
+BAD = {
+    "other sizes": (
+        lambda path: checkpoint(path, sizes=[6, 19, 3]),
+        {},
+        of_a_run("sizes", SIZES, [6, 19, 3]),
+    ),
+    "another depth": (
+        lambda path: checkpoint(path, sizes=[6, 3]),
+        {},
+        of_a_run("sizes", SIZES, [6, 3]),
+    ),
+    "another dtype": (
+        lambda path: checkpoint(path, dtype="float32"),
+        {},
+        of_a_run("dtype", "float64", "float32"),
+    ),
+    "chapter 3's class": (
+        lambda path: checkpoint(path, "network2, quadratic"),
+        {},
+        of_a_run("cost", None, "QuadraticCost"),
+    ),
+    "other examples": (
+        lambda path: checkpoint(path, n=N - 1),
+        {},
+        of_a_run("training examples", N, N - 1),
+    ),
+    "no momentum": (checkpoint, {"mu": 0.5}, of_a_run("momentum", True, False)),
+    "momentum": (
+        lambda path: checkpoint(path, mu=0.5),
+        {},
+        of_a_run("momentum", False, True),
+    ),
+    "no patience": (
+        lambda path: checkpoint(path, judged_by=held_out()),
+        {"judged_by": held_out(), "patience": 2},
+        "resume must name a checkpoint of a run with patience, got none: {path}",
+    ),
+    "no accuracy for patience": (
+        checkpoint,
+        {"judged_by": held_out(), "patience": 2},
+        "resume must name a checkpoint of a run that recorded validation_accuracy, got {path}",
+    ),
+    "no accuracy for max_error": (
+        checkpoint,
+        {"test_data": held_out(), "max_error": 0.5},
+        "resume must name a checkpoint of a run that recorded test_accuracy, got {path}",
+    ),
+    "a model": (model, {}, "resume must name a checkpoint, got a model: {path}"),
+    "a history that is none": (lambda path: forged(path, history=7), {}, NO_SGD),
+    "a history of other things": (lambda path: forged(path, history=[1, 2]), {}, NO_SGD),
+    "a history with a gap": (
+        lambda path: forged(path, history=[{"epoch": 1, "update": 0.5}]),
+        {},
+        NO_SGD,
+    ),
+    "no update": (lambda path: forged(path, history=[{"epoch": 0}]), {}, NO_SGD),
+    "no seconds": (lambda path: forged(path, seconds=None), {}, NO_SGD),
+    "negative seconds": (lambda path: forged(path, seconds=-1.0), {}, NO_SGD),
+    "a wrong random state": (lambda path: forged(path, gauss_next="1"), {}, NO_SGD),
+    "damage": (damaged, {}, "{path} must be a model that bpnet or"),
+    "damage at the start": (
+        lambda path: damaged(path, 0),
+        {},
+        "{path} must be a model that bpnet or",
+    ),
+    "a part": (truncated, {}, "{path} must be a model that bpnet or"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_is_no_checkpoint_of_this_run_is_refused(tmp_path, name, nothing_changes):
+    make_file, options, message = BAD[name]
+    path = make_file(tmp_path / "run")
+    content, net, data = path.read_bytes(), make("network"), examples()
+    train(net, data, 1)
+    with nothing_changes(net, data), pytest.raises(ValueError) as raised:
+        train(net, data, 4, resume=path, checkpoint=path, **options)
+    assert str(raised.value).startswith(message.format(path=path))
+    assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_another_cost_is_refused(tmp_path, nothing_changes):
+    path = checkpoint(tmp_path / "run", "network2")
+    for kind, cost in (
+        ("network", None),
+        ("network2, quadratic", "QuadraticCost"),
+        ("network2, own cost", "OwnCost"),
+    ):
+        net, data = make(kind), examples()
+        with nothing_changes(net, data), pytest.raises(ValueError) as raised:
+            train(net, data, resume=path)
+        assert str(raised.value) == (
+            f"resume must name a checkpoint of a run with cost {cost}, "
+            f"got CrossEntropyCost: {path}"
+        )
+
+
+@each_class
+def test_a_checkpoint_that_is_not_there_is_said_so(tmp_path, kind, nothing_changes):
+    net, data = make(kind), examples()
+    with nothing_changes(net, data):
+        with pytest.raises(FileNotFoundError, match="absent"):
+            train(net, data, resume=tmp_path / "absent")
+        with pytest.raises(OSError, match="path must name a file, got "):
+            train(net, data, resume=tmp_path)
+
+
+def test_arguments_are_checked_before_a_run_is_resumed(tmp_path, nothing_changes):
+    path, net, data = checkpoint(tmp_path / "run"), make("network"), examples()
+    for wrong in ({"verbose": "all"}, {"eta": "much"}, {"m": 0}, {"n_threads": 0}):
+        with nothing_changes(net, data), pytest.raises((ValueError, TypeError)):
+            train(net, data, resume=path, **wrong)
+
+
+def test_network2_returns_the_figures_that_were_recorded(tmp_path):
+    """What the first part of the run did not look at, nobody can know."""
+    path, net = checkpoint(tmp_path / "run", "network2"), make("network2")
+    costs = train(net, resume=path, monitor_training_cost=True)[2]
+    assert costs == [record["training_cost"] for record in net.history[2:]]
+    assert len(costs) == 1
+
+
+# SIGKILL
+
+
+@posix
+@pytest.mark.skipif(not KILLS.exists(), reason="no bench/ beside the tests")
+def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_bits():
+    """The script says what it checks."""
+    done = subprocess.run(
+        [sys.executable, str(KILLS), "--kills", "25"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    record = json.loads(done.stdout.splitlines()[-1])
+    assert sum(row["kills"] for row in record["rows"]) == 25
+    for row in record["rows"]:
+        assert row["finished"] >= 1
+        assert (row["torn"], row["lost"], row["left over"]) == (0, 0, 0)
+        assert row["same bits"] == "yes"

@@ -1,0 +1,940 @@
+"""A run of SGD: its history, eta by the epoch, what it shows, and where it diverges."""
+
+import builtins
+import json
+import math
+import random
+import signal
+import sys
+import types
+
+import numpy as np
+import pytest
+from conftest import global_states, parameters_of
+from engines import Bounded, Rounding, judge, same_bits
+from nets import (
+    FORMS,
+    HELD_OUT,
+    KINDS,
+    OWN_UPDATE,
+    SIZES,
+    N,
+    as_pair,
+    copies,
+    each_class,
+    each_dtype,
+    each_form,
+    each_kind,
+    examples,
+    held_out,
+    is_chapter_3,
+    make,
+    passing,
+    shuffler,
+    timeless,
+    train,
+)
+
+from bpnet import Dataset, network, network2, serialize
+
+ALWAYS = {"epoch", "eta", "seconds", "update"}
+MONITOR = ["training_cost", "training_accuracy", "validation_cost", "test_cost"]
+
+
+def watched(kind, form="list", dtype="float64", seed=5, **options):
+    """Return a network that was trained with every figure looked at, regularised if it may."""
+    net = make(kind, dtype=dtype, seed=seed)
+    if is_chapter_3(net):
+        figures = ("evaluation_cost", "evaluation_accuracy", "training_cost")
+        options |= {f"monitor_{name}": True for name in (*figures, "training_accuracy")}
+        options |= {"lmbda": 0.5} | ({} if kind in OWN_UPDATE else {"l1": 0.25})
+    else:
+        options |= {"monitor": MONITOR, "test_data": FORMS[form](held_out(2), dtype)}
+        options |= {} if kind in OWN_UPDATE else {"lmbda": 0.5, "l1": 0.25}
+    judged_by = FORMS[form](held_out(), dtype)
+    data = [(x.astype(dtype), y.astype(dtype)) for x, y in examples()]
+    net.result = train(net, FORMS[form](data, dtype), judged_by=judged_by, **options)
+    return net
+
+
+# The history
+
+
+KEYS = [
+    ("network", {}, set()),
+    ("network", {"test_data": held_out()}, {"test_accuracy"}),
+    ("network", {"test_data": []}, set()),
+    ("network", {"validation_data": held_out()}, {"validation_accuracy"}),
+    ("network", {"monitor": "training_cost"}, {"training_cost"}),
+    ("network", {"monitor": {"training_accuracy"}}, {"training_accuracy"}),
+    (
+        "network",
+        {"monitor": MONITOR, "test_data": held_out(), "validation_data": held_out()},
+        {*MONITOR, "test_accuracy", "validation_accuracy"},
+    ),
+    ("network2", {}, set()),
+    ("network2", {"evaluation_data": held_out()}, set()),
+    (
+        "network2",
+        {"evaluation_data": held_out(), "max_error": 0.0},
+        {"evaluation_accuracy"},
+    ),
+    *(
+        ("network2", {"evaluation_data": held_out(), f"monitor_{key}": True}, {key})
+        for kind in ("training", "evaluation")
+        for key in (f"{kind}_cost", f"{kind}_accuracy")
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "keys"), KEYS)
+def test_an_epoch_records_what_is_asked_and_no_more(kind, options, keys):
+    for name in (kind, f"{kind}, backprop", f"{kind}, update_mini_batch"):
+        net = make(name)
+        train(net, **options)
+        assert [set(record) for record in net.history] == [ALWAYS | keys] * 3
+
+
+@each_form
+@each_dtype
+@each_kind
+def test_the_history_is_what_json_holds(kind, dtype, form):
+    history = watched(kind, form, dtype).history
+    assert json.loads(json.dumps(history, allow_nan=False)) == history
+    assert [record["epoch"] for record in history] == [0, 1, 2]
+    for record in history:
+        assert type(record["epoch"]) is int
+        assert {type(record[key]) for key in record if key != "epoch"} == {float}
+        assert record["eta"] == 0.5
+        assert record["seconds"] >= 0
+        assert 0 < record["update"] < 1
+
+
+def test_the_history_is_of_the_last_call():
+    net = make("network")
+    train(net, epochs=2)
+    first = net.history
+    kept = list(first)
+    train(net, epochs=1)
+    assert first == kept
+    assert [record["epoch"] for record in net.history] == [0]
+
+
+def figures(rounding, exact, data, cost, lmbda, l1):
+    """Return what a NumPy twin finds: (cost, bound), and (count, how many of it are in doubt).
+
+    With da the error of an activation and eps for that of 1 - a, the error of ln a is at most
+    (da + eps) / a, at the least a can be.  The core's cross-entropy, from z, has none larger:
+    |a - y| dz <= dz / 4 (y / a + (1 - y) / (1 - a)); 12 eps are for its ln(1 + t) and sums.
+    """
+    (x, targets), wide = data, np.longdouble
+    y = np.eye(SIZES[-1])[targets] if targets.ndim == 1 else targets
+    weights = exact.weights
+    parameters = [Bounded(b) for b in exact.biases], [Bounded(w) for w in weights]
+    a = rounding.activations(*parameters, x.astype(wide))[-1]
+    y = y.T.astype(wide)
+    if cost == "quadratic":
+        difference = rounding.difference(a, Bounded(y))
+        terms = rounding.product(difference, difference)
+        terms = Bounded(terms.value / 2, terms.error / 2 + rounding.tiny)
+    else:
+        scale = 2 if cost == "own" else 1
+        value = -scale * (y * np.log(a.value) + (1 - y) * np.log(1 - a.value))
+        slope = y / (a.value - a.error) + (1 - y) / (1 - a.value - a.error)
+        error = scale * slope * (a.error + rounding.eps) + 12 * rounding.eps * value
+        terms = Bounded(value, error)
+    n, eps = len(x), np.finfo(np.float64).eps
+    found = rounding.chain(Bounded(np.ones((1, len(y)))), terms, Bounded(np.zeros((1, n))))
+    mean, bound = found.value.sum() / n, (found.error.sum() + (n + 2) * eps * found.most.sum())
+    penalty = sum(lmbda / 2 * np.square(w.astype(wide)).sum() for w in weights) / n
+    penalty += sum(l1 * abs(w.astype(wide)).sum() for w in weights) / n
+    k = sum(w.size for w in weights)
+    labels, best = y.argmax(axis=0), a.value.max(axis=0)
+    right = int((a.value.argmax(axis=0) == labels).sum())
+    doubts = int(((a.value + 2 * a.error.max() >= best).sum(axis=0) > 1).sum())
+    return mean + penalty, bound / n + (k + 6) * eps * (mean + penalty), right, doubts
+
+
+@each_dtype
+@each_kind
+def test_costs_and_accuracies_are_a_numpy_twins(kind, dtype):
+    parameters = []
+    net = watched(
+        kind,
+        "pair",
+        dtype,
+        callback=lambda net, _: parameters.append((net.biases, net.weights)),
+    )
+    cost = "quadratic" if not is_chapter_3(net) or "quadratic" in kind else "cross-entropy"
+    cost = "own" if "own" in kind else cost
+    lmbda, l1 = 0.5, 0.0 if kind in OWN_UPDATE else 0.25
+    lmbda = 0.0 if kind == "network, update_mini_batch" else lmbda
+    data = {"training": examples(), "evaluation": held_out(), "validation": held_out()}
+    data["test"] = held_out(2)
+    for record, (biases, weights) in zip(net.history, parameters):
+        exact = judge(biases, weights)
+        for name, pairs in data.items():
+            if f"{name}_cost" not in record:
+                continue
+            x, y = as_pair(pairs)
+            x = x.astype(dtype)
+            mean, bound, right, doubts = figures(
+                Rounding(dtype), exact, (x, y), cost, lmbda, l1
+            )
+            assert abs(record[f"{name}_cost"] - mean) <= bound
+            assert bound < 1e-2 * mean
+            count = record[f"{name}_accuracy"] * len(x)
+            assert abs(count - right) <= doubts + len(x) * np.finfo(float).eps
+
+
+@each_form
+@each_dtype
+def test_figures_of_a_network_are_what_evaluate_says(form, dtype):
+    counts = []
+
+    def count(net, epoch):
+        counts.append((net.evaluate(held_out()), net.evaluate(held_out(2))))
+
+    history = watched("network", form, dtype, callback=count).history
+    for record, (validation, test) in zip(history, counts):
+        assert record["validation_accuracy"] == validation / HELD_OUT
+        assert record["test_accuracy"] == test / HELD_OUT
+
+
+@each_form
+@each_dtype
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if "network2" in kind and kind not in OWN_UPDATE]
+)
+def test_figures_of_network2_are_what_its_methods_say(kind, form, dtype):
+    """To the bit: the core's sums are the same in any call, and so is what is added to them."""
+    said = []
+
+    def ask(net, epoch):
+        said.append(
+            {
+                f"{name}_{figure}": value
+                for name, data in (("training", examples()), ("evaluation", held_out()))
+                for figure, value in (
+                    ("cost", net.total_cost(FORMS[form](data, dtype), 0.5)),
+                    ("accuracy", net.accuracy(data) / len(data)),
+                )
+            }
+        )
+
+    net = make(kind, dtype=dtype)
+    options = {
+        f"monitor_{name}_{what}": True
+        for name, what in (
+            ("training", "cost"),
+            ("training", "accuracy"),
+            ("evaluation", "cost"),
+            ("evaluation", "accuracy"),
+        )
+    }
+    data = FORMS[form](examples(), dtype), FORMS[form](held_out(), dtype)
+    train(net, data[0], judged_by=data[1], lmbda=0.5, callback=ask, **options)
+    assert [{key: record[key] for key in said[0]} for record in net.history] == said
+
+
+@each_dtype
+@each_kind
+def test_the_history_is_the_same_for_data_of_every_form(kind, dtype):
+    nets = [watched(kind, form, dtype) for form in FORMS]
+    for net in nets[1:]:
+        assert timeless(net.history) == timeless(nets[0].history)
+        assert same_bits(parameters_of(net), parameters_of(nets[0]))
+
+
+@each_form
+@each_dtype
+@each_kind
+def test_the_history_is_the_same_for_any_number_of_threads(kind, dtype, form):
+    alone, shared = (watched(kind, form, dtype, n_threads=n) for n in (1, 2))
+    assert timeless(alone.history) == timeless(shared.history)
+    assert same_bits(parameters_of(alone), parameters_of(shared))
+
+
+@each_dtype
+@each_kind
+def test_looking_changes_neither_the_weights_nor_the_random_state(kind, dtype):
+    net, plain = watched(kind, dtype=dtype, seed=None), make(kind, seed=None, dtype=dtype)
+    assert net._rng is None
+    random.seed(8)
+    plain.biases, plain.weights = (
+        make(kind, dtype=dtype).biases,
+        make(kind, dtype=dtype).weights,
+    )
+    net.biases, net.weights = plain.biases, plain.weights
+    options = {} if kind in OWN_UPDATE else {"lmbda": 0.5, "l1": 0.25}
+    train(plain, **options)
+    state = global_states()
+    random.seed(8)
+    looked = {"judged_by": held_out()}
+    if is_chapter_3(net):
+        looked |= {"monitor_training_cost": True, "monitor_evaluation_accuracy": True}
+    else:
+        looked |= {"monitor": MONITOR, "test_data": held_out(2)}
+    train(net, **looked, **options)
+    assert same_bits(parameters_of(net), parameters_of(plain))
+    assert global_states() == state
+    assert [record["update"] for record in net.history] == [
+        record["update"] for record in plain.history
+    ]
+
+
+@each_form
+def test_network2_returns_what_it_recorded_with_accuracies_as_counts(form):
+    net = watched("network2", form)
+    counts = {"evaluation_accuracy": HELD_OUT, "training_accuracy": N}
+    keys = ("evaluation_cost", "evaluation_accuracy", "training_cost", "training_accuracy")
+    for key, values in zip(keys, net.result):
+        recorded = [record[key] for record in net.history]
+        if key in counts:
+            assert {type(value) for value in values} == {int}
+            values = [value / counts[key] for value in values]
+        assert values == recorded
+    assert train(net) == ([], [], [], [])
+
+
+# Steps of the script's own
+
+
+@each_form
+def test_an_overridden_evaluate_counts(form):
+    given = []
+
+    def evaluate(data):
+        given.append(data)
+        return len(given)
+
+    net = make("network")
+    net.evaluate = evaluate
+    test = FORMS[form](held_out(), "float64")
+    train(net, FORMS[form](examples(), "float64"), test_data=test, monitor="training_accuracy")
+    assert [record["training_accuracy"] for record in net.history] == [1 / N, 3 / N, 5 / N]
+    assert [record["test_accuracy"] for record in net.history] == [
+        count / HELD_OUT for count in (2, 4, 6)
+    ]
+    if form == "list":  # labels, whatever training_data holds
+        assert [label for _, label in given[0]] == [int(y.argmax()) for _, y in examples()]
+    assert len(given[1]) == len(test)
+
+
+@each_form
+def test_overridden_accuracy_and_total_cost_are_called_as_the_book_calls_them(form):
+    calls, training = [], FORMS[form](examples(), "float64")
+
+    def name_of(data):
+        first = data[0][0] if form == "pair" else data[0][0].ravel()
+        return "training" if np.array_equal(first, examples()[0][0].ravel()) else "evaluation"
+
+    class Own(network2.Network):
+        def accuracy(self, data, convert=False):
+            calls.append(("accuracy", name_of(data), convert))
+            return super().accuracy(data) - 1
+
+        def total_cost(self, data, lmbda, convert=False):
+            calls.append(("total_cost", name_of(data), lmbda, convert))
+            return 2.0
+
+    net, l1 = Own(SIZES, seed=5), 0.25
+    _, evaluated, _, trained = train(
+        net,
+        training,
+        1,
+        judged_by=FORMS[form](held_out(), "float64"),
+        lmbda=0.5,
+        l1=l1,
+        monitor_training_cost=True,
+        monitor_training_accuracy=True,
+        monitor_evaluation_cost=True,
+        monitor_evaluation_accuracy=True,
+    )
+    assert calls == [  # convert: where vectors must be labels, or labels vectors
+        ("total_cost", "training", 0.5, False),
+        ("accuracy", "training", True),
+        ("total_cost", "evaluation", 0.5, True),
+        ("accuracy", "evaluation", False),
+    ]
+    right = network2.Network.accuracy
+    assert evaluated == [right(net, held_out()) - 1]
+    assert trained == [right(net, examples()) - 1]
+    size = l1 * sum(abs(w).sum() for w in net.weights)  # what total_cost does not know of
+    for name, n in (("training", N), ("evaluation", HELD_OUT)):
+        assert net.history[0][f"{name}_cost"] == pytest.approx(2.0 + size / n, rel=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["network", "network2", "network2, own cost"])
+@each_form
+def test_an_overridden_feedforward_is_counted_and_costed_with(kind, form):
+    """Turned upside down, it reads other digits, at another cost."""
+    net, looked = make(kind), []
+
+    def feedforward(a):
+        return type(net).feedforward(net, a)[::-1]
+
+    def look(net, epoch):
+        pairs = [(net.feedforward(x), label) for x, label in held_out()]
+        right = sum(int(a.argmax()) == label for a, label in pairs)
+        fn = net.cost.fn if is_chapter_3(net) else network2.QuadraticCost.fn
+        cost = sum(fn(a, np.eye(SIZES[-1])[:, [label]]) for a, label in pairs) / HELD_OUT
+        looked.append((right / HELD_OUT, cost))
+
+    net.feedforward = feedforward
+    options = {"judged_by": FORMS[form](held_out(), "float64"), "callback": look}
+    if is_chapter_3(net):
+        name = "evaluation"
+        options |= {"monitor_evaluation_cost": True, "monitor_evaluation_accuracy": True}
+    else:
+        name = "validation"
+        options |= {"monitor": "validation_cost"}
+    train(net, **options)
+    found = [(record[f"{name}_accuracy"], record[f"{name}_cost"]) for record in net.history]
+    for (accuracy, cost), (right, expected) in zip(found, looked):
+        assert accuracy == right
+        assert cost == pytest.approx(expected, rel=1e-14)
+
+
+def test_what_a_hook_leaves_must_fit_the_network():
+    net = make("network")
+
+    def shrink(mini_batch, eta):
+        net.weights = [net.weights[0], net.weights[1][:, 1:]]
+
+    net.update_mini_batch = shrink
+    with pytest.raises(ValueError) as raised:
+        train(net, m=N)
+    assert str(raised.value) == (
+        "weights[1] has shape (3, 19), expected (3, 20) to match sizes [6, 20, 3]"
+    )
+
+
+REFUSED = [
+    (
+        "network",
+        {"monitor": ["test_cost"]},
+        "monitor must list some of training_cost, training_accuracy, got 'test_cost'",
+    ),
+    (
+        "network",
+        {"monitor": ["cost"], "test_data": held_out()},
+        "monitor must list some of training_cost, training_accuracy, test_cost, "
+        "test_accuracy, got 'cost'",
+    ),
+    (
+        "network",
+        {"monitor": "validation_cost", "validation_data": []},
+        "validation_data must hold at least one example, got none",
+    ),
+    (
+        "network2",
+        {"monitor_evaluation_cost": True},
+        "monitor_evaluation_cost needs evaluation_data, got None",
+    ),
+    (
+        "network2",
+        {"monitor_evaluation_accuracy": True},
+        "monitor_evaluation_accuracy needs evaluation_data, got None",
+    ),
+    (
+        "network2",
+        {"monitor_evaluation_cost": True, "evaluation_data": []},
+        "evaluation_data must hold at least one example, got none",
+    ),
+    *(
+        ("network, update_mini_batch", options, message)
+        for message in ["lmbda, l1 and mu must be 0 where update_mini_batch is overridden"]
+        for options in ({"lmbda": 0.1}, {"l1": 0.1}, {"mu": 0.1})
+    ),
+    *(
+        ("network2, update_mini_batch", options, message)
+        for message in ["l1 and mu must be 0 where update_mini_batch is overridden"]
+        for options in ({"l1": 0.1}, {"mu": 0.1})
+    ),
+    *(
+        (kind, options, message)
+        for kind in ("network", "network2")
+        for options, message in [
+            ({"mu": 1.0}, "mu must be less than 1, got 1.0"),
+            ({"mu": -0.1}, "mu must be at least 0, got -0.1"),
+            ({"l1": -0.1}, "l1 must be at least 0, got -0.1"),
+            ({"lmbda": math.nan}, "lmbda must be finite in float64, got nan"),
+            ({"verbose": "bars"}, "verbose must be False, True or \"bar\", got 'bars'"),
+            ({"verbose": None}, 'verbose must be False, True or "bar", got None'),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "message"), REFUSED)
+def test_arguments_that_cannot_be_are_refused(kind, options, message, nothing_changes):
+    net, data = make(kind), examples()
+    train(net, epochs=1)
+    with nothing_changes(net, data), pytest.raises(ValueError) as raised:
+        train(net, data, **options)
+    assert str(raised.value) == message
+
+
+def test_no_cost_is_recorded_of_a_network_whose_derivative_is_the_scripts_own():
+    net = passing(network.Network, "cost_derivative")(SIZES, seed=5)
+    with pytest.raises(ValueError) as raised:
+        train(net, monitor=["training_accuracy", "training_cost"])
+    assert str(raised.value) == (
+        "monitor must list no cost where cost_derivative is overridden"
+    )
+    train(net, monitor="training_accuracy")
+    assert len(net.history) == 3
+
+
+# eta, by the epoch
+
+
+def decaying(epoch):
+    return np.float32(2) / (1 + epoch)
+
+
+@each_form
+@each_dtype
+@each_kind
+def test_eta_by_the_epoch_is_a_call_for_each_epoch(kind, dtype, form):
+    net, by_hand, given = make(kind, dtype=dtype), make(kind, dtype=dtype), []
+    data, again = FORMS[form](examples(), dtype), FORMS[form](examples(), dtype)
+
+    def eta(epoch):
+        given.append(epoch)
+        return decaying(epoch)
+
+    train(net, data, 4, eta=eta)
+    assert given == [0, 1, 2, 3]
+    assert [record["eta"] for record in net.history] == [
+        2 / 1,
+        2 / 2,
+        float(np.float32(2) / 3),
+        0.5,
+    ]
+    if form == "list":  # which carries the order from call to call
+        for epoch in range(4):
+            train(by_hand, again, 1, eta=decaying(epoch))
+        assert same_bits([x for x, _ in data], [x for x, _ in again])
+    else:
+        order = examples()
+        for epoch in range(4):
+            train(by_hand, order, 1, eta=decaying(epoch))
+    assert same_bits(parameters_of(net), parameters_of(by_hand))
+    assert shuffler(net) == shuffler(by_hand)
+
+
+WRONG_ETA = {
+    "nothing": (None, TypeError, "eta must be a number, got None"),
+    "text": ("0.5", TypeError, "eta must be a number, got '0.5'"),
+    "a list": ([0.5], TypeError, "eta must be a number, got [0.5]"),
+    "NaN": (math.nan, ValueError, "eta must be finite in {dtype}, got nan"),
+    "too large": (10**400, ValueError, "eta must be finite in {dtype}, got 1000"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_ETA)
+@each_dtype
+@each_kind
+def test_an_eta_that_is_no_number_leaves_the_epochs_before(kind, dtype, wrong):
+    value, error, message = WRONG_ETA[wrong]
+    net, plain = make(kind, dtype=dtype), make(kind, dtype=dtype)
+    data, again = examples(), examples()
+    with pytest.raises(error) as raised:
+        train(net, data, eta=lambda epoch: 0.5 if epoch < 2 else value)
+    assert str(raised.value).startswith(message.format(dtype=dtype))
+    train(plain, again, 2)
+    assert same_bits(parameters_of(net), parameters_of(plain))
+    assert shuffler(net) == shuffler(plain)
+    assert same_bits([x for x, _ in data], [x for x, _ in again])
+    assert timeless(net.history) == timeless(plain.history)
+    assert net.stopped_by is None
+    train(net, data)
+
+
+# What is shown
+
+
+@each_kind
+def test_nothing_is_shown_in_silence(kind, capfd):
+    watched(kind)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_networks_lines_are_the_books(capsys):
+    def lines(**options):
+        net = make("network")
+        train(net, verbose=True, **options)
+        return net.history, capsys.readouterr().out.splitlines()
+
+    history, shown = lines(test_data=held_out(), monitor=["training_cost", "training_accuracy"])
+    assert shown == [
+        f"Epoch {j}: {round(history[j]['test_accuracy'] * HELD_OUT)} / {HELD_OUT}"
+        for j in range(3)
+    ]
+    history, shown = lines(validation_data=held_out())
+    assert shown == [
+        f"Epoch {j}: {round(history[j]['validation_accuracy'] * HELD_OUT)} / {HELD_OUT}"
+        for j in range(3)
+    ]
+    history, shown = lines(validation_data=held_out(), test_data=held_out(2))
+    assert shown == [
+        f"Epoch {j}: {round(history[j]['test_accuracy'] * HELD_OUT)} / {HELD_OUT}"
+        for j in range(3)
+    ]
+    for options in ({}, {"test_data": []}, {"monitor": "training_accuracy"}):
+        assert lines(**options)[1] == [f"Epoch {j} complete" for j in range(3)]
+
+
+def test_network2s_lines_are_the_books(capsys):
+    """As network2.py prints them, with an empty line after each epoch."""
+    costs, counts, training_costs, training_counts = train(
+        make("network2"),
+        judged_by=held_out(),
+        verbose=True,
+        monitor_evaluation_cost=True,
+        monitor_evaluation_accuracy=True,
+        monitor_training_cost=True,
+        monitor_training_accuracy=True,
+    )
+    expected = ""
+    for j in range(3):
+        expected += f"Epoch {j} training complete\n"
+        expected += f"Cost on training data: {training_costs[j]}\n"
+        expected += f"Accuracy on training data: {training_counts[j]} / {N}\n"
+        expected += f"Cost on evaluation data: {costs[j]}\n"
+        expected += f"Accuracy on evaluation data: {counts[j]} / {HELD_OUT}\n"
+        expected += "\n"
+    assert capsys.readouterr() == (expected, "")
+    train(make("network2"), epochs=1, verbose=True)
+    assert capsys.readouterr() == ("Epoch 0 training complete\n\n", "")
+
+
+# A line an epoch, above a bar or without one: held-out counts first, then costs.
+COMPACT = [
+    ("network", {}, "Epoch {epoch} complete"),
+    ("network", {"test_data": held_out()}, "Epoch {epoch}: {test} / 16"),
+    ("network", {"monitor": "training_accuracy"}, "Epoch {epoch}: {training} / 23"),
+    (
+        "network",
+        {"test_data": held_out(), "validation_data": held_out(2), "monitor": MONITOR},
+        "Epoch {epoch}: {validation} / 16: {test} / 16, training cost {training_cost:.4g}, "
+        "validation cost {validation_cost:.4g}, test cost {test_cost:.4g}",
+    ),
+    ("network2", {}, "Epoch {epoch} complete"),
+    (
+        "network2",
+        {
+            "evaluation_data": held_out(),
+            "monitor_evaluation_accuracy": True,
+            "monitor_training_accuracy": True,
+            "monitor_training_cost": True,
+        },
+        "Epoch {epoch}: {evaluation} / 16, training cost {training_cost:.4g}",
+    ),
+]
+
+
+def compact(net, form):
+    """Return the lines that the history makes."""
+    sizes = {"training": N}
+    return [
+        form.format(
+            **record,
+            **{
+                key.split("_")[0]: round(value * sizes.get(key.split("_")[0], HELD_OUT))
+                for key, value in record.items()
+                if key.endswith("_accuracy")
+            },
+        )
+        for record in net.history
+    ]
+
+
+class Bar:
+    """A progress bar as tqdm makes them, that remembers."""
+
+    made = []  # noqa: RUF012 - one list for a test
+
+    def __init__(self, *, total, initial=0, **options):
+        self.total, self.done, self.initial, self.closed = total, initial, initial, 0
+        self.lines, self.figures = [], []
+        self.failure = None
+        Bar.made.append(self)
+
+    def update(self, n):
+        assert not self.closed
+        assert n > 0
+        self.done += n
+        if self.failure:
+            self.failure()
+
+    def set_postfix(self, figures, refresh=True):
+        self.figures.append(dict(figures))
+
+    def write(self, line):
+        assert not self.closed
+        self.lines.append(line)
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """Return the bars that are made by a tqdm that is there."""
+    fake = types.ModuleType("tqdm.auto")
+    fake.tqdm = Bar
+    monkeypatch.setitem(sys.modules, "tqdm", types.ModuleType("tqdm"))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", fake)
+    monkeypatch.setattr(Bar, "made", [])
+    return Bar.made
+
+
+def train_with_bar(net, data=None, terminal=True, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+        train(net, data, verbose="bar", **options)
+
+
+@pytest.mark.parametrize(("kind", "options", "form"), COMPACT)
+def test_bar_in_a_pipe_is_a_line_an_epoch(kind, options, form, bars, capsys):
+    net = make(kind)
+    train_with_bar(net, terminal=False, **options)
+    assert capsys.readouterr() == ("".join(f"{line}\n" for line in compact(net, form)), "")
+    assert not bars
+
+
+def test_bar_without_tqdm_is_a_line_an_epoch(bars, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    train_with_bar(make("network"), test_data=[])
+    assert capsys.readouterr() == ("Epoch 0 complete\nEpoch 1 complete\nEpoch 2 complete\n", "")
+
+
+def test_bar_where_there_is_no_stderr_is_a_line_an_epoch(bars, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    train(make("network"), epochs=1, verbose="bar")
+    assert capsys.readouterr().out == "Epoch 0 complete\n"
+    assert not bars
+
+
+@pytest.mark.parametrize(("kind", "options", "form"), COMPACT)
+def test_lines_go_above_the_bar_and_accuracies_to_its_end(kind, options, form, bars, capsys):
+    net = make(kind)
+    train_with_bar(net, **options)
+    (bar,) = bars
+    assert bar.lines == compact(net, form)
+    assert capsys.readouterr() == ("", "")
+    for record, shown in zip(net.history, bar.figures, strict=True):
+        accuracies = {
+            key.split("_")[0]: f"{value:.2%}"
+            for key, value in record.items()
+            if key.endswith("_accuracy")
+        }
+        if len(accuracies) > 1:
+            accuracies.pop("training", None)
+        assert shown == accuracies
+
+
+@each_form
+@each_kind
+def test_the_bar_advances_to_exactly_its_total(kind, form, bars):
+    net = make(kind)
+    train_with_bar(net, FORMS[form](examples(), "float64"))
+    (bar,) = bars
+    assert (bar.initial, bar.total, bar.done, bar.closed) == (0, 3 * N, 3 * N, 1)
+
+
+@each_class
+def test_a_bar_advances_by_what_was_done_where_training_ends_early(kind, bars):
+    train_with_bar(make(kind), callback=lambda net, epoch: epoch == 1)
+    (bar,) = bars
+    assert (bar.total, bar.done, bar.closed) == (3 * N, 2 * N, 1)
+
+
+def test_the_bar_of_a_resumed_run_begins_where_it_goes_on(bars, tmp_path):
+    train(make("network"), epochs=2, checkpoint=tmp_path / "run")
+    train_with_bar(make("network"), epochs=5, resume=tmp_path / "run")
+    (bar,) = bars
+    assert (bar.initial, bar.total, bar.done) == (2 * N, 5 * N, 5 * N)
+
+
+def test_a_notebook_has_a_bar_without_a_terminal(bars, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    train_with_bar(make("network"), terminal=False)
+    assert len(bars) == 1
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_no_bar_is_made_that_was_not_asked_for(verbose, bars, capsys):
+    train(make("network"), verbose=verbose)
+    assert not bars
+
+
+@each_kind
+def test_the_bar_is_closed_on_an_exception(kind, bars, tmp_path):
+    def fail(net, epoch):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        train_with_bar(make(kind), callback=fail)
+    with pytest.raises(OSError, match="nowhere"):
+        train_with_bar(make(kind), checkpoint=tmp_path / "nowhere" / "file")
+    assert [bar.closed for bar in bars] == [1, 1]
+    with pytest.raises(ValueError):  # before there is a bar
+        train_with_bar(make(kind), epochs=-1)
+    assert len(bars) == 2
+
+
+@each_kind
+def test_the_bar_is_closed_on_ctrl_c(kind, bars, monkeypatch):
+    """Pressed while the bar is drawn: the weights are of whole mini-batches."""
+
+    def press():
+        if bars[0].done >= N + 4:
+            signal.raise_signal(signal.SIGINT)
+
+    init = Bar.__init__
+
+    def pressing(self, **options):
+        init(self, **options)
+        self.failure = press
+
+    monkeypatch.setattr(Bar, "__init__", pressing)
+    net, data = make(kind), examples()
+    with pytest.raises(KeyboardInterrupt):
+        train_with_bar(net, data)
+    (bar,) = bars
+    assert bar.closed == 1
+    assert (net.stopped_by, len(net.history)) == (None, 1)
+    plain, order = make(kind), examples()
+    train(plain, order, 1)
+    plain._rng.shuffle(order)
+    assert same_bits([x for x, _ in data], [x for x, _ in order])
+    for k in range(0, bar.done - N, 4):
+        more = (0.0, N) if is_chapter_3(plain) else ()
+        plain.update_mini_batch(order[k : k + 4], 0.5, *more)
+    assert same_bits(parameters_of(net), parameters_of(plain))
+
+
+# Divergence
+
+
+def growing(kind, dtype, seed=5):
+    """Return a network, and options, whose weights become about 50 times as large a step."""
+    net = make(kind, dtype=dtype, seed=seed)
+    if kind != "network, update_mini_batch":
+        return net, {"lmbda": 100.0 * N}
+
+    def update_mini_batch(mini_batch, eta):
+        type(net).update_mini_batch(net, mini_batch, eta)
+        net.weights = [-50 * w for w in net.weights]
+
+    net.update_mini_batch = update_mini_batch
+    return net, {}
+
+
+@each_form
+@each_dtype
+@each_kind
+def test_a_run_that_diverges_ends_with_its_last_finite_epoch(kind, dtype, form, tmp_path):
+    net, options = growing(kind, dtype)
+    plain, _ = growing(kind, dtype)
+    data, path = FORMS[form](examples(), dtype), tmp_path / "run"
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError) as raised:
+        train(net, data, 100, checkpoint=path, **options)
+    epochs = len(net.history)
+    assert epochs > 2
+    assert str(raised.value) == (
+        f"training diverged in epoch {epochs} at eta 0.5: there were weights or biases that "
+        f"are not finite; the network is as it was before that epoch"
+    )
+    assert net.stopped_by is None
+    train(plain, FORMS[form](examples(), dtype), epochs, **options)
+    assert all(np.isfinite(p).all() for p in parameters_of(net))
+    assert same_bits(parameters_of(net), parameters_of(plain))
+    assert timeless(net.history) == timeless(plain.history)
+    json.dumps(net.history, allow_nan=False)
+    saved = serialize.load(path)
+    assert same_bits([*saved.biases, *saved.weights], parameters_of(plain))
+    assert saved.run.state["history"] == net.history
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("dtype", "eta"), [("float64", 1.7e308), ("float32", 3e38)])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in OWN_UPDATE])
+def test_an_absurd_eta_diverges_at_once_and_changes_nothing(kind, dtype, eta, form):
+    net = make(kind, dtype=dtype, sizes=[6, 3])
+    net.biases, net.weights = (
+        [np.zeros_like(p) for p in ps] for ps in (net.biases, net.weights)
+    )
+    before = copies(net)
+    data = [(100 * x, y) for x, y in examples()]
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError) as raised:
+        train(net, FORMS[form](data, dtype), 3, eta=lambda epoch: eta, m=23)
+    assert f"diverged in epoch 0 at eta {eta:g}: " in str(raised.value)
+    assert (net.history, net.stopped_by) == ([], None)
+    assert same_bits(parameters_of(net), before)
+    train(net, FORMS[form](data, dtype), 1)
+
+
+@pytest.mark.parametrize("kind", ["network2", "network2, backprop"])
+def test_biases_diverge_too(kind):
+    """Of inputs that are all zero the weights learn nothing."""
+    net = make(kind, sizes=[6, 3])
+    before = copies(net)
+    data = [(np.zeros((6, 1)), y) for _, y in examples()]
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="diverged"):
+        train(net, data, 20, eta=1e308, mu=0.9, m=1, lmbda=0.0)
+    assert all(np.isfinite(b).all() for b in net.biases)
+    assert same_bits(net.weights, before[1:])
+
+
+@each_dtype
+def test_what_a_hook_wrote_in_place_is_taken_back_where_it_diverged(dtype):
+    net = make("network", dtype=dtype)
+
+    def spoil(mini_batch, eta):
+        if len(net.history) == 1:
+            net.weights[0][0, 0] = np.nan
+        net.biases[0] += 1
+
+    net.update_mini_batch = spoil
+    before = copies(net)
+    with pytest.raises(FloatingPointError, match="in epoch 1 at"):
+        train(net, m=N)
+    before[0] += 1
+    assert same_bits(parameters_of(net), before)
+
+
+@each_class
+def test_weights_that_were_not_finite_are_named_before_they_spread(kind):
+    net = make(kind)
+    net.weights[0][1, 2] = np.nan
+    before = copies(net)
+    with pytest.raises(FloatingPointError, match=r"in epoch 0 at eta 0\.5: "):
+        train(net)
+    assert same_bits(parameters_of(net), before)
+
+
+def test_a_print_that_fails_leaves_the_epoch_that_ended(monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(builtins, "print", broken)
+    net, plain = make("network"), make("network")
+    with pytest.raises(BrokenPipeError):
+        train(net, verbose=True)
+    monkeypatch.undo()
+    train(plain, epochs=1)
+    assert same_bits(parameters_of(net), parameters_of(plain))
+    assert (net.stopped_by, len(net.history)) == (None, 1)
+
+
+def test_a_dataset_is_not_reordered():
+    data = Dataset(examples())
+    before = list(data)
+    train(make("network"), data)
+    assert same_bits([x for x, _ in data], [x for x, _ in before])
