@@ -480,9 +480,9 @@ def test_a_disk_that_is_full_leaves_the_old_checkpoint(tmp_path):
 # What is no checkpoint of this run
 
 
-def checkpoint(path, kind="network", n=N, sizes=SIZES, dtype="float64", **options):
+def checkpoint(path, kind="network", n=N, sizes=SIZES, dtype="float64", step=1, **options):
     net = make(kind, sizes=sizes, dtype=dtype)
-    train(net, examples(n, sizes=sizes), 2, checkpoint=path, **options)
+    train(net, examples(n, sizes=sizes)[::step], 2, checkpoint=path, **options)
     return path
 
 
@@ -564,6 +564,11 @@ BAD = {
         {"test_data": held_out(), "max_error": 0.5},
         "resume must name a checkpoint of a run that recorded test_accuracy, got {path}",
     ),
+    "another order": (
+        lambda path: checkpoint(path, step=-1),
+        {},
+        "resume must name a checkpoint of a run on these training examples in this order",
+    ),
     "a model": (model, {}, "resume must name a checkpoint, got a model: {path}"),
     "a history that is none": (lambda path: forged(path, history=7), {}, NO_SGD),
     "a history of other things": (lambda path: forged(path, history=[1, 2]), {}, NO_SGD),
@@ -591,7 +596,7 @@ def test_a_file_that_is_no_checkpoint_of_this_run_is_refused(tmp_path, name, not
     make_file, options, message = BAD[name]
     path = make_file(tmp_path / "run")
     content, net, data = path.read_bytes(), make("network"), examples()
-    train(net, data, 1)
+    train(net, list(data), 1)
     with nothing_changes(net, data), pytest.raises(ValueError) as raised:
         train(net, data, 4, resume=path, checkpoint=path, **options)
     assert str(raised.value).startswith(message.format(path=path))

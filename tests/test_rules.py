@@ -217,6 +217,19 @@ def test_a_saturated_output_has_a_finite_cost(engine):
 
 
 @each_engine
+def test_where_z_overflows_the_cost_is_zero_or_the_largest_number(engine):
+    most = np.finfo(engine.dtype).max
+    net = bpcore.Net(engine, [2, 1], 32, cost="cross-entropy")
+    net.load([np.zeros((1, 1), engine.dtype)], [np.full((1, 2), most, engine.dtype)])
+    x = np.array([[2, 2], [-2, -2], [2, 2], [-2, -2]], engine.dtype)
+    y = np.array([[1], [0], [0], [1]], engine.dtype)
+    costs = np.zeros(4, engine.dtype)
+    data = packed(engine, x, y, labels=np.zeros(4, np.int64), sparse=DENSE)
+    net.evaluate(data, costs)
+    assert costs.tolist() == [0, 0, most, most]
+
+
+@each_engine
 def test_a_velocity_must_be_a_network_of_the_same_kind(engine):
     net = bpcore.Net(engine, [4, 100, 2], 4, 2)
     x, y = examples(8, 4, 2, engine.dtype)

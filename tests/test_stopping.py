@@ -25,6 +25,7 @@ from nets import (
 )
 
 from bpnet import training
+from bpnet.stopping import Stopping
 
 
 def scripted(net, counts):
@@ -177,6 +178,14 @@ def test_max_error_ends_training_where_fewer_are_misread(kind):
     train(net, epochs=5, judged_by=held_out(), max_error=0.25)
     assert net.stopped_by == "max_error"
     assert len(net.history) == 4  # 12 of 16 are not less than a quarter misread
+
+
+@pytest.mark.parametrize("wrong", range(1, 10))
+def test_an_error_that_is_max_error_is_not_below_it(wrong):
+    for max_error, ends in ((wrong / 10, None), (wrong / 10 + 1e-9, "max_error")):
+        stopping = Stopping(9, max_error=max_error, held_out="test")
+        history = [{"test_accuracy": (10 - wrong) / 10}]  # 1 - 0.9 is less than 0.1 in floats
+        assert stopping.reason(history, 0.0) == ends
 
 
 def test_max_error_looks_at_validation_data_before_test_data():

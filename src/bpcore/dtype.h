@@ -10,6 +10,7 @@ typedef int32_t lane_int;
 #define R(x) x##f
 #define MANTISSA_BITS 23
 #define ROUND_SHIFTER 12582912.0f /* 3 2^22 */
+#define LARGEST 3.40282347e+38f
 #define EXP_UNDERFLOW -104.0f
 #define LN2_HIGH 0.693145751953125f
 #define LN2_LOW 1.4286068e-06f
@@ -24,6 +25,7 @@ typedef int64_t lane_int;
 #define R(x) x
 #define MANTISSA_BITS 52
 #define ROUND_SHIFTER 6755399441055744.0 /* 3 2^51 */
+#define LARGEST 1.7976931348623157e+308
 #define EXP_UNDERFLOW -746.0
 #define LN2_HIGH 6.93147180369123816490e-1
 #define LN2_LOW 1.90821492927058770002e-10

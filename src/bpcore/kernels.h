@@ -100,7 +100,8 @@ static void sigmoid(ptrdiff_t n, real *z)
 /* z = the cross-entropy cost of a = sigmoid(z) for a desired output y, in place:
  *     -y ln a - (1 - y) ln(1 - a) = ln(1 + exp(-|z|)) + (1 - y) max(z, 0) + y max(-z, 0)
  * From z and not from a, which rounds to 0 or 1: finite, and for y in [0, 1] a sum of nothing
- * negative.  ln(1 + t) = 2 atanh(s), s = t / (2 + t) <= 1/3, cut as exp is. */
+ * negative.  An infinite |z| is taken for the largest number, so that 0 times it is 0.
+ * ln(1 + t) = 2 atanh(s), s = t / (2 + t) <= 1/3, cut as exp is. */
 static void cross_entropy(ptrdiff_t n, const real *y, real *z)
 {
     static const real series[] = {ATANH_SERIES};
@@ -111,7 +112,8 @@ static void cross_entropy(ptrdiff_t n, const real *y, real *z)
         const vreal t = exp_minus_abs(*v, &low), s = t / (two + t);
         const vreal logarithm = two * s * polynomial(ATANH_TERMS, series, s * s);
         const vreal far = choose(negative, *vectors(y + j), one - *vectors(y + j));
-        *v = logarithm + far * choose(negative, -*v, *v);
+        const vreal size = choose(negative, -*v, *v), most = splat(LARGEST);
+        *v = logarithm + far * choose(less(most, size), most, size);
     }
 }
 

@@ -52,11 +52,15 @@ class Stopping:
         """Whether the error rate on held-out data must be known."""
         return self.max_error is not None or self.patience is not None
 
+    def _error(self, record: Record) -> float:
+        """Return the share that is misread, as exact as a count of so many is."""
+        return round(1 - record[f"{self.held_out}_accuracy"], 12)
+
     def see(self, record: Record) -> bool:
         """Take note of an epoch; return whether it is the best so far, as patience sees it."""
         if self.patience is None:
             return False
-        error = 1 - record[f"{self.held_out}_accuracy"]
+        error = self._error(record)
         better = error < self.best_error - self.min_delta or self.best_error == float("inf")
         self.best_error = error if better else self.best_error
         self.waited = 0 if better else self.waited + 1
@@ -70,8 +74,7 @@ class Stopping:
         """Return the condition that holds after the epochs in history, or None."""
         if history:
             last = history[-1]
-            error = 1 - last.get(f"{self.held_out}_accuracy", 0.0)
-            if self.max_error is not None and error < self.max_error:
+            if self.max_error is not None and self._error(last) < self.max_error:
                 return "max_error"
             if self.min_update is not None and last["update"] < self.min_update:
                 return "min_update"

@@ -10,6 +10,7 @@ import math
 import os
 import random
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -276,13 +277,23 @@ class Run:
 
     def _state(self) -> serialize.Model:
         _, words, gauss_next = self.source.getstate()
-        state = {"history": self.history, "seconds": self.seconds, "gauss_next": gauss_next}
+        state = {
+            "history": self.history,
+            "seconds": self.seconds,
+            "gauss_next": gauss_next,
+            "examples": self._fingerprint(),
+        }
         velocity = self.hand_velocity
         if self.velocity is not None:
             velocity = self.velocity.store()
         order = np.array(self.order.tolist(), np.int64)
         run = serialize.Run(state, order, np.array(words, np.uint32), velocity, self.best)
         return self.net._model(run)
+
+    def _fingerprint(self) -> int:
+        """Return a checksum of some examples, which another order would hardly have."""
+        some = range(0, self.n, max(1, self.n // 16))
+        return zlib.crc32(b"".join(self.training.rows(i, i + 1).tobytes() for i in some))
 
     def _read(self, path: str | os.PathLike[str]) -> tuple[serialize.Model, serialize.Run]:
         """Return the checkpoint in path, which must be of a run like this one."""
@@ -314,10 +325,17 @@ class Run:
             raise ValueError(
                 f"resume must name a checkpoint of a run with patience, got none: {name}"
             )
+        if run.state.get("examples") != self._fingerprint():
+            raise ValueError(
+                f"resume must name a checkpoint of a run on these training examples in this "
+                f"order (training leaves a list in another), got {name}"
+            )
         return model, run
 
     def _restore(self, model: serialize.Model, run: serialize.Run) -> None:
         state = run.state
+        if self.net.notes is None and model.notes is not None:
+            self.net.notes = model.notes
         self.net.biases, self.net.weights = model.biases, model.weights
         self.history, self.seconds = state["history"], state["seconds"]
         self.best = run.best if self.stopping.restores else None
