@@ -15,7 +15,7 @@ from bpnet import cli_train, mnist_loader, network2
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--presets", nargs="+", default=["tutorial", "best"])
+    parser.add_argument("--presets", nargs="+", default=["tutorial", "best", "minute"])
     parser.add_argument("--seeds", type=int, default=5, help="from 1 on (default: 5)")
     parser.add_argument("--save", metavar="FILE", help="write the JSON line there, too")
     parser.add_argument("--data", help="where MNIST is (default: as the loader finds it)")
@@ -46,7 +46,7 @@ def main():
         }
         for preset in arguments.presets
     }
-    report(f"medians: {medians}", rows, arguments.save, medians=medians)
+    report("The presets of bpnet train", rows, arguments.save, medians=medians)
 
 
 def train(settings, seed, examples, validation):

@@ -105,7 +105,7 @@ cdef extern from "core.h" nogil:
 cdef double SLICE_SECONDS = 2e-2
 _FIRST_SLICE = 2**23
 
-# Every so many slices a small one tries whether one thread would be faster than all, or all
+# Every so many slices half of one tries whether one thread would be faster than all, or all
 # again than one: threads that meet all the time wait for one whose processor another has.  The
 # results are the same bits.
 cdef int _FIRST_TRIAL = 4
@@ -642,7 +642,7 @@ cdef class Net:
                 trial = self.n_threads > 1 and self.until_trial == 0
                 alone = self.alone != trial
                 threads = 1 if alone else self.n_threads
-                end = begin + min(max(step // m // 8, 1) * m if trial else step, n - begin)
+                end = begin + min(max(step // m // 2, 1) * m if trial else step, n - begin)
                 start = perf_counter()
                 with nogil:
                     bp_sgd(self.engine.row, self.nets, velocities, threads, &data.data,
@@ -659,12 +659,15 @@ cdef class Net:
             self.engine.row.settle(self.nets)
 
     cdef void judge(self, bint alone, bint trial, double pace) noexcept:
-        """Note how fast one thread or all were; after a trial, choose between them."""
+        """Note how fast one thread or all were; after a trial, choose between them.
+
+        One must be clearly faster: all find their caches cold when they come back.
+        """
         self.pace[alone] = pace
         if not trial:
             self.until_trial -= self.n_threads > 1
             return
-        if pace < 0.8 * self.pace[not alone]:
+        if pace < (0.8 if alone else 1.0) * self.pace[not alone]:
             self.alone = alone
             self.trials_apart = _FIRST_TRIAL
         else:

@@ -52,8 +52,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # What a minute buys.
     "minute": {
-        "sizes": [784, 500, 10],
-        "epochs": 10,
+        "sizes": [784, 800, 10],
+        "epochs": 14,
         "mini_batch_size": 10,
         "eta": 0.5,
         "decay": True,
