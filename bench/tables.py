@@ -1,4 +1,4 @@
-"""What are the tables of README.md and docs/performance.md?  Printed from bench/results.
+"""What are the tables of README.md and of the pages in docs/?  Printed from bench/results.
 
 Nothing is measured here; tests/test_docs.py compares the printed tables with the pages.
 """
@@ -6,11 +6,31 @@ Nothing is measured here; tests/test_docs.py compares the printed tables with th
 import json
 import pathlib
 
+DTYPES = ("float64", "float32")
+
+# Records that are shown as they are, and the digits after the point of their figures.
+PAGES = {
+    "initial-weights": {"after 1 epoch, %": 2, "after 30, %": 2, "worst": 2, "best": 2},
+    "overfitting": {
+        "training accuracy, %": 1,
+        "test accuracy, %": 2,
+        "test cost": 2,
+        "seconds": 1,
+    },
+    "neurons": {
+        "training accuracy, %": 2,
+        "validation accuracy, %": 2,
+        "test accuracy, %": 2,
+        "seconds": 1,
+    },
+}
+
 RESULTS = pathlib.Path(__file__).resolve().with_name("results")
 
 
 def main():
-    for table in (epoch(), peers(), ladder("ladder"), ladder("ladder-random")):
+    tables = [epoch(), peers(), ladder("ladder"), ladder("ladder-random"), keywords(), best()]
+    for table in (*tables, *(page(name) for name in PAGES)):
         print("\n".join(table), end="\n\n")
 
 
@@ -82,6 +102,61 @@ def ladder(name):
     ]
     header = ["network", "mini-batch", "threads", "bpnet, GFLOP/s", "C loop", "NumPy"]
     return markdown([*header, "products alone", "share of the peak"], rows)
+
+
+def keywords():
+    """Return what keywords of SGD cost, in epochs."""
+    found = {}
+    for row in record("keywords")["rows"]:
+        found.setdefault(row["keywords"], {})[row["dtype"]] = row
+    rows = [
+        [
+            name,
+            *(
+                f"{1000 * found[name][dtype]['epoch, s']:.1f} "
+                f"({100 * found[name][dtype]['more, epochs']:+.0f} %)"
+                for dtype in DTYPES
+            ),
+        ]
+        for name in found
+    ]
+    return markdown(["keywords", *(f"{dtype}, ms an epoch" for dtype in DTYPES)], rows)
+
+
+def best():
+    """Return the presets' medians."""
+    found = record("best")
+    settings = {row["preset"]: row for row in found["rows"]}
+    rows = [
+        [
+            preset,
+            settings[preset]["sizes"],
+            settings[preset]["dtype"],
+            str(settings[preset]["threads"]),
+            f"{medians['training, s']:.1f}",
+            percent(medians["validation, %"]),
+            percent(medians["test, %"]),
+        ]
+        for preset, medians in found["medians"].items()
+    ]
+    header = ["preset", "network", "dtype", "threads", "training, s", "validation", "test"]
+    return markdown(header, rows)
+
+
+def page(name):
+    """Return the rows of a record as they are, figures to the digits of PAGES."""
+    digits = PAGES[name]
+    rows = record(name)["rows"]
+    return markdown(
+        list(rows[0]),
+        [
+            [
+                f"{value:.{digits.get(key, 0)}f}" if isinstance(value, float) else str(value)
+                for key, value in row.items()
+            ]
+            for row in rows
+        ],
+    )
 
 
 def rate(row):

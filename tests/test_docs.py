@@ -13,7 +13,11 @@ TABLES = TOP / "bench" / "tables.py"
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("README.md", [("epoch",)]),
+        ("README.md", [("epoch",), ("best",)]),
+        ("docs/training.md", [("keywords",)]),
+        ("docs/initial-weights.md", [("page", "initial-weights")]),
+        ("docs/overfitting.md", [("page", "overfitting")]),
+        ("docs/how-many-neurons.md", [("page", "neurons"), ("best",)]),
         (
             "docs/performance.md",
             [("epoch",), ("peers",), ("ladder", "ladder"), ("ladder", "ladder-random")],

@@ -199,9 +199,11 @@ static void desired(const bp_data *data, int64_t example, ptrdiff_t begin, ptrdi
                     real *y)
 {
     const ptrdiff_t n_out = data->n_out, real_end = end < n_out ? end : n_out;
+    const real *given = data->y ? (const real *)data->y + example * n_out : NULL;
     for (ptrdiff_t j = begin; j < real_end; j++)
-        y[j] = data->y ? ((const real *)data->y)[example * n_out + j]
-                       : (real)(data->labels[example] == j);
+        y[j] = given ? given[j] : R(0.0);
+    if (!given && begin <= data->labels[example] && data->labels[example] < real_end)
+        y[data->labels[example]] = R(1.0);
     for (ptrdiff_t j = real_end; j < end; j++)
         y[j] = R(0.5);
 }
