@@ -53,7 +53,7 @@ def initial_weights(record):
         colour = THEIRS if start == "large" else OURS
         for curve in curves:
             panel.plot(range(1, len(curve) + 1), curve, color=colour, linewidth=0.9, alpha=0.6)
-        panel.set(ylim=(60, 98), xlabel="epochs")
+        panel.set(ylim=(78, 97), xlabel="epochs")
         panel.set_title(titles[start], color=INK, fontsize=10.5)
     return figure
 
@@ -61,21 +61,19 @@ def initial_weights(record):
 def overfitting(record):
     """Draw the cost and the accuracy on test digits of each remedy."""
     figure, axes = canvas("1,000 digits learnt by heart, and what helps", 2)
-    shown = [what for what in record["curves"] if "50,000" not in what]
-    styles = [
-        {"color": THEIRS, "linewidth": 1.6, "linestyle": (0, (3, 1))},
-        {"color": "#0072B2", "linewidth": 1.6},
-        {"color": "#0072B2", "linewidth": 3.2, "alpha": 0.5},
-        {"color": OURS, "linewidth": 2},
-        {"color": "#00785A", "linewidth": 2, "linestyle": (0, (6, 1, 1, 1))},
-    ]
-    for what, style in zip(shown, styles):
+    shown = {
+        "nothing": {"color": THEIRS, "linewidth": 1.6, "linestyle": (0, (3, 1))},
+        "better initial weights": {"color": "#0072B2", "linewidth": 1.6},
+        "and patience=20": {"color": "#0072B2", "linewidth": 4, "alpha": 0.5},
+        "and L2, lmbda=1": {"color": OURS, "linewidth": 1.6},
+    }
+    for what, style in shown.items():
         curve = record["curves"][what]
         for panel, key in zip(axes, ("test", "cost")):
             panel.plot(range(1, len(curve[key]) + 1), curve[key], label=what, **style)
-    axes[0].set(ylim=(78, 92), xlabel="epochs", ylabel="test accuracy (%)")
-    axes[1].set(ylim=(0.5, 2.2), xlabel="epochs", ylabel="test cost, without regularisation")
-    axes[0].legend(frameon=False, fontsize=8.5, loc="lower right", labelcolor=INK)
+    axes[0].set(ylim=(78, 90), xlabel="epochs", ylabel="test accuracy (%)")
+    axes[1].set(ylim=(0.6, 2.0), xlabel="epochs", ylabel="test cost, without regularisation")
+    axes[0].legend(frameon=False, fontsize=9, loc=(0.45, 0.42), labelcolor=INK)
     return figure
 
 
@@ -84,18 +82,20 @@ def neurons(record):
     figure, (panel,) = canvas("Hidden neurons and test accuracy (%)")
     one, more = [], []
     for row in record["rows"]:
-        hidden = [int(n) for n in row["sizes"].split("-")[1:-1]]
+        hidden = row["sizes"].split("-")[1:-1]
         if hidden:
-            point = hidden[0], row["test accuracy, %"], row["training accuracy, %"], len(hidden)
-            (one if len(hidden) == 1 else more).append(point)
+            point = int(hidden[0]), row["test accuracy, %"], row["training accuracy, %"]
+            (one if len(hidden) == 1 else more).append((*point, "-".join(hidden)))
     x = [point[0] for point in one]
     panel.plot(x, [point[1] for point in one], "o-", color=OURS, linewidth=2)
     panel.plot(x, [point[2] for point in one], ".--", color=THEIRS)
     panel.text(x[-1], one[-1][1] - 0.4, "test", color=OURS, ha="right", va="top")
-    panel.text(x[-1], one[-1][2] - 0.1, "training", color=THEIRS, ha="right", va="top")
-    for neurons, accuracy, _, layers in more:
+    panel.text(x[-1], one[-1][2] - 0.2, "training", color=THEIRS, ha="right", va="top")
+    for i, (neurons, accuracy, _, name) in enumerate(more):
         panel.plot(neurons, accuracy, "s", color=INK, markersize=5)
-        panel.text(neurons * 1.07, accuracy - 0.35, f"{layers} layers", color=INK, fontsize=8)
+        place = neurons * 1.25, accuracy - 1.2 - 0.6 * (i % 3)
+        arrow = {"arrowstyle": "-", "color": INK, "linewidth": 0.6}
+        panel.annotate(name, (neurons, accuracy), place, arrowprops=arrow, fontsize=8)
     panel.set(xscale="log", xlabel="neurons in a hidden layer", ylim=(85, 100.4))
     panel.set_xticks(x, [str(n) for n in x])
     panel.minorticks_off()
