@@ -35,6 +35,7 @@ class _Monitor(NamedTuple):
     packed: bpcore.Data
     accuracy: bool
     cost: bool
+    costs: Array  # room for those of the examples, or for none
 
 
 class Run:
@@ -116,7 +117,8 @@ class Run:
             if not (cost or accuracy or needed):
                 continue
             if kind == "training":
-                yield _Monitor(kind, self.examples, self.training, accuracy, cost)
+                costs = np.empty(self.n if cost else 0, self.net.dtype)
+                yield _Monitor(kind, self.examples, self.training, accuracy, cost, costs)
                 continue
             name = f"{kind}_data"
             if held_out[kind] is self.given:  # which may be an iterator, spent by now
@@ -125,7 +127,8 @@ class Run:
                 examples = data.materialise(name, held_out[kind])
             packed = data.labelled(name, examples, self.layers, engine, outputs=cost)
             if len(packed):
-                yield _Monitor(kind, examples, packed, accuracy or needed, cost)
+                costs = np.empty(len(packed) if cost else 0, self.net.dtype)
+                yield _Monitor(kind, examples, packed, accuracy or needed, cost, costs)
             elif cost or needed or kind == "evaluation":
                 raise ValueError(f"{name} must hold at least one example, got none")
             # else test_data of no example: the book prints "complete" then
@@ -230,7 +233,7 @@ class Run:
         is_training = kind == "training"
         costs, correct = None, 0
         if monitor.cost and not self.cost_by_hand:
-            costs = np.empty(n, net.dtype)
+            costs = monitor.costs
         if costs is not None or (monitor.accuracy and not self.count_by_hand):
             correct = self.core.evaluate(monitor.packed, costs)
         if costs is not None:
