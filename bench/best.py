@@ -10,7 +10,7 @@ import time
 
 from harness import report
 
-from bpnet import cli_train, mnist_loader, network2
+from bpnet import cli_train, mnist_loader
 
 
 def main():
@@ -51,24 +51,9 @@ def main():
 
 def train(settings, seed, examples, validation):
     """Return the network that ``bpnet train`` trains, and the seconds of SGD."""
-    cost = {"quadratic": network2.QuadraticCost, "cross-entropy": network2.CrossEntropyCost}
-    eta, epochs = settings["eta"], settings["epochs"]
-    net = network2.Network(
-        settings["sizes"], cost[settings["cost"]], dtype=settings["dtype"], seed=seed
-    )
+    net = cli_train.new_network({**settings, "seed": seed})
     start = time.perf_counter()
-    net.SGD(
-        examples,
-        epochs,
-        settings["mini_batch_size"],
-        (lambda epoch: eta * (1 - epoch / epochs)) if settings["decay"] else eta,
-        settings["lmbda"],
-        validation,
-        monitor_evaluation_accuracy=True,
-        mu=settings["mu"],
-        verbose=False,
-        n_threads=settings["threads"],
-    )
+    cli_train.run(net, settings, examples, validation, verbose=False)
     return net, time.perf_counter() - start
 
 

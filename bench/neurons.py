@@ -1,17 +1,18 @@
 """How many neurons, and how many layers, does the digit recognizer need?
 
 The settings of ``bpnet train --preset best``, with other hidden layers.  The seconds are those
-of training alone, on the threads that the preset names.
+of the call of SGD, a look at the validation digits after each epoch included, on the threads
+that the preset names.
 """
 
 import argparse
 import statistics
+import time
 
 from harness import report
 
 import bpnet
-from bpnet import mnist_loader, network2
-from bpnet.cli_train import PRESETS
+from bpnet import cli_train, mnist_loader
 
 HIDDEN = [[], [5], [10], [30], [100], [200], [400], [800], [30, 30], [100, 100], [30, 30, 30]]
 
@@ -22,18 +23,21 @@ def main():
     parser.add_argument("--save", metavar="FILE", help="write the JSON line there, too")
     parser.add_argument("--data", help="where MNIST is (default: as the loader finds it)")
     arguments = parser.parse_args()
-    best = PRESETS["best"]
+    best = cli_train.PRESETS["best"]
     training, validation, test = (
         bpnet.Dataset(part, dtype=best["dtype"])
         for part in mnist_loader.load_data(arguments.data)
     )
     rows = []
     for hidden in HIDDEN:
-        sizes, found = [784, *hidden, 10], []
+        found = []
         for seed in range(1, arguments.seeds + 1):
-            net = network2.Network(sizes, dtype=best["dtype"], seed=seed)
-            train(net, training, best)
-            found.append((net, sum(record["seconds"] for record in net.history)))
+            settings = {**best, "sizes": [784, *hidden, 10], "seed": seed}
+            net = cli_train.new_network(settings)
+            start = time.perf_counter()
+            cli_train.run(net, settings, training, validation, verbose=False)
+            found.append((net, time.perf_counter() - start))
+        sizes = settings["sizes"]
         rows.append(
             {
                 "sizes": "-".join(map(str, sizes)),
@@ -49,20 +53,6 @@ def main():
         rows,
         arguments.save,
         settings=best,
-    )
-
-
-def train(net, training, settings):
-    eta, epochs = settings["eta"], settings["epochs"]
-    net.SGD(
-        training,
-        epochs,
-        settings["mini_batch_size"],
-        lambda epoch: eta * (1 - epoch / epochs),
-        settings["lmbda"],
-        mu=settings["mu"],
-        verbose=False,
-        n_threads=settings["threads"],
     )
 
 

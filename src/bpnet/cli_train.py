@@ -149,14 +149,7 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.plot is not None:
         _check_plot(arguments.plot)
     settings = _settings(arguments)
-    net = network2.Network(
-        settings["sizes"],
-        _COSTS[settings["cost"]],
-        dtype=settings["dtype"],
-        seed=settings["seed"],
-    )
-    if settings["initial_weights"] == "large":
-        net.large_weight_initializer()
+    net = new_network(settings)
     net.notes = settings
     training, validation, test = mnist_loader.load_data(arguments.data)
     check_fit(net, test[0])
@@ -168,7 +161,7 @@ def train(arguments: argparse.Namespace) -> None:
         f"{len(test[1]):,} to test"
     )
     try:
-        _run(net, settings, arguments, training, validation)
+        run(net, settings, training, validation, **_keywords(arguments))
     except KeyboardInterrupt:  # the weights are those of a whole number of mini-batches
         _save(net, arguments.save)
         raise
@@ -214,15 +207,46 @@ def expanded(images: Any, labels: Any) -> tuple[Any, Any]:
     return np.concatenate(moved).reshape(-1, side * side), np.tile(labels, len(moves))
 
 
-def _run(
+def _keywords(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options that are no settings ask SGD for."""
+    plotted = arguments.plot is not None
+    return {
+        "monitor_evaluation_cost": plotted,
+        "monitor_training_accuracy": plotted,
+        "monitor_training_cost": plotted,
+        "patience": arguments.patience,
+        "max_error": arguments.max_error,
+        "min_update": arguments.min_update,
+        "max_seconds": arguments.max_seconds,
+        "verbose": "bar",
+        "checkpoint": arguments.checkpoint or arguments.resume,
+        "checkpoint_seconds": 1.0,
+        "resume": arguments.resume,
+    }
+
+
+def new_network(settings: dict[str, Any]) -> network2.Network:
+    """Return an untrained network of these settings, a preset's and a seed."""
+    net = network2.Network(
+        settings["sizes"],
+        _COSTS[settings["cost"]],
+        dtype=settings["dtype"],
+        seed=settings["seed"],
+    )
+    if settings["initial_weights"] == "large":
+        net.large_weight_initializer()
+    return net
+
+
+def run(
     net: network2.Network,
     settings: dict[str, Any],
-    arguments: argparse.Namespace,
     training: Any,
     validation: Any,
+    **keywords: Any,
 ) -> None:
+    """Train net by a preset's settings and SGD's own keywords."""
     eta, epochs = settings["eta"], settings["epochs"]
-    plotted = arguments.plot is not None
     net.SGD(
         training,
         epochs,
@@ -231,19 +255,9 @@ def _run(
         settings["lmbda"],
         validation,
         monitor_evaluation_accuracy=True,
-        monitor_evaluation_cost=plotted,
-        monitor_training_accuracy=plotted,
-        monitor_training_cost=plotted,
         mu=settings["mu"],
-        patience=arguments.patience,
-        max_error=arguments.max_error,
-        min_update=arguments.min_update,
-        max_seconds=arguments.max_seconds,
-        verbose="bar",
-        checkpoint=arguments.checkpoint or arguments.resume,
-        checkpoint_seconds=1.0,
-        resume=arguments.resume,
         n_threads=settings["threads"],
+        **keywords,
     )
 
 
