@@ -75,21 +75,13 @@ def examples(n, n_in, n_out, dtype, seed=0):
     return x, draw.rand(n, n_out).astype(dtype)
 
 
-class CrossEntropyNetwork(reference.Network):
-    """bpnet.reference's network, with chapter 3's cost."""
-
-    def _output_error(self, z, a, y):
-        return reference.CrossEntropyCost.delta(z, a, y)
-
-
-def judge(biases, weights, cost="quadratic"):
+def judge(biases, weights, hidden="sigmoid", output="quadratic", rule="plain"):
     """Return bpnet.reference's network of these parameters, in long double."""
-    kinds = {"quadratic": reference.Network, "cross-entropy": CrossEntropyNetwork}
-    network = kinds[cost]([1, 1])
-    network.num_layers = len(weights) + 1
-    network.sizes = [weights[0].shape[1], *(len(b) for b in biases)]
+    sizes = [weights[0].shape[1], *(len(b) for b in biases)]
+    network = reference.MLP(sizes, hidden, output, rule)
     network.biases = [b.astype(np.longdouble) for b in biases]
     network.weights = [w.astype(np.longdouble) for w in weights]
+    network.slots = reference.empty_slots(network, rule)
     return network
 
 

@@ -540,7 +540,8 @@ def test_11_a_replaced_sigmoid_takes_effect(dtype, monkeypatch, capsys):
 
     made = net(dtype=dtype)
     judge = twin(made)
-    judge._sigmoid, judge._sigmoid_prime = tanh, tanh_prime
+    judge._hidden, judge._hidden_prime = tanh, tanh_prime
+    judge._output, judge._output_prime = tanh, tanh_prime
     monkeypatch.setattr(network, "sigmoid", tanh)
     monkeypatch.setattr(network, "sigmoid_prime", tanh_prime)
     made._rng = None

@@ -75,77 +75,7 @@ each_kind = pytest.mark.parametrize(
 )
 
 
-class Book(reference.Network):
-    """The book's network2 in plain NumPy: the twin that judges bpnet's."""
-
-    def __init__(self, sizes, cost=network2.CrossEntropyCost):
-        self.num_layers = len(sizes)
-        self.sizes = sizes
-        self.default_weight_initializer()
-        self.cost = cost
-
-    def default_weight_initializer(self):
-        self.large_weight_initializer()
-        self.weights = [w / np.sqrt(w.shape[1]) for w in self.weights]
-
-    def large_weight_initializer(self):
-        self.biases = [np.random.randn(n, 1) for n in self.sizes[1:]]
-        self.weights = [
-            np.random.randn(n_out, n_in) for n_in, n_out in zip(self.sizes, self.sizes[1:])
-        ]
-
-    def _output_error(self, z, a, y):
-        return self.cost.delta(z, a, y)
-
-    def accuracy(self, data, convert=False):
-        return self.evaluate([(x, np.argmax(y) if convert else y) for x, y in data])
-
-    def total_cost(self, data, lmbda, convert=False):
-        desired = [np.eye(self.sizes[-1])[:, [y]] if convert else y for _, y in data]
-        costs = [self.cost.fn(self.feedforward(x), y) for (x, _), y in zip(data, desired)]
-        return (sum(costs) + lmbda / 2 * sum(np.sum(w**2) for w in self.weights)) / len(data)
-
-    def SGD(
-        self,
-        training_data,
-        epochs,
-        mini_batch_size,
-        eta,
-        lmbda=0.0,
-        evaluation_data=None,
-        monitor_evaluation_cost=False,
-        monitor_evaluation_accuracy=False,
-        monitor_training_cost=False,
-        monitor_training_accuracy=False,
-        early_stopping_n=0,
-    ):
-        n, found = len(training_data), ([], [], [], [])
-        best = waited = 0
-        for epoch in range(epochs):
-            random.shuffle(training_data)
-            for k in range(0, n, mini_batch_size):
-                mini_batch = training_data[k : k + mini_batch_size]
-                self.update_mini_batch(mini_batch, eta, lmbda, n)
-            print(f"Epoch {epoch} training complete")
-            if monitor_training_cost:
-                found[2].append(self.total_cost(training_data, lmbda))
-                print(f"Cost on training data: {found[2][-1]}")
-            if monitor_training_accuracy:
-                found[3].append(self.accuracy(training_data, convert=True))
-                print(f"Accuracy on training data: {found[3][-1]} / {n}")
-            if monitor_evaluation_cost:
-                found[0].append(self.total_cost(evaluation_data, lmbda, convert=True))
-                print(f"Cost on evaluation data: {found[0][-1]}")
-            if monitor_evaluation_accuracy:
-                found[1].append(self.accuracy(evaluation_data))
-                print(f"Accuracy on evaluation data: {found[1][-1]} / {len(evaluation_data)}")
-            print()
-            if early_stopping_n:
-                waited = 0 if found[1][-1] > best else waited + 1
-                best = max(best, found[1][-1])
-                if waited == early_stopping_n:
-                    break
-        return found
+Book = reference.Network2  # the book's network2 in plain NumPy: the twin that judges bpnet's
 
 
 class Chapter3(Rounding):
@@ -244,12 +174,13 @@ def followed(net, cost, x, y, batches, eta, rule, ulps=2):
     judge, bound = exactly(net, cost), bounded(net)
     rounding, n = Chapter3(net.dtype, ulps), len(x)
     eta, lmbda, l1, mu = map(wide, (eta, *rule))
-    zeros = [[np.zeros_like(p.value) for p in part] for part in bound]
-    velocity = [[Bounded(zero) for zero in part] for part in zeros] if mu else None
+    rule = "momentum" if mu else "plain"
+    slots, terms = reference.empty_slots(judge, rule), {"mu": mu} if mu else {}
+    velocity = [[Bounded(0 * p.value) for p in part] for part in bound] if mu else None
     for rows in batches:
         batch = [(x[i].astype(wide)[:, None], y[i].astype(wide)[:, None]) for i in rows]
-        options = {"l1": l1, "mu": mu, "velocity": zeros if mu else None}
-        judge.update_mini_batch(batch, eta, lmbda, n, **options)
+        l2 = lmbda / n
+        reference.descend(judge, batch, eta, rule, slots, 1, l2=l2, l1=l1 / n, **terms)
         step = (*bound, x[rows], y[rows], eta, cost, lmbda / n, l1 / n, mu, velocity)
         bound = rounding.update_mini_batch(*step)
         if mu:
@@ -737,7 +668,7 @@ def test_the_costs_functions_are_the_books():
 def test_arguments_have_the_originals_names_and_order():
     def positional(function):
         return [
-            (p.name, p.default)
+            (p.name, getattr(p.default, "__name__", p.default))
             for p in inspect.signature(function).parameters.values()
             if p.kind is p.POSITIONAL_OR_KEYWORD
         ]
@@ -1338,7 +1269,8 @@ def test_another_function_for_the_sigmoid_takes_effect(monkeypatch):
     net = net2()
     book = copy.copy(net)
     book.__class__ = Book
-    book._sigmoid, book._sigmoid_prime = np.tanh, lambda z: 1 - np.tanh(z) ** 2
+    book._hidden, book._hidden_prime = np.tanh, lambda z: 1 - np.tanh(z) ** 2
+    book._output = np.tanh
     monkeypatch.setattr(network2, "sigmoid", lambda z: np.tanh(z))
     monkeypatch.setattr(network2, "sigmoid_prime", lambda z: 1 - np.tanh(z) ** 2)
     for cost in COSTS.values():

@@ -73,24 +73,27 @@ def test_a_step_is_the_reference_to_rounding(engine, sparse, cost, rule):
         order.shuffle(random.Random(1))
         net.sgd(data, order, m, ETA, velocity=velocity, **rule)
 
-        network, rounding = judge(biases, weights, cost), Rounding(engine.dtype)
+        kind = "momentum" if "mu" in rule else "plain"
+        network = judge(biases, weights, output=cost, rule=kind)
+        rounding = Rounding(engine.dtype)
         zeros = [[0 * b for b in network.biases], [0 * w for w in network.weights]]
         state = bounded(biases), bounded(weights)
         v = (bounded(zeros[0]), bounded(zeros[1])) if velocity else None
-        hand = [list(part) for part in zeros] if velocity else None
-        terms = {"lmbda": rule.get("l2", 0), "l1": rule.get("l1", 0), "mu": rule.get("mu", 0)}
         assert len(range(0, n, m)) == n_steps
         for k in range(0, n, m):
             picked = order.tolist()[k : k + m]
             batch = [(column(x[i]), column(y[i])) for i in picked]
-            network.update_mini_batch(batch, np.longdouble(ETA), **terms, velocity=hand)
+            network.update_mini_batch(batch, np.longdouble(ETA), **rule)
             step = rounding.update_mini_batch(
                 *state, x[picked], y[picked], ETA, cost, velocity=v, **rule
             )
             state, v = step if velocity else (step, None)
         found = [net.store(), *([velocity.store()] if velocity else [])]
         bounds = [state, *([v] if velocity else [])]
-        expected = [(network.biases, network.weights), *([hand] if velocity else [])]
+        expected = [(network.biases, network.weights)]
+        if velocity:
+            hand = [v for [v] in network.slots]
+            expected.append((hand[: len(biases)], hand[len(biases) :]))
         for each, bound, judged in zip(found, bounds, expected, strict=True):
             for kind in (0, 1):
                 # The bounds' own values are another way to the same: they must agree.
@@ -140,7 +143,7 @@ def test_l2_that_shrinks_weights_to_nothing_is_the_reference_to_rounding(engine,
     net.sgd(packed(engine, x, y, sparse=sparse), bpcore.Order(n), m, ETA, l2=l2)
     for k in range(n):
         batch = [(column(x[k]), column(y[k]))]
-        network.update_mini_batch(batch, np.longdouble(ETA), np.longdouble(l2))
+        network.update_mini_batch(batch, np.longdouble(ETA), l2=np.longdouble(l2))
     # Strong decay forgets rounding errors as it forgets weights: what is left is of a few steps
     # (1 / (eta l2) <= 20), each of a few roundings of numbers below 1, and of their feedback.
     for found, expected in zip(net.store(), (network.biases, network.weights)):

@@ -196,21 +196,25 @@ class BaseNetwork(reference.Network):
         if self._gradient_by_hand() or velocity:
             before = self.biases, self.weights
             try:
-                super().update_mini_batch(
+                slots = [[v] for v in (*velocity[0], *velocity[1])] if velocity else None
+                reference.descend(
+                    self,
                     data.as_list(examples, layers[-1]),
                     eta,
-                    rule.lmbda,
-                    rule.n,
-                    l1=rule.l1,
-                    mu=rule.mu,
-                    velocity=velocity,
+                    "momentum" if velocity else "plain",
+                    slots or reference.empty_slots(self, "plain"),
+                    1,
+                    l2=rule.lmbda / rule.n,
+                    l1=rule.l1 / rule.n,
+                    **({"mu": rule.mu} if velocity else {}),
                 )
                 self.biases, self.weights = data.parameters(
                     layers, self.biases, self.weights, self.dtype
                 )
-                if velocity:  # what a checkpoint keeps of it
+                if velocity and slots:  # what a checkpoint keeps of it
+                    moved, depth = [slot for [slot] in slots], len(layers) - 1
                     velocity[0][:], velocity[1][:] = data.parameters(
-                        layers, *velocity, self.dtype
+                        layers, moved[:depth], moved[depth:], self.dtype
                     )
             except BaseException:  # all of the step, or nothing of it
                 self.biases, self.weights = before
@@ -261,11 +265,13 @@ class BaseNetwork(reference.Network):
         )
 
     # Looked up when called: scripts assign to the module's sigmoid.
-    def _sigmoid(self, z: Array) -> Array:
+    def _hidden(self, z: Array) -> Array:
         return self._module.sigmoid(z)
 
-    def _sigmoid_prime(self, z: Array) -> Array:
+    def _hidden_prime(self, z: Array) -> Array:
         return self._module.sigmoid_prime(z)
+
+    _output, _output_prime = _hidden, _hidden_prime
 
     # What the two classes do in their own ways
 

@@ -1,7 +1,11 @@
-"""The algorithm in plain NumPy: the judge of the compiled core, and the text to edit.
+"""The book in plain NumPy, chapters 1 to 3: the judge of the core, and the text to edit.
 
-The network of Nielsen, Neural Networks and Deep Learning, chapters 1 and 2, with the costs and
-the step of chapter 3.  A column vector per example, one example at a time, nothing clever.
+A column vector per example, one example at a time, nothing clever.  Three tables hold a twin of
+every row of the core's: ACTIVATIONS of the hidden layers, OUTPUTS (activation and cost of the
+last) and RULES (the step).  ``Network`` is chapter 1's and 2's, ``Network2`` chapter 3's; an
+``MLP`` takes any rows of the tables.
+
+Nielsen, Neural Networks and Deep Learning; equations BP1-BP4 are those of chapter 2.
 """
 
 import random
@@ -21,13 +25,28 @@ def sigmoid_prime(z):
     return s * (1 - s)
 
 
+def softmax(z):
+    """Return exp(z) over its sum; the largest z is taken away first, so nothing overflows."""
+    e = np.exp(z - np.max(z))
+    return e / np.sum(e)
+
+
+# What hidden neurons do: name, (f(z), f'(z)).
+ACTIVATIONS = {
+    "sigmoid": (sigmoid, sigmoid_prime),
+    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
+    "identity": (lambda z: z, np.ones_like),
+}
+
+
 class QuadraticCost:
-    """C = |a - y|^2 / 2 for one example."""
+    """C = |a - y|^2 / 2 for one example, of sigmoid outputs."""
 
     @staticmethod
     def fn(a, y):
         """Return the cost of the output a where y is desired."""
-        return float(0.5 * np.linalg.norm(a - y) ** 2)
+        return 0.5 * float(np.linalg.norm(a - y)) ** 2
 
     @staticmethod
     def delta(z, a, y):
@@ -36,7 +55,7 @@ class QuadraticCost:
 
 
 class CrossEntropyCost:
-    """C = -sum(y ln a + (1 - y) ln(1 - a)) for one example."""
+    """C = -sum(y ln a + (1 - y) ln(1 - a)) for one example, of sigmoid outputs."""
 
     @staticmethod
     def fn(a, y):
@@ -50,6 +69,75 @@ class CrossEntropyCost:
         return a - y
 
 
+class LogLikelihoodCost(CrossEntropyCost):
+    """C = -sum(y ln a) for one example, of softmax outputs."""
+
+    @staticmethod
+    def fn(a, y):
+        """Return the cost of the output a where y is desired; 0 ln 0 is 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.sum(np.nan_to_num(-y * np.log(a))))
+
+
+class SquaredCost(CrossEntropyCost):
+    """C = |a - y|^2 / 2 for one example, of identity outputs: regression."""
+
+    fn = staticmethod(QuadraticCost.fn)
+
+
+class PoissonCost(CrossEntropyCost):
+    """C = sum(y ln(y / a) - y + a) for one example, of outputs exp(z): counts."""
+
+    @staticmethod
+    def fn(a, y):
+        """Return the cost of the output a where y, at least 0, is desired; 0 ln 0 is 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.sum(np.nan_to_num(y * np.log(y / a)) - y + a))
+
+
+# The last layer: name, (its activation, its cost).
+OUTPUTS = {
+    "quadratic": (sigmoid, QuadraticCost),
+    "cross-entropy": (sigmoid, CrossEntropyCost),
+    "log-likelihood": (softmax, LogLikelihoodCost),
+    "squared": (lambda z: z, SquaredCost),
+    "poisson": (np.exp, PoissonCost),
+}
+
+
+def plain(g, slots, t, eta):
+    """Return the step of gradient descent."""
+    return -eta * g
+
+
+def momentum(g, slots, t, eta, mu):
+    """Return the velocity v = mu v - eta g, kept in slots[0] (chapter 3)."""
+    slots[0] = mu * slots[0] - eta * g
+    return slots[0]
+
+
+def nesterov(g, slots, t, eta, mu):
+    """Return mu v - eta g, v as ``momentum`` leaves it (Sutskever et al., 2013)."""
+    return mu * momentum(g, slots, t, eta, mu) - eta * g
+
+
+def adam(g, slots, t, eta, beta_1, beta_2, epsilon):
+    """Return the step of Adam (Kingma and Ba, 2015); slots are the means of g and of g^2."""
+    slots[0] = beta_1 * slots[0] + (1 - beta_1) * g
+    slots[1] = beta_2 * slots[1] + (1 - beta_2) * g**2
+    rate = eta * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return -rate * slots[0] / (np.sqrt(slots[1]) + epsilon)
+
+
+# How a mean gradient g becomes the t-th step: name, (function, number of slots a weight).
+RULES = {
+    "plain": (plain, 0),
+    "momentum": (momentum, 1),
+    "nesterov": (nesterov, 1),
+    "adam": (adam, 2),
+}
+
+
 class Network:
     """A feedforward network of sigmoid neurons, trained by stochastic gradient descent.
 
@@ -57,8 +145,10 @@ class Network:
     (sizes[l + 1], 1) and weights[l] has shape (sizes[l + 1], sizes[l]).
     """
 
-    _sigmoid = staticmethod(sigmoid)
-    _sigmoid_prime = staticmethod(sigmoid_prime)
+    _hidden = staticmethod(sigmoid)
+    _hidden_prime = staticmethod(sigmoid_prime)
+    _output = staticmethod(sigmoid)
+    _output_prime = staticmethod(sigmoid_prime)
 
     def __init__(self, sizes):
         """Draw every bias, then every weight, from the standard normal distribution."""
@@ -71,9 +161,9 @@ class Network:
 
     def feedforward(self, a):
         """Return the network's output for the input a, a column vector."""
-        for b, w in zip(self.biases, self.weights):
-            a = self._sigmoid(np.dot(w, a) + b)
-        return a
+        for b, w in zip(self.biases[:-1], self.weights[:-1]):
+            a = self._hidden(np.dot(w, a) + b)
+        return self._output(np.dot(self.weights[-1], a) + self.biases[-1])
 
     def SGD(self, training_data, epochs, mini_batch_size, eta, test_data=None):
         """Train on the list of (x, y), in a new random order each epoch."""
@@ -86,52 +176,32 @@ class Network:
             else:
                 print(f"Epoch {j} complete")
 
-    def update_mini_batch(
-        self, mini_batch, eta, lmbda=0.0, n=1, *, l1=0.0, mu=0.0, velocity=None
-    ):
-        """Move weights and biases against the mean gradient of the mini-batch.
-
-        Chapter 3: lmbda and l1 regularise, for n examples of training data; velocity, a pair of
-        lists like (biases, weights), keeps the part mu of itself, and is changed.
-        """
-        nabla_b = [np.zeros_like(b) for b in self.biases]
-        nabla_w = [np.zeros_like(w) for w in self.weights]
-        for x, y in mini_batch:
-            delta_nabla_b, delta_nabla_w = self.backprop(x, y)
-            nabla_b = [nb + dnb for nb, dnb in zip(nabla_b, delta_nabla_b)]
-            nabla_w = [nw + dnw for nw, dnw in zip(nabla_w, delta_nabla_w)]
+    def update_mini_batch(self, mini_batch, eta):
+        """Move weights and biases against the mean gradient of the mini-batch."""
+        nabla_b, nabla_w = sum_of_gradients(self, mini_batch)
         m = len(mini_batch)
-        steps_b = [-eta / m * nb for nb in nabla_b]
-        steps_w = [-eta / m * nw for nw in nabla_w]
-        if lmbda:
-            steps_w = [s - eta * lmbda / n * w for s, w in zip(steps_w, self.weights)]
-        if l1:
-            steps_w = [s - eta * l1 / n * np.sign(w) for s, w in zip(steps_w, self.weights)]
-        if velocity:
-            velocity[0][:] = steps_b = [mu * v + s for v, s in zip(velocity[0], steps_b)]
-            velocity[1][:] = steps_w = [mu * v + s for v, s in zip(velocity[1], steps_w)]
-        self.biases = [b + s for b, s in zip(self.biases, steps_b)]
-        self.weights = [w + s for w, s in zip(self.weights, steps_w)]
+        self.biases = [b - eta / m * nb for b, nb in zip(self.biases, nabla_b)]
+        self.weights = [w - eta / m * nw for w, nw in zip(self.weights, nabla_w)]
 
     def backprop(self, x, y):
         """Return (nabla_b, nabla_w), the gradient of the cost of one example."""
         nabla_b = [np.zeros_like(b) for b in self.biases]
         nabla_w = [np.zeros_like(w) for w in self.weights]
         a = x
-        activations = [x]  # of every layer
-        zs = []  # the weighted input of every layer but the first
-        for b, w in zip(self.biases, self.weights):
-            z = np.dot(w, a) + b
-            zs.append(z)
-            a = self._sigmoid(z)
+        activations = [x]  # of every layer but the last
+        zs = []  # the weighted input of every hidden layer
+        for b, w in zip(self.biases[:-1], self.weights[:-1]):
+            zs.append(np.dot(w, a) + b)
+            a = self._hidden(zs[-1])
             activations.append(a)
-        delta = self._output_error(zs[-1], a, y)
+        z = np.dot(self.weights[-1], a) + self.biases[-1]
+        delta = self._output_error(z, self._output(z), y)
         nabla_b[-1] = delta  # BP3
-        nabla_w[-1] = np.dot(delta, activations[-2].T)  # BP4
+        nabla_w[-1] = np.dot(delta, activations[-1].T)  # BP4
         for l in range(2, len(self.weights) + 1):
-            delta = np.dot(self.weights[-l + 1].T, delta) * self._sigmoid_prime(zs[-l])  # BP2
+            delta = np.dot(self.weights[-l + 1].T, delta) * self._hidden_prime(zs[1 - l])  # BP2
             nabla_b[-l] = delta
-            nabla_w[-l] = np.dot(delta, activations[-l - 1].T)
+            nabla_w[-l] = np.dot(delta, activations[-l].T)
         return nabla_b, nabla_w
 
     def evaluate(self, test_data):
@@ -139,8 +209,156 @@ class Network:
         return int(sum(np.argmax(self.feedforward(x)) == label for x, label in test_data))
 
     def _output_error(self, z, a, y):
-        return self.cost_derivative(a, y) * self._sigmoid_prime(z)  # BP1
+        return self.cost_derivative(a, y) * self._output_prime(z)  # BP1
 
     def cost_derivative(self, output_activations, y):
         """Return dC/da of the output layer, for the quadratic cost |a - y|^2 / 2."""
         return output_activations - y
+
+
+class Network2(Network):
+    """Chapter 3's network: a choice of cost, better initial weights, L2 regularisation."""
+
+    def __init__(self, sizes, cost=CrossEntropyCost):
+        """Draw the parameters: see default_weight_initializer."""
+        self.num_layers = len(sizes)
+        self.sizes = sizes
+        self.default_weight_initializer()
+        self.cost = cost
+
+    def default_weight_initializer(self):
+        """Draw every bias from N(0, 1), then every weight from N(0, 1 / inputs)."""
+        self.large_weight_initializer()
+        self.weights = [w / np.sqrt(w.shape[1]) for w in self.weights]
+
+    def large_weight_initializer(self):
+        """Draw biases and weights from N(0, 1), as chapters 1 and 2 do."""
+        self.biases = [np.random.randn(n, 1) for n in self.sizes[1:]]
+        self.weights = [np.random.randn(n, k) for k, n in zip(self.sizes, self.sizes[1:])]
+
+    def SGD(
+        self,
+        training_data,
+        epochs,
+        mini_batch_size,
+        eta,
+        lmbda=0.0,
+        evaluation_data=None,
+        monitor_evaluation_cost=False,
+        monitor_evaluation_accuracy=False,
+        monitor_training_cost=False,
+        monitor_training_accuracy=False,
+        early_stopping_n=0,
+    ):
+        """Train, and return what is monitored after each epoch, as four lists.
+
+        early_stopping_n, if not 0, ends it after that many epochs in a row without a better
+        accuracy on evaluation_data.
+        """
+        evaluation_cost, evaluation_accuracy = [], []
+        training_cost, training_accuracy = [], []
+        n, best, waited = len(training_data), 0, 0
+        for j in range(epochs):
+            random.shuffle(training_data)
+            for k in range(0, n, mini_batch_size):
+                self.update_mini_batch(training_data[k : k + mini_batch_size], eta, lmbda, n)
+            print(f"Epoch {j} training complete")
+            if monitor_training_cost:
+                training_cost.append(self.total_cost(training_data, lmbda))
+                print(f"Cost on training data: {training_cost[-1]}")
+            if monitor_training_accuracy:
+                training_accuracy.append(self.accuracy(training_data, convert=True))
+                print(f"Accuracy on training data: {training_accuracy[-1]} / {n}")
+            if monitor_evaluation_cost:
+                evaluation_cost.append(self.total_cost(evaluation_data, lmbda, convert=True))
+                print(f"Cost on evaluation data: {evaluation_cost[-1]}")
+            if monitor_evaluation_accuracy:
+                right, of = self.accuracy(evaluation_data), len(evaluation_data)
+                evaluation_accuracy.append(right)
+                print(f"Accuracy on evaluation data: {right} / {of}")
+            print()
+            if early_stopping_n:
+                waited = 0 if evaluation_accuracy[-1] > best else waited + 1
+                best = max(best, evaluation_accuracy[-1])
+                if waited == early_stopping_n:
+                    break
+        return evaluation_cost, evaluation_accuracy, training_cost, training_accuracy
+
+    def update_mini_batch(self, mini_batch, eta, lmbda, n):
+        """Move weights and biases; lmbda / n is the weight decay of n training examples."""
+        nabla_b, nabla_w = sum_of_gradients(self, mini_batch)
+        m = len(mini_batch)
+        self.biases = [b - eta / m * nb for b, nb in zip(self.biases, nabla_b)]
+        self.weights = [
+            (1 - eta * lmbda / n) * w - eta / m * nw for w, nw in zip(self.weights, nabla_w)
+        ]
+
+    def accuracy(self, data, convert=False):
+        """Return how many are classified rightly; convert: y are vectors, not labels."""
+        return self.evaluate([(x, np.argmax(y)) if convert else (x, y) for x, y in data])
+
+    def total_cost(self, data, lmbda, convert=False):
+        """Return the mean cost, regularisation included; convert: y are labels."""
+        cost = 0.5 * lmbda / len(data) * sum(np.linalg.norm(w) ** 2 for w in self.weights)
+        for x, y in data:
+            if convert:
+                y = np.eye(self.sizes[-1])[:, [y]]
+            cost += self.cost.fn(self.feedforward(x), y) / len(data)
+        return cost
+
+    def _output_error(self, z, a, y):
+        return self.cost.delta(z, a, y)
+
+
+class MLP(Network2):
+    """A network of any hidden activation, output and rule: names in the tables above."""
+
+    def __init__(self, sizes, hidden="sigmoid", output="cross-entropy", rule="plain"):
+        """Draw as chapter 3 does; the rule keeps nothing yet."""
+        self._hidden, self._hidden_prime = ACTIVATIONS[hidden]
+        self._output, cost = OUTPUTS[output]
+        super().__init__(sizes, cost)
+        self.rule = rule
+        self.steps, self.slots = 0, empty_slots(self, rule)
+
+    def update_mini_batch(self, mini_batch, eta, **options):
+        """Take the next step of the rule; options as ``descend`` takes them."""
+        self.steps += 1
+        descend(self, mini_batch, eta, self.rule, self.slots, self.steps, **options)
+
+
+def sum_of_gradients(net, mini_batch, weights=None):
+    """Return (nabla_b, nabla_w) summed over the mini-batch, each example times its weight."""
+    nabla_b = [np.zeros_like(b) for b in net.biases]
+    nabla_w = [np.zeros_like(w) for w in net.weights]
+    for (x, y), weight in zip(mini_batch, weights or [1] * len(mini_batch)):
+        delta_nabla_b, delta_nabla_w = net.backprop(x, y)
+        nabla_b = [nb + weight * dnb for nb, dnb in zip(nabla_b, delta_nabla_b)]
+        nabla_w = [nw + weight * dnw for nw, dnw in zip(nabla_w, delta_nabla_w)]
+    return nabla_b, nabla_w
+
+
+def empty_slots(net, rule):
+    """Return what a rule keeps of each bias and weight before the first step."""
+    n = RULES[rule][1]
+    return [[np.zeros_like(p) for _ in range(n)] for p in (*net.biases, *net.weights)]
+
+
+def descend(net, mini_batch, eta, rule, slots, t, l2=0.0, l1=0.0, weights=None, **parameters):
+    """Move net by the t-th step of a rule, whose slots (of biases, then weights) are changed.
+
+    The step is for g = the mean gradient, over the sum of the examples' weights, plus l2 w +
+    l1 sgn(w) for weights (not for biases): chapter 3, where l2 = lmbda / n.
+    """
+    nabla_b, nabla_w = sum_of_gradients(net, mini_batch, weights)
+    m = sum(weights) if weights else len(mini_batch)
+    step = RULES[rule][0]
+    depth = len(net.biases)
+    net.biases = [
+        b + step(nb / m, kept, t, eta, **parameters)
+        for b, nb, kept in zip(net.biases, nabla_b, slots[:depth])
+    ]
+    net.weights = [
+        w + step(nw / m + l2 * w + l1 * np.sign(w), kept, t, eta, **parameters)
+        for w, nw, kept in zip(net.weights, nabla_w, slots[depth:])
+    ]
