@@ -159,9 +159,7 @@ class Network(BaseNetwork):
             n_threads=n_threads,
         ).go()
 
-    def update_mini_batch(  # type: ignore[override]
-        self, mini_batch: Iterable[Any], eta: float
-    ) -> None:
+    def update_mini_batch(self, mini_batch: Iterable[Any], eta: float) -> None:
         """Take one step of gradient descent on the mean cost of mini_batch, tuples (x, y)."""
         self._step(mini_batch, eta, Rule())
 
