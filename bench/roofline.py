@@ -135,7 +135,7 @@ def pieces(dtype, turns):
     def sigmoids():
         for _ in range(500):
             z[:] = 1
-            engine.sigmoid(z)
+            engine.activate("sigmoid", z)
 
     work["sigmoid of 4096 items"] = sigmoids, 500, None, len(z)
     for name, density in (("dense", 1.0), ("CSR", MNIST_DENSITY)):

@@ -46,19 +46,20 @@ def parameters(sizes, dtype, seed=0):
     return biases, weights
 
 
-def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None):
+def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None, weights=None):
     """Return bpcore.Data, its inputs in the form that each_form names, or as found."""
     n_out = y.shape[1] if n_out is None else n_out
     form = sparse if sparse is None else sparse != DENSE
+    more = {} if weights is None else {"weights": weights}
     return bpcore.Data(
-        engine, x, n_out, y=y, labels=labels, sparse=form, coded=sparse in (None, CODES)
+        engine, x, n_out, y=y, labels=labels, sparse=form, coded=sparse in (None, CODES), **more
     )
 
 
-def loaded(engine, biases, weights, rows=16, n_threads=1, cost="quadratic"):
+def loaded(engine, biases, weights, rows=16, n_threads=1, **kinds):
     """Return a bpcore.Net that holds these parameters."""
     sizes = [weights[0].shape[1], *(len(b) for b in biases)]
-    net = bpcore.Net(engine, sizes, rows, n_threads, cost)
+    net = bpcore.Net(engine, sizes, rows, n_threads, **kinds)
     net.load(biases, weights)
     return net
 

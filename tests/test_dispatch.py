@@ -95,7 +95,7 @@ def test_a_network_too_large_for_memory_is_an_error():
     code = "import bpcore; bpcore.Net(bpcore.engine('float32'), [2**28, 2**28], 1)"
     run = python(code, ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
     assert run.returncode == 1
-    start = "MemoryError: a network of sizes [268435456, 268435456] takes 288,230,3"
+    start = "MemoryError: a network of sizes [268435456, 268435456] takes 576,460,7"
     assert run.stderr.splitlines()[-1].startswith(start)
 
 
@@ -138,7 +138,7 @@ REFUSED = [
             ("Data", 3),
             ("Net", 3),
             ("engine.gemm", 3),
-            ("engine.sigmoid", 1),
+            ("engine.activate", 2),
             ("net.load", 2),
             ("net.feedforward", 1),
             ("net.backprop", 1),
@@ -180,8 +180,6 @@ REFUSED = [
     "Net(engine, [4, 2], 1.5).sgd(data, order, 1, 0.1)",
     "Net(engine, [4, 2.5, 2], 4).feedforward(data)",
     "Net(engine, [4, 2], -1)",
-    "Net(engine, [4, 2], 2**62)",
-    "Net(engine, [4, 2], 2**100)",
     "Net(engine, [2**62, 2**62], 1)",
     "engine.gemm(z.tolist(), z, z)",
     "engine.gemm(z, z[0], z)",
@@ -189,8 +187,8 @@ REFUSED = [
     "engine.gemm(z, z[:4], z)",
     "engine.gemm(z, z, z.tolist())",
     "engine.gemm(z.astype(object), z, z)",
-    "engine.sigmoid([0.0] * 8)",
-    "engine.sigmoid(z.astype(object))",
+    "engine.activate('sigmoid', [0.0] * 8)",
+    "engine.activate('sigmoid', z.astype(object))",
     "net.load([], [])",
     "net.load([None], [None])",
     "net.load(weights, biases)",

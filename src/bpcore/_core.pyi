@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Array = NDArray[Any]
+_Parameters = tuple[list[_Array], list[_Array]]
 
 class _Rows(Protocol):
     @property
@@ -17,10 +18,13 @@ CSR_MAX_DENSITY: float
 class Engine:
     isa: str
     dtype: np.dtype[Any]
+    activations: tuple[str, ...]
+    outputs: dict[str, bool]
+    rules: dict[str, tuple[tuple[str, ...], int]]
     @property
     def lanes(self) -> int: ...
     def gemm(self, a: _Array, b: _Array, c: _Array) -> None: ...
-    def sigmoid(self, z: _Array) -> None: ...
+    def activate(self, name: str, z: _Array) -> None: ...
 
 class Order:
     n: int
@@ -62,12 +66,17 @@ class Net:
         sizes: Sequence[int],
         rows: int,
         n_threads: int = 1,
-        cost: str = "quadratic",
+        *,
+        hidden: str = "sigmoid",
+        output: str = "quadratic",
+        rule: str = "plain",
     ) -> None: ...
     def load(self, biases: Sequence[_Array], weights: Sequence[_Array]) -> None: ...
-    def store(self) -> tuple[list[_Array], list[_Array]]: ...
+    def store(self) -> _Parameters: ...
+    def state(self) -> tuple[int, list[_Parameters]]: ...
+    def restore(self, steps: int, slots: Sequence[_Parameters]) -> None: ...
     def feedforward(self, data: Data) -> _Array: ...
-    def backprop(self, data: Data) -> tuple[list[_Array], list[_Array]]: ...
+    def backprop(self, data: Data) -> _Parameters: ...
     def sgd(
         self,
         data: Data,
@@ -77,11 +86,14 @@ class Net:
         *,
         l2: float = 0.0,
         l1: float = 0.0,
-        mu: float = 0.0,
-        velocity: Net | None = None,
+        l2_by_batch: bool = False,
+        parameters: Sequence[float] = (),
+        losses: NDArray[np.float64] | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> None: ...
-    def evaluate(self, data: Data, costs: _Array | None = None) -> int: ...
+    def evaluate(
+        self, data: Data, costs: _Array | None = None, count: bool = True
+    ) -> int: ...
 
 def engines() -> list[Engine]: ...
 def compiler() -> str: ...

@@ -231,10 +231,13 @@ class BaseNetwork(reference.Network):
         biases, weights = data.parameters(layers, self.biases, self.weights, self.dtype)
         return serialize.Model(layers, biases, weights, self._saved_cost(), self.notes, run)
 
-    def _load(self, layers: list[int], rows: int, n_threads: int = 1) -> bpcore.Net:
+    def _load(
+        self, layers: list[int], rows: int, n_threads: int = 1, rule: str = "plain"
+    ) -> bpcore.Net:
         """Return the parameters in the core, as they are now."""
         cost = self._cost_name() or "quadratic"
-        net = bpcore.Net(bpcore.engine(self.dtype), layers, max(rows, 1), n_threads, cost)
+        engine = bpcore.engine(self.dtype)
+        net = bpcore.Net(engine, layers, max(rows, 1), n_threads, output=cost, rule=rule)
         net.load(*data.parameters(layers, self.biases, self.weights, self.dtype))
         return net
 

@@ -94,14 +94,13 @@ class Run:
         self.pairs = data.as_list(self.examples, self.layers[-1]) if self.by_hand else []
 
         threads = min(n_threads, os.cpu_count() or 1)
-        self.core = net._load(self.layers, max(self.m, ROWS), threads)
+        self.momentum = bool(rule.mu) and not self.by_hand
+        kind = "momentum" if self.momentum else "plain"
+        self.core = net._load(self.layers, max(self.m, ROWS), threads, kind)
         self.order, self.source = bpcore.Order(self.n), net._rng or random
-        self.velocity: bpcore.Net | None = None
         self.hand_velocity: Parameters | None = None
         if rule.mu and self.by_hand:
             self.hand_velocity = _zeros(net.biases), _zeros(net.weights)
-        elif rule.mu:
-            self.velocity = bpcore.Net(engine, self.layers, 1, threads)
         self.best: Parameters | None = None
         self.saved = None if resume is None else self._read(resume)
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
@@ -207,8 +206,7 @@ class Run:
                 rate,
                 l2=self.rule.lmbda / self.n,
                 l1=self.rule.l1 / self.n,
-                mu=self.rule.mu,
-                velocity=self.velocity,
+                parameters=(self.rule.mu,) if self.momentum else (),
                 progress=self.watch.advance,
             )
         finally:  # whatever looks next finds the trained parameters
@@ -287,8 +285,8 @@ class Run:
             "examples": self._fingerprint(),
         }
         velocity = self.hand_velocity
-        if self.velocity is not None:
-            velocity = self.velocity.store()
+        if self.momentum:
+            velocity = self.core.state()[1][0]
         order = np.array(self.order.tolist(), np.int64)
         run = serialize.Run(state, order, np.array(words, np.uint32), velocity, self.best)
         return self.net._model(run)
@@ -344,8 +342,8 @@ class Run:
         self.best = run.best if self.stopping.restores else None
         self.order.assign(run.order)
         self.source.setstate((3, tuple(run.random_state.tolist()), state["gauss_next"]))
-        if self.velocity is not None and run.velocity is not None:
-            self.velocity.load(*run.velocity)
+        if self.momentum and run.velocity is not None:
+            self.core.restore(0, [run.velocity])
         self.hand_velocity = self.hand_velocity and run.velocity
         for record in self.history:
             self.stopping.see(record)
