@@ -40,18 +40,19 @@ INCLUDES = {
 }
 
 INNER = [
-    *("bpnet.data", "bpnet.reference", "bpnet.serialize"),
+    *("bpnet.check", "bpnet.data", "bpnet.reference", "bpnet.serialize"),
     *("bpnet.base", "bpnet.stopping", "bpnet.training", "bpnet.watching"),
 ]
 
 # What the inner modules of the API import at module level, the standard library aside.
 IMPORTS = {
     "reference.py": {"numpy"},
-    "data.py": {"numpy", "bpcore"},
-    "serialize.py": {"numpy", "bpnet.data"},
-    "stopping.py": {"bpnet.data"},
+    "check.py": {"numpy"},
+    "data.py": {"numpy", "bpcore", "bpnet.check"},
+    "serialize.py": {"numpy", "bpnet.check"},
+    "stopping.py": {"bpnet.check"},
     "watching.py": set(),
-    "base.py": {"numpy", "bpcore", *INNER[:3], "bpnet.stopping"},
+    "base.py": {"numpy", "bpcore", *INNER[:4], "bpnet.stopping"},
     "training.py": {"numpy", "bpcore", *INNER},
     "network.py": {"numpy", *INNER},
     "network2.py": {"numpy", *INNER, "bpnet.mnist_loader"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bpnet import data
+from bpnet import check
 
 Record = dict[str, Any]  # what history holds of an epoch
 
@@ -31,13 +31,13 @@ class Stopping:
         restore: bool = True,
         held_out: str | None = None,
     ):
-        self.epochs = data.integer("epochs", epochs, 0)
+        self.epochs = check.integer("epochs", epochs, 0)
         self.min_update = _limit("min_update", min_update)
         self.max_error = _limit("max_error", max_error)
         self.min_delta = _limit("min_delta", min_delta) or 0.0
         self.max_seconds = _limit("max_seconds", max_seconds)
         if patience is not None:
-            patience = data.integer(patience_name, patience, 1)
+            patience = check.integer(patience_name, patience, 1)
         self.patience, self.patience_name = patience, patience_name
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be a function of (net, epoch), got {callback!r}")
@@ -90,4 +90,4 @@ class Stopping:
 
 
 def _limit(name: str, value: Any) -> float | None:
-    return None if value is None else data.positive(name, value)
+    return None if value is None else check.not_negative(name, value)
