@@ -70,7 +70,7 @@ class BaseNetwork(reference.Network):
     """
 
     dtype: np.dtype[Any] = np.dtype(np.float64)
-    history: list[Record] = []  # noqa: RUF012 - of a network that was never trained
+    history: list[Record] = []  # noqa: RUF012 - replaced, never written to
     stopped_by: str | None = None
     notes: dict[str, Any] | None = None
     _rng: random.Random | None = None  # of a seeded network; None: the global generator
@@ -93,7 +93,7 @@ class BaseNetwork(reference.Network):
         check.check_memory(layers)  # before anything is drawn
         self.num_layers = len(layers)
         self.sizes = sizes
-        self.biases, self.weights = [], []  # their place among the attributes
+        self.biases, self.weights = [], []  # in the order of the book's attributes
         if dtype != BaseNetwork.dtype:
             self.dtype = dtype
         if seed is None:
@@ -120,7 +120,7 @@ class BaseNetwork(reference.Network):
         """
         layers = check.layers(self.sizes)
         x = data.columns("x", a, layers[0], self.dtype)
-        net = self._load(layers, min(len(x), ROWS))
+        net = self._in_core(layers, min(len(x), ROWS))
         if self._sigmoid_replaced():
             return super().feedforward(x.T)
         return net.feedforward(self._inputs(x, layers)).T
@@ -137,7 +137,7 @@ class BaseNetwork(reference.Network):
         layers = check.layers(self.sizes)
         row = data.column("x", x, layers[0], self.dtype)
         target = data.column("y", y, layers[-1], self.dtype)
-        net = self._load(layers, 1)
+        net = self._in_core(layers, 1)
         if self._sigmoid_replaced() or self._cost_replaced():
             return super().backprop(row.T, target.T)
         return net.backprop(self._inputs(row, layers, target))
@@ -158,7 +158,7 @@ class BaseNetwork(reference.Network):
             labels = data.labels(name, examples, layers[-1])
             return super().evaluate([(x, label) for (x, _), label in zip(pairs, labels)])
         packed = data.labelled(name, examples, layers, bpcore.engine(self.dtype))
-        return self._load(layers, ROWS).evaluate(packed)
+        return self._in_core(layers, ROWS).evaluate(packed)
 
     def _mean_cost(
         self, name: str, given: Any, fn: Callable[[Any, Any], Any] | None
@@ -176,7 +176,7 @@ class BaseNetwork(reference.Network):
             pairs = data.vectorised(name, examples, layers[-1])
             return sum(float(fn(self.feedforward(x), y)) for x, y in pairs) / n, n
         costs = np.empty(n, self.dtype)
-        self._load(layers, ROWS).evaluate(packed, costs)
+        self._in_core(layers, ROWS).evaluate(packed, costs)
         return float(costs.sum(dtype=np.float64)) / n, n
 
     def _step(
@@ -191,7 +191,7 @@ class BaseNetwork(reference.Network):
         rate = check.finite("eta", eta, self.dtype)
         examples = data.materialise("mini_batch", mini_batch)
         packed = data.training("mini_batch", examples, layers, engine, sparse=False)
-        net = self._load(layers, len(packed))
+        net = self._in_core(layers, len(packed))
         if self._gradient_by_hand() or velocity:
             before = self.biases, self.weights
             try:
@@ -230,7 +230,7 @@ class BaseNetwork(reference.Network):
         biases, weights = check.parameters(layers, self.biases, self.weights, self.dtype)
         return serialize.Model(layers, biases, weights, self._saved_cost(), self.notes, run)
 
-    def _load(self, layers: list[int], rows: int, n_threads: int = 1) -> bpcore.Net:
+    def _in_core(self, layers: list[int], rows: int, n_threads: int = 1) -> bpcore.Net:
         """Return the parameters in the core, as they are now."""
         cost = self._cost_name() or "quadratic"
         net = bpcore.Net(bpcore.engine(self.dtype), layers, max(rows, 1), n_threads, cost)
@@ -303,7 +303,7 @@ class BaseNetwork(reference.Network):
         raise NotImplementedError
 
 
-def empty(cls: type[BaseNetwork], model: serialize.Model) -> Any:
+def filled(cls: type[BaseNetwork], model: serialize.Model) -> Any:
     """Return a network of cls with the parameters of a file, the best that patience kept."""
     net = cls.__new__(cls)
     net.num_layers, net.sizes = len(model.sizes), model.sizes

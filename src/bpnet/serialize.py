@@ -410,7 +410,7 @@ def _read(
     nbytes -= len(start + header)
     if shape is None:
         shape = (max(nbytes, 0) // dtype.itemsize,)
-    # Compared, not parsed: numpy evaluates it, as Python.
+    # Compared, not parsed: this text is the only one that numpy writes for such an array.
     wanted = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
     if not start.startswith(b"\x93NUMPY\1\0") or header.rstrip() != wanted.encode():
         raise ValueError(f"{name} must be {dtype} {shape}, got {header.rstrip()!r:.100}")

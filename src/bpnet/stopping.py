@@ -44,7 +44,8 @@ class Stopping:
         self.callback = callback
         self.restores = restore and patience is not None
         self.held_out = held_out
-        # Where no weights are brought back, an epoch that reads no example is not the best.
+        # 1.0 is the book's best_accuracy = 0, which an epoch without a right answer does not
+        # beat; to restore weights, some epoch must be the best.
         self.best_error, self.waited, self.called = float("inf") if restore else 1.0, 0, False
 
     @property
@@ -53,7 +54,7 @@ class Stopping:
         return self.max_error is not None or self.patience is not None
 
     def _error(self, record: Record) -> float:
-        """Return the share that is misread, as exact as a count of so many is."""
+        """Return the share misclassified, without the rounding error of 1 - accuracy."""
         return round(1 - record[f"{self.held_out}_accuracy"], 12)
 
     def see(self, record: Record) -> bool:

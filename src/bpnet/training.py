@@ -95,7 +95,7 @@ class Run:
         self.pairs = data.as_list(self.examples, self.layers[-1]) if self.by_hand else []
 
         threads = min(n_threads, os.cpu_count() or 1)
-        self.core = net._load(self.layers, max(self.m, ROWS), threads)
+        self.core = net._in_core(self.layers, max(self.m, ROWS), threads)
         self.order, self.source = bpcore.Order(self.n), net._rng or random
         self.velocity: bpcore.Net | None = None
         self.hand_velocity: Parameters | None = None

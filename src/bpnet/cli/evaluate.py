@@ -8,7 +8,7 @@ from typing import Any
 import bpnet
 from bpnet import mnist_loader
 
-HELP = "count the test digits that a saved network reads"
+HELP = "count the test digits that a saved network classifies rightly"
 
 
 def add(option: Any) -> None:

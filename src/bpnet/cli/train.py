@@ -118,7 +118,7 @@ def add(option: Any) -> None:
         help="stop after N epochs without a better accuracy on the validation digits, and keep "
         "the weights of the best",
     )
-    option("--max-error", type=float, metavar="X", help="stop below this share of misread ones")
+    option("--max-error", type=float, metavar="X", help="stop below this share misclassified")
     option(
         "--min-update", type=float, metavar="X", help="stop below this relative weight change"
     )
