@@ -1,4 +1,4 @@
-"""What callers pass, in any accepted form, checked and turned into what the core takes.
+"""Examples in any accepted form, checked and turned into what the core takes.
 
 Every function raises before anything has changed, with one sentence that names the argument
 as the caller wrote it, what it must be and what it was.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,11 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 import bpcore
+from bpnet import check
 
 if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
     from numpy.typing import DTypeLike, NDArray
 
-    Array = NDArray[Any]
+    from bpnet.check import Array
+
     Examples: TypeAlias = "list[Any] | tuple[Array, Array] | Dataset"
 
 # Items taken at a time: they stay in cache from being gathered to being checked.
@@ -29,143 +30,16 @@ _BLOCK = 2**16
 _UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 
 _SINGLE = np.dtype(np.float32)
-_REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
 
-def integer(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
-    """Return value as an int in [least, most]."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name} must be at least {least}, got {number}")
-    if number > most:
-        raise ValueError(f"{name} must be at most {most}, got {number}")
-    return number
-
-
-def real(name: str, value: Any, dtype: np.dtype[Any]) -> float:
-    """Return value as a float that is finite in dtype."""
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
-    except OverflowError:
-        number = float("inf")
-    if not abs(number) <= float(np.finfo(dtype).max):
-        raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
-    return number
-
-
-def positive(name: str, value: Any) -> float:
-    """Return value as a finite float of at least 0."""
-    number = real(name, value, np.dtype(np.float64))
-    if number < 0:
-        raise ValueError(f"{name} must be at least 0, got {value!r}")
-    return number
-
-
-def floating(dtype: Any) -> np.dtype[Any]:
-    """Return dtype as float32 or float64, the two that the core computes in."""
-    try:
-        name = np.dtype(dtype).name if dtype is not None else "None"
-    except TypeError:
-        name = "unknown"
-    if name not in ("float32", "float64"):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return np.dtype(name)
-
-
-def layers(sizes: Any) -> list[int]:
-    """Return sizes as ints: two layers or more."""
-    try:
-        len(sizes)  # it is read more than once
-        found = list(sizes)
-    except TypeError:
-        raise TypeError(f"sizes must list the neurons of each layer, got {sizes!r}") from None
-    if len(found) < 2:
-        raise ValueError(f"sizes must list two layers or more, got {sizes!r}")
-    return [integer(f"sizes[{l}]", n, 1) for l, n in enumerate(found)]
-
-
-def check_memory(sizes: Sequence[int]) -> None:
-    """Raise MemoryError if there is no room for the parameters in float64."""
-    count = sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:]))
-    try:
-        if 8 * count > _physical_memory():
-            raise MemoryError
-        np.empty(count)  # never touched, so it costs nothing
-    except MemoryError:
-        raise MemoryError(
-            f"sizes {list(sizes)} make a network of {count:,} parameters, which do not fit "
-            f"in memory"
-        ) from None
-
-
-def _physical_memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on this system
-        return sys.maxsize
-
-
-def parameters(
-    sizes: Sequence[int], biases: Any, weights: Any, dtype: np.dtype[Any]
-) -> tuple[list[Array], list[Array]]:
-    """Return (biases, weights) as lists of C-contiguous arrays of dtype that fit sizes."""
-    n_layers = len(sizes) - 1
-    for name, given in (("biases", biases), ("weights", weights)):
-        if not hasattr(given, "__len__"):
-            raise TypeError(
-                f"{name} must be a list of {n_layers} arrays, got {type(given).__name__}"
-            )
-        if len(given) != n_layers:
-            raise ValueError(
-                f"{name} must hold {n_layers} arrays to match sizes {list(sizes)}, "
-                f"got {len(given)}"
-            )
-    return (
-        [
-            _matrix("biases", l, biases[l], (n_out, 1), sizes, dtype)
-            for l, n_out in enumerate(sizes[1:])
-        ],
-        [
-            _matrix("weights", l, weights[l], (n_out, n_in), sizes, dtype)
-            for l, (n_in, n_out) in enumerate(zip(sizes, sizes[1:]))
-        ],
-    )
-
-
-def _matrix(
-    name: str,
-    l: int,
-    value: Any,
-    shape: tuple[int, int],
-    sizes: Sequence[int],
-    dtype: np.dtype[Any],
-) -> Array:
-    if type(value) is np.ndarray and value.shape == shape and value.dtype == dtype:
-        return _require(value, dtype)
-    array = _array(f"{name}[{l}]", value)
-    if array.shape != shape:
-        raise ValueError(
-            f"{name}[{l}] has shape {array.shape}, expected {shape} to match sizes "
-            f"{list(sizes)}"
-        )
-    return _require(array, dtype)
-
-
 def columns(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
     """Return value, whose k columns are vectors of n items, as rows (k, n) of finite dtype."""
-    array = _array(name, value)
+    array = check.array(name, value)
     if array.ndim != 2 or array.shape[0] != n:
         raise _misfit(name, array, (n, 1))
-    return _finite(name, _require(array.T, dtype))
+    return _finite(name, check.require(array.T, dtype))
 
 
 def column(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
@@ -308,7 +182,7 @@ def labels(name: str, examples: Examples, n_out: int | None) -> NDArray[np.int64
         array = np.array(values)
     except ValueError:  # labels and vectors mixed
         array = np.array([None])
-    if array.dtype.kind not in _REAL:
+    if array.dtype.kind not in check.REAL:
         array = np.array([_labels(f"{name}[{i}]", [y], n_out) for i, y in enumerate(values)])
     return _labels(name, array, n_out)
 
@@ -368,7 +242,7 @@ class _Columns(_Source):
         self.plain = set(map(type, values)) == {np.ndarray} and set(map(_size, values)) == {n}
         if self.plain:
             dtypes = set(map(_dtype, values))
-            self.plain = all(each.kind in _REAL for each in dtypes)
+            self.plain = all(each.kind in check.REAL for each in dtypes)
             if dtypes == {_SINGLE}:
                 self.narrow = _SINGLE  # exact in either dtype: zeros can be left out first
 
@@ -390,7 +264,7 @@ class _Columns(_Source):
                 _finite(self._where(i), row)
 
     def _column(self, i: int, value: Any) -> Array:
-        array = _array(self._where(i), value)
+        array = check.array(self._where(i), value)
         if array.shape != (self.shape[1], 1):
             raise _misfit(self._where(i), array, (self.shape[1], 1))
         return array
@@ -415,7 +289,7 @@ class Dataset:
     """
 
     def __init__(self, examples: Any, *, dtype: DTypeLike = np.float64):
-        engine = bpcore.engine(floating(dtype))
+        engine = bpcore.engine(check.floating(dtype))
         given = materialise("examples", examples)
         if isinstance(given, Dataset):
             given = list(given)
@@ -531,10 +405,10 @@ def _halves(examples: Any, dtype: np.dtype[Any]) -> tuple[_Source, _Source | Non
             )
         return rows, _Rows(f"{name}[1]", targets, dtype, own=True)
     xs, ys = _unzip(name, examples)
-    x = _Columns(name, "x", xs, max(1, _array(f"{name}[0]: x", xs[0]).size), dtype)
+    x = _Columns(name, "x", xs, max(1, check.array(f"{name}[0]: x", xs[0]).size), dtype)
     if not isinstance(ys[0], (list, tuple)) and not np.ndim(ys[0]):
         return x, None
-    return x, _Columns(name, "y", ys, max(1, _array(f"{name}[0]: y", ys[0]).size), dtype)
+    return x, _Columns(name, "y", ys, max(1, check.array(f"{name}[0]: y", ys[0]).size), dtype)
 
 
 def _pair(
@@ -544,7 +418,7 @@ def _pair(
     dtype: np.dtype[Any],
     own: bool = False,
 ) -> tuple[_Rows, Array]:
-    inputs, targets = (_array(f"{name}[{i}]", part) for i, part in enumerate(examples))
+    inputs, targets = (check.array(f"{name}[{i}]", part) for i, part in enumerate(examples))
     if inputs.ndim != 2 or inputs.shape[1] != n_in:
         raise _misfit(f"{name}[0]", inputs, (len(inputs) if inputs.ndim else "n", n_in))
     if targets.ndim == 0 or len(targets) != len(inputs):
@@ -573,7 +447,7 @@ def _labels(name: str, values: Any, n_out: int | None) -> NDArray[np.int64]:
     """Return labels as int64 from rows of numbers, (1,), (1, 1) or vectors of n_out."""
     wanted = "of at least 0" if n_out is None else f"in [0, {n_out})"
     try:
-        array = _array(name, values)
+        array = check.array(name, values)
     except TypeError:
         got = repr(values[0]) if len(values) == 1 else type(values).__name__
         raise TypeError(f"{name}: label must be an integer {wanted}, got {got}") from None
@@ -595,28 +469,6 @@ def _labels(name: str, values: Any, n_out: int | None) -> NDArray[np.int64]:
         i = int(np.argmin(right))
         raise ValueError(f"{name}[{i}]: label must be an integer {wanted}, got {numbers[i]}")
     return numbers.astype(np.int64)  # a copy: the core trusts it
-
-
-def _array(name: str, value: Any) -> Array:
-    """Return value as a base-class array of real numbers."""
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"{name} must be an array of real numbers, got {type(value).__name__}"
-        ) from None
-    if array.dtype.kind not in _REAL:
-        got = type(value).__name__ if array.dtype == object else f"dtype {array.dtype}"
-        raise TypeError(f"{name} must be an array of real numbers, got {got}")
-    return array
-
-
-def _require(array: Array, dtype: np.dtype[Any]) -> Array:
-    flags = array.flags
-    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
-        return array if type(array) is np.ndarray else np.asarray(array)
-    with np.errstate(over="ignore"):
-        return np.require(array, dtype, ["C", "A"])
 
 
 def _blocks(array: Array) -> list[tuple[int, Array]]:

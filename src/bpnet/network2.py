@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpnet import reference, serialize
-from bpnet.base import BaseNetwork, Rule, empty
+from bpnet.base import BaseNetwork, Rule, filled
 from bpnet.data import count
 from bpnet.mnist_loader import vectorized_result
 from bpnet.reference import sigmoid, sigmoid_prime
@@ -127,8 +127,8 @@ class Network(BaseNetwork):
         lists of mean costs per example, regularisation included, and of counts of examples
         that are classified rightly.  A list that was not asked for is empty.
 
-        early_stopping_n ends training, if it is not 0, after so many epochs in a row without a
-        better accuracy on evaluation_data, and leaves the last weights; patience brings back
+        early_stopping_n, if it is not 0, ends training after that many epochs in a row without
+        a better accuracy on evaluation_data, and leaves the last weights; patience brings back
         those of the best epoch.  The other arguments, the errors and what becomes of
         ``history`` and ``stopped_by`` are as ``bpnet.Network.SGD`` says, with evaluation_data
         in the place of its validation_data.
@@ -246,7 +246,7 @@ class Network(BaseNetwork):
     def _count(self, examples: Any, convert: bool) -> int:
         if convert:
             return self.accuracy(examples, convert=True)
-        return self.accuracy(examples)  # as the book: an override may know no more
+        return self.accuracy(examples)  # an override may take what the book passes, no more
 
     def _total_cost(self, examples: Any, rule: Rule, convert: bool) -> float:
         if convert:
@@ -285,7 +285,7 @@ def from_model(model: serialize.Model) -> Network:
             f"cost must be the name of a cost in bpnet.network2, got {name!r}: assign "
             f"bpnet.network2.{name} before loading"
         )
-    net: Network = empty(Network, model)
+    net: Network = filled(Network, model)
     net.cost = cost
     return net
 

@@ -23,13 +23,13 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bpnet import data
+from bpnet import check
 
 if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
 
-    from bpnet.data import Array
+    from bpnet.check import Array
 
     Parameters = tuple[list[Array], list[Array]]  # biases, weights
 
@@ -214,10 +214,10 @@ def _stem(target: Path) -> str:
 
 def _checked(model: Model) -> Model:
     """Return model with parameters that fit its sizes; raise if any part is not as it must."""
-    sizes, (cost, notes, run) = data.layers(model.sizes), model[3:]
+    sizes, (cost, notes, run) = check.layers(model.sizes), model[3:]
     single = all(array.dtype == np.float32 for array in (*model.biases, *model.weights))
     dtype = np.dtype(np.float32 if single else np.float64)
-    biases, weights = data.parameters(sizes, model.biases, model.weights, dtype)
+    biases, weights = check.parameters(sizes, model.biases, model.weights, dtype)
     if cost is not None and not (isinstance(cost, str) and cost.isidentifier()):
         raise ValueError(f"cost must be the name of a class, got {cost!r:.60}")
     if notes is not None and not isinstance(notes, dict):
@@ -225,7 +225,7 @@ def _checked(model: Model) -> Model:
     if run is not None:
         _check_run(run)
         velocity, best = (
-            pair and data.parameters(sizes, *pair, dtype) for pair in (run.velocity, run.best)
+            pair and check.parameters(sizes, *pair, dtype) for pair in (run.velocity, run.best)
         )
         run = run._replace(velocity=velocity, best=best)
     return Model(sizes, biases, weights, cost, notes, run)
@@ -283,7 +283,7 @@ def _from_json(text: bytes) -> Model:
     dtype = found.get("dtype", "float64")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r:.60}")
-    sizes = data.layers(found["sizes"])
+    sizes = check.layers(found["sizes"])
     shapes = {"biases": [(n_out, 1) for n_out in sizes[1:]], "weights": zip(sizes[1:], sizes)}
     biases, weights = (
         [
@@ -348,7 +348,7 @@ def _from_npz(file: BufferedReader) -> Model:
     if (version := int(read("version", np.int64, ()))) != _VERSION:
         raise ValueError(f"it has version {version}, this bpnet reads version {_VERSION}")
     n_layers = sum(name.startswith("weights_") for name in members)
-    sizes = data.layers(read("sizes", np.int64, (n_layers + 1,)).tolist())
+    sizes = check.layers(read("sizes", np.int64, (n_layers + 1,)).tolist())
     file.seek(members.get("biases_0.npy", (0, 0, 0))[0])
     dtype = np.dtype(np.float32 if b"f4'" in file.read(_LEAST) else np.float64)
     biases, weights = parameters("")
@@ -410,7 +410,7 @@ def _read(
     nbytes -= len(start + header)
     if shape is None:
         shape = (max(nbytes, 0) // dtype.itemsize,)
-    # Compared, not parsed: numpy evaluates it, as Python.
+    # Compared, not parsed: this text is the only one that numpy writes for such an array.
     wanted = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
     if not start.startswith(b"\x93NUMPY\1\0") or header.rstrip() != wanted.encode():
         raise ValueError(f"{name} must be {dtype} {shape}, got {header.rstrip()!r:.100}")

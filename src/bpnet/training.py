@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import bpcore
-from bpnet import data, serialize
+from bpnet import check, data, serialize
 from bpnet.base import ROWS, Rule
 from bpnet.watching import Watch
 
 if TYPE_CHECKING:
     from bpnet.base import BaseNetwork, Parameters
-    from bpnet.data import Array, Examples
+    from bpnet.check import Array
+    from bpnet.data import Examples
     from bpnet.stopping import Record, Stopping
 
 
@@ -65,16 +66,16 @@ class Run:
         n_threads: int,
     ):
         self.net, self.stopping, self.given = net, stopping, training_data
-        mini_batch_size = data.integer("mini_batch_size", mini_batch_size, 1)
-        n_threads = data.integer("n_threads", n_threads, 1)
+        mini_batch_size = check.integer("mini_batch_size", mini_batch_size, 1)
+        n_threads = check.integer("n_threads", n_threads, 1)
         self.history: list[Record] = []
         self.seconds = 0.0  # since the run began, in this process and before
         self.checkpoint = checkpoint
-        self.checkpoint_seconds = data.positive("checkpoint_seconds", checkpoint_seconds)
+        self.checkpoint_seconds = check.not_negative("checkpoint_seconds", checkpoint_seconds)
         if not callable(eta):
-            data.real("eta", eta, net.dtype)
+            check.finite("eta", eta, net.dtype)
         self.eta = eta
-        self.layers, engine = data.layers(net.sizes), bpcore.engine(net.dtype)
+        self.layers, engine = check.layers(net.sizes), bpcore.engine(net.dtype)
 
         self.examples = data.materialise("training_data", training_data)
         looked_at = {"training_cost", "training_accuracy"} & set(wanted)
@@ -96,7 +97,7 @@ class Run:
         threads = min(n_threads, os.cpu_count() or 1)
         self.momentum = bool(rule.mu) and not self.by_hand
         kind = "momentum" if self.momentum else "plain"
-        self.core = net._load(self.layers, max(self.m, ROWS), threads, kind)
+        self.core = net._in_core(self.layers, max(self.m, ROWS), threads, kind)
         self.order, self.source = bpcore.Order(self.n), net._rng or random
         self.hand_velocity: Parameters | None = None
         if rule.mu and self.by_hand:
@@ -167,15 +168,15 @@ class Run:
     def _epoch(self, epoch: int) -> None:
         net, start = self.net, time.perf_counter()
         eta = self.eta(epoch) if callable(self.eta) else self.eta
-        rate = data.real("eta", eta, net.dtype)
-        before = data.parameters(self.layers, net.biases, net.weights, net.dtype)
+        rate = check.finite("eta", eta, net.dtype)
+        before = check.parameters(self.layers, net.biases, net.weights, net.dtype)
         self.order.shuffle(self.source)
         if self.by_hand:
             before = _copies(before)  # a hook may write into the network's own
             self._train_by_hand(eta)
         else:
             self._train(before, rate)
-        after = data.parameters(self.layers, net.biases, net.weights, net.dtype)
+        after = check.parameters(self.layers, net.biases, net.weights, net.dtype)
         if not all(np.isfinite(array).all() for array in (*after[0], *after[1])):
             net.biases, net.weights = before
             raise FloatingPointError(
