@@ -1,6 +1,5 @@
 """serialize: what is saved is exact, whole, and refused if it is not what it was."""
 
-import base64
 import contextlib
 import io
 import json
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
-import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,8 +23,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import bpnet
-from bpnet import Network, serialize
+from bpnet import Network, network2, serialize
 from bpnet.serialize import Model, Run
+
+DATA = Path(__file__).with_name("data")
 
 posix = pytest.mark.skipif(os.name != "posix", reason="processes, links and limits of POSIX")
 
@@ -146,26 +147,56 @@ def test_a_checkpoint_comes_back_to_the_bit(tmp_path, dtype, absent):
     assert bits([net.biases, net.weights]) == bits([*best])
 
 
-# A float32 network that version 0.1.0 saved.
-OLD = (
-    b"c-jl_W@gc4fB;2?DF*kC{D%TA1`&p|{G!~%61}{FN=60&hAmKaFnY3IsBb_dBSRTOwR%cwadMHmm4doWsG+g"
-    b"Cj)FQ+Ye`XJUVMI0N-9XgEitD!6)0Yukywxl<ZEc^DAX!Y0=SZZZYTiaJRnX5;u0X%17bfUemM~5191@$X9IBn"
-    b"ihq}EoWBa@Uv8j(%TkMqGxPIc9`1lD?7-{cObhz>SAmNW>JC&-$ofb7!92kU^h9xHRcbNJ3lpHqCQ!o*Mmm&wf"
-    b"{O|24(wjp{(9OCm{)j!UP;PKEKV(sH-P!31*)<IuW!;!i1Ll0j)Ea&{^0^T!5-BIf6p)FfcbzI=!5dq%=C;BBr"
-    b"gz`rik}~5yf6OU=MW0fdFqtCS7LKqF@U&vvV;ZKm$1D5CsFeK2VnGfclRcMc)S?iIl<6HG-1y1ZYa-MA5hvXeB"
-    b"&RqiX{tnHFf0;6c&W08DGh2?$*$D5_vC<weoy#LR#iaRJ_}Y#=FCAe05VhLZ)v0|3?X7iR"
+# Files that the first version of the format left: tests/data/version1-*.  All of their numbers
+# are fractions that every engine has exactly, for they are few bits, and every neuron of the
+# run is saturated.
+
+SMALL = [3, 4, 2]
+NOTES = {"by": "version 1", "list": [1, 2.5, None, "ü"]}
+
+
+def fractions(dtype, more=0):
+    shapes = zip(SMALL[1:], SMALL)
+    weights = [np.arange(n * m).reshape(n, m) / 16 - 0.5 for n, m in shapes]
+    biases = [np.arange(n).reshape(n, 1) / 8 - 0.25 + more for n in SMALL[1:]]
+    return [b.astype(dtype) for b in biases], [w.astype(dtype) for w in weights]
+
+
+def run_of_version_1(epochs, **options):
+    """Train as the run did of which version1-momentum-checkpoint.npz keeps two epochs."""
+    net = network2.Network(SMALL, seed=1)
+    net.biases, net.weights = fractions("float64", 64)
+    columns = [([i, i % 2, 2 - i % 3], [i % 2, i // 2 % 2]) for i in range(6)]
+    examples = [tuple(np.array([part], float).T for part in pair) for pair in columns]
+    net.SGD(examples, epochs, 2, 0.25, mu=0.5, verbose=False, **options)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "dtype", "cost", "notes"),
+    [
+        ("network.npz", Network, "float32", None, NOTES),
+        ("network2.npz", network2.Network, "float64", network2.QuadraticCost, None),
+        ("network2.json", network2.Network, "float32", network2.CrossEntropyCost, NOTES),
+    ],
 )
+def test_networks_of_version_1_are_read(name, kind, dtype, cost, notes):
+    net = bpnet.load(DATA / f"version1-{name}")
+    assert type(net) is kind and getattr(net, "cost", None) is cost
+    assert (net.sizes, net.dtype, net.notes) == (SMALL, dtype, notes)
+    assert bits([net.biases, net.weights]) == bits(fractions(dtype))
 
 
-def test_what_earlier_versions_saved_is_read_and_still_written(tmp_path):
-    path = tmp_path / "old.npz"
-    path.write_bytes(zlib.decompress(base64.b85decode(OLD)))
-    made = Model([2, 1], [np.float32([[0.5]])], [np.float32([[1.5, -2]])])
-    assert bits(serialize.load(path)) == bits(made)
-    serialize.save(tmp_path / "new.npz", made)
-    with np.load(path) as old, np.load(tmp_path / "new.npz") as new:
-        assert list(old) == list(new)
-        assert bits(list(old.values())) == bits(list(new.values()))
+def test_a_run_of_version_1_goes_on_to_the_bits_of_one_that_did_not_end(tmp_path):
+    path = DATA / "version1-momentum-checkpoint.npz"
+    net, whole = run_of_version_1(5, resume=path), run_of_version_1(5)
+    assert bits([net.biases, net.weights]) == bits([whole.biases, whole.weights])
+    for record, wanted in zip(net.history, whole.history, strict=True):
+        assert record["update"] == wanted["update"] > 0
+    assert net._rng.getstate() == whole._rng.getstate()
+    best = bpnet.load(path)
+    first = run_of_version_1(1)
+    assert bits([best.biases, best.weights]) == bits([first.biases, first.weights])
 
 
 @pytest.mark.parametrize(
