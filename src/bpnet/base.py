@@ -228,7 +228,8 @@ class BaseNetwork(reference.Network):
         """Return what a file holds of the network."""
         layers = check.layers(self.sizes)
         biases, weights = check.parameters(layers, self.biases, self.weights, self.dtype)
-        return serialize.Model(layers, biases, weights, self._saved_cost(), self.notes, run)
+        names = self._saved_names()
+        return serialize.Model(layers, biases, weights, notes=self.notes, run=run, **names)
 
     def _in_core(
         self, layers: list[int], rows: int, n_threads: int = 1, rule: str = "plain"
@@ -281,8 +282,8 @@ class BaseNetwork(reference.Network):
         """Return the core's name of the cost; None if it is a cost of the script's own."""
         raise NotImplementedError
 
-    def _saved_cost(self) -> str | None:
-        """Return the name of the cost in a file; None for chapter 1's network."""
+    def _saved_names(self) -> dict[str, Any]:
+        """Return a file's kind, output and cost."""
         raise NotImplementedError
 
     def _cost_replaced(self) -> bool:
@@ -308,6 +309,11 @@ class BaseNetwork(reference.Network):
 
 def filled(cls: type[BaseNetwork], model: serialize.Model) -> Any:
     """Return a network of cls with the parameters of a file, the best that patience kept."""
+    if model.hidden != "sigmoid" or model.output not in (None, "quadratic", "cross-entropy"):
+        raise ValueError(
+            f"the network must be one of sigmoid neurons, got {model.hidden} in hidden layers "
+            f"and {model.output} in the last"
+        )
     net = cls.__new__(cls)
     net.num_layers, net.sizes = len(model.sizes), model.sizes
     net.biases, net.weights = (model.run and model.run.best) or (model.biases, model.weights)

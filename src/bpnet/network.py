@@ -174,8 +174,8 @@ class Network(BaseNetwork):
     def _cost_name(self) -> str | None:
         return None if self._overrides("cost_derivative") else "quadratic"
 
-    def _saved_cost(self) -> str | None:
-        return None
+    def _saved_names(self) -> dict[str, Any]:
+        return {"kind": "Network", "output": "quadratic"}
 
     def _cost_replaced(self) -> bool:
         return self._overrides("cost_derivative")
@@ -209,7 +209,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     not a whole model of a version that is known.
     """
     model = serialize.load(path)
-    if model.cost is None:
+    if model.kind == "Network":
         return filled(Network, model)
     from bpnet import network2
 

@@ -284,13 +284,20 @@ class Run:
             "seconds": self.seconds,
             "gauss_next": gauss_next,
             "examples": self._fingerprint(),
+            "parameters": {"mu": self.rule.mu} if self.rule.mu else {},  # of the rule
         }
         velocity = self.hand_velocity
         if self.momentum:
             velocity = self.core.state()[1][0]
         order = np.array(self.order.tolist(), np.int64)
-        run = serialize.Run(state, order, np.array(words, np.uint32), velocity, self.best)
+        random_state, slots = np.array(words, np.uint32), [velocity] if velocity else []
+        steps = len(self.history) * -(-self.n // self.m)
+        rule = self._rule_name()
+        run = serialize.Run(state, order, random_state, rule, steps, slots, self.best)
         return self.net._model(run)
+
+    def _rule_name(self) -> str:
+        return "momentum" if self.rule.mu else "plain"
 
     def _fingerprint(self) -> int:
         """Return a checksum of some examples, which another order would hardly have."""
@@ -307,8 +314,11 @@ class Run:
             ("sizes", model.sizes, ours.sizes),
             ("dtype", model.weights[0].dtype, self.net.dtype),
             ("cost", model.cost, ours.cost),
+            ("hidden", model.hidden, ours.hidden),
+            ("output", model.output, ours.output),
             ("training examples", len(run.order), self.n),
-            ("momentum", run.velocity is not None, bool(self.rule.mu)),
+            ("rule", run.rule, self._rule_name()),
+            ("slots", len(run.slots), int(self.rule.mu > 0)),
         ]:
             if found != wanted:
                 raise ValueError(
@@ -343,9 +353,9 @@ class Run:
         self.best = run.best if self.stopping.restores else None
         self.order.assign(run.order)
         self.source.setstate((3, tuple(run.random_state.tolist()), state["gauss_next"]))
-        if self.momentum and run.velocity is not None:
-            self.core.restore(0, [run.velocity])
-        self.hand_velocity = self.hand_velocity and run.velocity
+        if self.momentum:
+            self.core.restore(run.steps, run.slots)
+        self.hand_velocity = self.hand_velocity and run.slots[0]
         for record in self.history:
             self.stopping.see(record)
 
