@@ -47,10 +47,10 @@ def parameters(sizes, dtype, seed=0):
 
 
 def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None):
-    """Return bpcore.Data, its inputs in the form that each_form names, or as found."""
+    """Return bpcore.Data packed, its inputs in the form that each_form names, or as found."""
     n_out = y.shape[1] if n_out is None else n_out
     form = sparse if sparse is None else sparse != DENSE
-    return bpcore.Data(
+    return bpcore.pack(
         engine, x, n_out, y=y, labels=labels, sparse=form, coded=sparse in (None, CODES)
     )
 

@@ -77,6 +77,7 @@ typedef struct {
     const uint8_t *codes;    /* where few values occur: the place of each item's; or NULL */
     const void *y;           /* real (n, n_out) */
     const int64_t *labels;   /* (n) */
+    const void *weights;     /* real (n): a factor of each example's error and cost; NULL: 1 */
 } bp_data;
 
 /* How a mini-batch of mean gradient g moves weights w, whose velocity is v:
@@ -158,6 +159,10 @@ void bp_sgd(const bp_engine *engine, bp_net *nets, bp_net *velocities, ptrdiff_t
             ptrdiff_t mini_batch_size, const bp_rule *rule);
 int64_t bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
                     const bp_data *data, ptrdiff_t begin, ptrdiff_t end, void *costs);
+
+/* What is wrong with the CSR form of data, which has so many items and values and may come
+ * from anywhere; or NULL.  The other entries read a form that passed without looking again. */
+const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values);
 
 /* The compiler that built this, and its version. */
 const char *bp_compiler(void);
