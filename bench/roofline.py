@@ -142,7 +142,7 @@ def pieces(dtype, turns):
         inputs = rng.random((EXAMPLES, SIZES[0]))
         inputs *= rng.random(inputs.shape) < density
         inputs, y = inputs.astype(dtype), np.eye(10, dtype=dtype)[np.arange(EXAMPLES) % 10]
-        data = bpcore.Data(engine, inputs, 10, y=y, sparse=name == "CSR")
+        data = bpcore.pack(engine, inputs, 10, y=y, sparse=name == "CSR")
         net = bpcore.Net(engine, SIZES, m)
         net.load(
             [rng.standard_normal((n, 1)).astype(dtype) for n in SIZES[1:]],

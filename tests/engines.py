@@ -47,12 +47,12 @@ def parameters(sizes, dtype, seed=0):
 
 
 def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None, weights=None):
-    """Return bpcore.Data, its inputs in the form that each_form names, or as found."""
+    """Return bpcore.Data packed, its inputs in the form that each_form names, or as found."""
     n_out = y.shape[1] if n_out is None else n_out
     form = sparse if sparse is None else sparse != DENSE
-    more = {} if weights is None else {"weights": weights}
-    return bpcore.Data(
-        engine, x, n_out, y=y, labels=labels, sparse=form, coded=sparse in (None, CODES), **more
+    coded, given = sparse in (None, CODES), {"y": y, "labels": labels, "weights": weights}
+    return bpcore.pack(
+        engine, x, n_out, sparse=form, coded=coded, **given
     )
 
 

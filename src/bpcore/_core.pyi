@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,13 +7,8 @@ from numpy.typing import NDArray
 _Array = NDArray[Any]
 _Parameters = tuple[list[_Array], list[_Array]]
 
-class _Rows(Protocol):
-    @property
-    def shape(self) -> tuple[int, int]: ...
-    def read(self, begin: int, out: _Array) -> None: ...
-    def dense(self) -> _Array: ...
-
-CSR_MAX_DENSITY: float
+MAX_CODES: int
+MAX_CSR_INPUTS: int
 
 class Engine:
     isa: str
@@ -33,17 +28,35 @@ class Order:
     def assign(self, items: _Array) -> None: ...
     def tolist(self) -> list[int]: ...
 
-class Data:
+class Encoder:
+    items: int
     def __init__(
         self,
         engine: Engine,
-        x: _Array | _Rows | Data,
+        n_in: int,
+        limit: int,
+        offsets: NDArray[np.int64],
+        columns: NDArray[np.uint16],
+        values: _Array,
+        *,
+        codes: NDArray[np.uint8] | None = None,
+        table: _Array | None = None,
+    ) -> None: ...
+    @property
+    def used(self) -> int: ...
+    def append(self, x: _Array) -> int: ...
+
+class Data:
+    inputs: Any
+    def __init__(
+        self,
+        engine: Engine,
+        x: _Array | tuple[Any, ...] | Data,
         n_out: int,
         *,
         y: _Array | None = None,
         labels: NDArray[np.int64] | None = None,
-        sparse: bool | None = None,
-        coded: bool = True,
+        weights: _Array | None = None,
     ) -> None: ...
     def __len__(self) -> int: ...
     @property

@@ -12,7 +12,6 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
-from libc.string cimport memset, strcmp
 
 
 cdef extern from "core.h" nogil:
@@ -93,6 +92,7 @@ cdef extern from "core.h" nogil:
         void (*activate)(ptrdiff_t, ptrdiff_t, void *) noexcept nogil
 
     const char *bp_compiler()
+    const char *bp_csr_fault(const bp_data *, int64_t, int64_t)
     const bp_engine *const *bp_engines(ptrdiff_t *)
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t)
     size_t bp_lay_out(void *, const bp_shape *, bp_net **)
@@ -104,12 +104,6 @@ cdef extern from "core.h" nogil:
 
 # As it is before anybody replaces it.
 _SHUFFLE = _random.Random.shuffle
-
-# Below this share of nonzeros the CSR form of the inputs is the faster one (bench/sparsity.py).
-CSR_MAX_DENSITY = 0.3
-
-# Inputs are read this many bytes at a time, which stay in cache until they are compressed.
-_BLOCK_BYTES = 2**18
 
 
 cdef class _Buffer:
@@ -248,14 +242,6 @@ def engines():
     return [Engine(i) for i in range(n)]
 
 
-cdef const bp_engine *_row(const char *isa, size_t itemsize):
-    """The engine of this instruction set and item size."""
-    cdef ptrdiff_t n
-    cdef const bp_engine *const *row = bp_engines(&n)
-    while strcmp(row[0].isa, isa) or row[0].itemsize != itemsize:
-        row += 1
-    return row[0]
-
 
 cdef class Order:
     """The order in which an epoch visits n examples; 0, 1, 2, ... at first."""
@@ -307,62 +293,123 @@ cdef class Order:
         return self.items.tolist()
 
 
+# The most inputs in CSR form, and the values that codes tell apart.
+MAX_CSR_INPUTS, MAX_CODES = BP_MAX_CSR_INPUTS, BP_CODES
+
+_OFFSETS, _COLUMNS, _CODES = np.dtype(np.int64), np.dtype(np.uint16), np.dtype(np.uint8)
+
+
+cdef class Encoder:
+    """Writes rows of n_in inputs in CSR form, a block at a time, to arrays of the caller.
+
+    offsets has room for all rows; columns and codes for limit + n_in items.  So has values,
+    without codes; with them it has room for the rows of a block, and table
+    for MAX_CODES different ones.  One thread at a time may use it, and nobody may
+    write to the arrays or resize them while it lives.
+    """
+
+    cdef Engine engine
+    cdef ptrdiff_t n_in, n, rows, room  # rows of n are written; room is that of values
+    cdef int64_t limit
+    cdef readonly int64_t items         # of the rows that are written
+    cdef _Buffer offsets, columns, values, codes, table, places
+
+    def __cinit__(self, Engine engine not None, n_in, limit, offsets, columns, values, *,
+                  codes=None, table=None):
+        self.engine, self.n_in, self.limit = engine, n_in, limit
+        self.n, self.room = offsets.size - 1, values.size
+        if n_in > BP_MAX_CSR_INPUTS:
+            raise ValueError(f"sparse data must have at most {BP_MAX_CSR_INPUTS} inputs, "
+                             f"got {n_in}")
+        if min(limit, n_in) < 0:
+            raise ValueError(f"limit and n_in must be at least 0, got {limit} and {n_in}")
+        room = limit + n_in
+        self.offsets = _Buffer(offsets, "offsets", _OFFSETS, (offsets.size,), True)
+        self.columns = _Buffer(columns, "columns", _COLUMNS, (room,), True)
+        self.values = _Buffer(values, "values", engine.dtype,
+                              (room if codes is None else values.size,), True)
+        if codes is not None:
+            self.codes = _Buffer(codes, "codes", _CODES, (room,), True)
+            self.table = _Buffer(table, "table", engine.dtype, (BP_CODES,), True)
+            places = np.zeros(sizeof(bp_codes), np.uint8)
+            self.places = _Buffer(places, "places", places.dtype, places.shape, True)
+
+    @property
+    def used(self):
+        """The number of values in the table."""
+        return 0 if self.codes is None else (<bp_codes *>self.places.view.buf).used
+
+    def append(self, x):
+        """Append rows; return how many items have no code because the table is full.
+
+        Once there are more items than limit, nothing else is right.
+        """
+        cdef ptrdiff_t m = len(x)
+        cdef _Buffer x_ = _Buffer(x, "x", self.engine.dtype, (m, self.n_in))
+        cdef bint coded = self.codes is not None
+        if m > self.n - self.rows or coded and m * self.n_in > self.room:
+            raise ValueError(f"x must have no more rows than there is room for, got {m}")
+        cdef int64_t *ends = <int64_t *>self.offsets.view.buf + self.rows
+        cdef int64_t first = min(self.items, self.limit), missing = 0  # no item is past it
+        cdef uint16_t *columns = <uint16_t *>self.columns.view.buf + first
+        cdef char *values = <char *>self.values.view.buf
+        if not coded:
+            values += first * self.engine.row.itemsize
+        with nogil:
+            ends[0] = self.items
+            self.engine.row.csr_append(m, self.n_in, x_.view.buf, self.limit, ends, columns,
+                                       values)
+            self.rows, self.items = self.rows + m, ends[m]
+            if coded and self.items <= self.limit:
+                missing = self.items - first
+                missing -= self.engine.row.csr_encode(
+                    missing, values, <bp_codes *>self.places.view.buf, self.table.view.buf,
+                    <uint8_t *>self.codes.view.buf + first)
+        return missing
+
+
 cdef class Data:
     """Examples in the core's form: inputs dense or CSR, desired outputs vectors or labels.
 
-    x (n, n_in) and y (n, n_out) are C-contiguous arrays of the engine's dtype, labels (n) of
-    int64 in [0, n_out), or -1 for none of them.  They are kept, not copied, and labels must not
-    change while this lives.  In place of an array, x may be another Data, whose inputs are
-    shared, or any object with ``shape``; ``read(begin, out)``, which writes the rows from begin
-    on to an array of dtype; ``check(begin, rows)``, which may refuse such rows where items are
-    not finite; and ``dense()``, which returns an array of all of them, checked.
-    sparse says whether the CSR form is built; None: if few enough of x are nonzero.  Its values
-    are a table and a code for each item, where that is allowed (coded) and few values occur.
+    x is a C-contiguous array (n, n_in) of the engine's dtype; or a CSR form, a tuple (n_in,
+    offsets, columns, values, codes); or another Data, whose inputs are shared.  Row i of a CSR
+    form is the items [offsets[i], offsets[i + 1]), int64: ascending columns, uint16, and their
+    values; or codes, uint8, that say which of the values, or None.  y (n, n_out) is of the
+    engine's dtype, labels (n) of int64 in [0, n_out), or -1 for none of them; weights (n), a
+    factor of each example's error and cost, are at least 0 and not all 0.
+    The arrays are kept, not copied, and must not change while this lives.
     """
 
     cdef Engine engine
     cdef bp_data data
     cdef list buffers
-    cdef tuple inputs
+    cdef readonly object inputs  # an array, or the tuple of a CSR form
     cdef int64_t least_label
 
-    def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, sparse=None,
-                  coded=True, weights=None):
-        n, n_in = x.shape
-        n_out = _index(n_out)
+    def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, weights=None):
         self.engine = engine
         self.buffers = []
-        self.data.n, self.data.n_in, self.data.n_out = n, n_in, n_out
+        if isinstance(x, Data):
+            self.share(x)
+        elif isinstance(x, tuple):
+            self.hold_csr(x)
+        else:
+            self.data.n, self.data.n_in = x.shape
+            self.data.x = self.hold(x, "x", engine.dtype, self.shape)
+            self.inputs = x
+        n, n_out = self.data.n, _index(n_out)
+        self.data.n_out = n_out
         if y is not None:
             self.data.y = self.hold(y, "y", engine.dtype, (n, n_out))
-        if weights is not None:
-            self.data.weights = self.hold(weights, "weights", engine.dtype, (n,))
         if labels is not None:
             self.data.labels = <const int64_t *>self.hold(labels, "labels", np.dtype("q"), (n,))
             self.least_label = labels.min() if n else 0
             if n and not -1 <= self.least_label <= labels.max() < (2 if n_out == 1 else n_out):
                 raise ValueError(f"labels must be in [0, {n_out}), or -1 for none of them")
-        if isinstance(x, Data):
-            self.share(x)
-            return
-        if sparse is None:
-            sparse = 0 < n_in <= BP_MAX_CSR_INPUTS and n > 0
-            wanted = CSR_MAX_DENSITY
-        elif sparse and n_in > BP_MAX_CSR_INPUTS:
-            raise ValueError(f"sparse data must have at most {BP_MAX_CSR_INPUTS} inputs, "
-                             f"got {n_in}")
-        else:
-            wanted = 1.0
-        if sparse:
-            limit = int(wanted * (n * n_in))
-            packed = self.compress(x, limit, True) if coded else None
-            if packed is None:
-                packed = self.compress(x, limit, False)
-            if packed:
-                return
-        dense = x.dense() if hasattr(x, "dense") else x
-        self.data.x = self.hold(dense, "x", engine.dtype, (n, n_in))
-        self.inputs = (dense,)
+        if weights is not None:
+            self.data.weights = self.hold(weights, "weights", engine.dtype, (n,))
+            if n and not (np.isfinite(weights).all() and weights.min() >= 0 < weights.max()):
+                raise ValueError("weights must be finite, at least 0 and not all 0")
 
     cdef void *hold(self, array, str name, dtype, tuple shape) except? NULL:
         cdef _Buffer buffer = _Buffer(array, name, dtype, shape)
@@ -373,78 +420,32 @@ cdef class Data:
         """Use the inputs of other, which are never written."""
         if other.engine.row != self.engine.row:
             raise ValueError("data that share inputs must be of the same engine")
+        self.data.n, self.data.n_in = other.data.n, other.data.n_in
         self.data.x, self.data.offsets = other.data.x, other.data.offsets
         self.data.columns, self.data.values = other.data.columns, other.data.values
         self.data.codes = other.data.codes
         self.inputs = other.inputs
         self.buffers.append(other)
 
-    cdef compress(self, x, limit, bint coded):
-        """Build the CSR form and return True; False if more than limit items are nonzero.
-
-        coded: of a table of values and a code for every item; None if the table is too small.
-        No other thread sees the arrays, and what they hold is in range whatever x does.
-        """
-        dtype = self.engine.dtype
-        given = getattr(x, "narrow", dtype) if coded else dtype  # converts the table alone
-        cdef const bp_engine *row = _row(self.engine.row.isa, given.itemsize)
-        cdef ptrdiff_t n = self.data.n, n_in = self.data.n_in, item = row.itemsize, begin, m
-        cdef ptrdiff_t rows = max(1, min(n, _BLOCK_BYTES // (n_in * item)))
-        cdef int64_t most = limit, first, count
-        cdef bint whole = type(x) is np.ndarray
-        cdef bp_codes places
-        memset(&places, 0, sizeof(places))
-        room = limit + n_in
-        offsets, columns = np.zeros(n + 1, np.int64), np.empty(room, np.uint16)
-        codes = np.empty(room if coded else 0, np.uint8)
-        values = np.zeros(BP_CODES, given) if coded else np.empty(room, given)
-        items = np.empty(rows * n_in if coded else 0, given)
-        block = x if whole else np.empty((rows, n_in), given)
-        cdef _Buffer offsets_ = _Buffer(offsets, "offsets", offsets.dtype, offsets.shape, True)
-        cdef _Buffer columns_ = _Buffer(columns, "columns", columns.dtype, columns.shape, True)
-        cdef _Buffer codes_ = _Buffer(codes, "codes", codes.dtype, codes.shape, True)
-        cdef _Buffer values_ = _Buffer(values, "values", given, values.shape, True)
-        cdef _Buffer items_ = _Buffer(items, "items", given, items.shape, True)
-        cdef _Buffer x_ = _Buffer(block, "x", given, (n if whole else rows, n_in))
-        cdef int64_t *ends = <int64_t *>offsets_.view.buf
-        for begin in range(0, n, rows):
-            m, first = min(rows, n - begin), ends[begin]
-            if not whole:
-                x.read(begin, block[:m])
-            with nogil:
-                row.csr_append(
-                    m, n_in, <char *>x_.view.buf + (begin * n_in * item if whole else 0), most,
-                    ends + begin, <uint16_t *>columns_.view.buf + first,
-                    items_.view.buf if coded else <char *>values_.view.buf + first * item)
-                count = ends[begin + m] - first
-                if coded and ends[begin + m] <= most:
-                    count -= row.csr_encode(count, items_.view.buf, &places, values_.view.buf,
-                                            <uint8_t *>codes_.view.buf + first)
-            if ends[begin + m] > most:
-                return False
-            if coded and count:
-                return None
-        columns_ = codes_ = values_ = None  # lets go of the memory, which a resize may move
-        columns.resize(ends[n], refcheck=False)
-        codes.resize(ends[n] if coded else 0, refcheck=False)
-        values.resize(places.used if coded else ends[n], refcheck=False)
-        if not whole and not np.isfinite(values).all():  # cheaper than asking for each block
-            for begin in range(0, n, rows):
-                m = min(rows, n - begin)
-                x.read(begin, block[:m])
-                x.check(begin, block[:m])
-        values = values.astype(dtype, copy=False)
-        self.data.offsets = ends
-        self.buffers.append(offsets_)
+    cdef hold_csr(self, form):
+        """Use a CSR form, of which nothing is trusted."""
+        n_in, offsets, columns, values, codes = form
+        cdef int64_t items = columns.size, n_values = values.size
+        self.data.n, self.data.n_in = offsets.size - 1, n_in
+        self.data.offsets = <const int64_t *>self.hold(
+            offsets, "offsets", _OFFSETS, (offsets.size,))
         self.data.columns = <const uint16_t *>self.hold(
-            columns, "columns", columns.dtype, columns.shape)
-        self.data.values = self.hold(values, "values", dtype, values.shape)
-        self.inputs = (offsets, columns, values)
-        if coded:
+            columns, "columns", _COLUMNS, (columns.size,))
+        self.data.values = self.hold(values, "values", self.engine.dtype, (values.size,))
+        if codes is not None:
             self.data.codes = <const uint8_t *>self.hold(
-                codes, "codes", codes.dtype, codes.shape)
-            self.inputs += (codes,)
-        return True
+                codes, "codes", _CODES, (columns.size,))
+        cdef const char *wrong
+        with nogil:
+            wrong = bp_csr_fault(&self.data, items, n_values)
+        if wrong != NULL:
+            raise ValueError(wrong.decode())
+        self.inputs = n_in, offsets, columns, values, codes
 
     def __len__(self):
         return self.data.n
@@ -457,7 +458,7 @@ cdef class Data:
     @property
     def sparse(self):
         """Whether the inputs are in CSR form."""
-        return self.data.x == NULL and self.data.offsets != NULL
+        return self.data.offsets != NULL
 
     @property
     def coded(self):
@@ -467,24 +468,25 @@ cdef class Data:
     @property
     def nonzeros(self):
         """The number of inputs that are not zero."""
-        return int(self.inputs[0][-1]) if self.sparse else np.count_nonzero(self.inputs[0])
+        return self.inputs[2].size if self.sparse else np.count_nonzero(self.inputs)
 
     @property
     def nbytes(self):
         """Bytes that the inputs take."""
-        return sum(array.nbytes for array in self.inputs)
+        arrays = self.inputs[1:] if self.sparse else (self.inputs,)
+        return sum(array.nbytes for array in arrays if array is not None)
 
     def rows(self, begin, end):
         """Return inputs [begin, end) as a fresh array of rows; -0.0 may have become 0.0."""
         begin, end, _ = slice(begin, end).indices(self.data.n)
         if not self.sparse:
-            return self.inputs[0][begin:end].copy()
-        offsets, columns, values, *codes = self.inputs
+            return self.inputs[begin:end].copy()
+        n_in, offsets, columns, values, codes = self.inputs
         ends = offsets[begin:end + 1] if begin < end else offsets[:1]
-        out = np.zeros((len(ends) - 1, self.data.n_in), self.engine.dtype)
+        out = np.zeros((len(ends) - 1, n_in), self.engine.dtype)
         taken = slice(ends[0], ends[-1])
         row = np.repeat(np.arange(len(out)), np.diff(ends))
-        out[row, columns[taken]] = values[codes[0][taken]] if codes else values[taken]
+        out[row, columns[taken]] = values[taken] if codes is None else values[codes[taken]]
         return out
 
 

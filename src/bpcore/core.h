@@ -219,6 +219,10 @@ void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const
 void bp_backprop(const bp_engine *engine, bp_net *nets, const bp_data *data, bp_look *look,
                  void *context);
 
+/* What is wrong with the CSR form of data, which has so many items and values and may come
+ * from anywhere; or NULL.  The other entries read a form that passed without looking again. */
+const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values);
+
 /* The compiler that built this, and its version. */
 const char *bp_compiler(void);
 

@@ -242,7 +242,7 @@ class BaseNetwork(reference.Network):
         return net
 
     def _inputs(self, x: Array, layers: list[int], y: Array | None = None) -> bpcore.Data:
-        return bpcore.Data(bpcore.engine(self.dtype), x, layers[-1], y=y, sparse=False)
+        return bpcore.Data(bpcore.engine(self.dtype), x, layers[-1], y=y)
 
     # Which steps are the scripts' own
 

@@ -117,22 +117,22 @@ def training(
     n_out = sizes[-1]
     if not count(examples):
         raise ValueError(f"{name} must hold at least one example, got none")
-    x: _Source
+    x: bpcore.Source
     if isinstance(examples, tuple):
         x, targets = _pair(name, examples, sizes[0], engine.dtype)
         if targets.ndim == 1 and n_out > 1:
             numbers = labels(name, examples, n_out)
-            return bpcore.Data(engine, x, n_out, labels=numbers, sparse=sparse)
+            return bpcore.pack(engine, x, n_out, labels=numbers, sparse=sparse)
         if targets.shape != (len(targets), n_out):
             raise _misfit(f"{name}[1]", targets, (len(targets), n_out))
-        y: _Source = _Rows(f"{name}[1]", targets, engine.dtype)
+        y: bpcore.Source = _Rows(f"{name}[1]", targets, engine.dtype)
     else:
         xs, ys = _unzip(name, examples)
         x = _Columns(name, "x", xs, sizes[0], engine.dtype)
         y = _Columns(name, "y", ys, n_out, engine.dtype)
     outputs = y.dense()
     found = outputs.argmax(axis=1) if labelled else None
-    return bpcore.Data(engine, x, n_out, y=outputs, labels=found, sparse=sparse)
+    return bpcore.pack(engine, x, n_out, y=outputs, labels=found, sparse=sparse)
 
 
 def labelled(
@@ -150,8 +150,8 @@ def labelled(
     if isinstance(examples, Dataset):
         return examples._fit(name, sizes, engine, outputs=outputs)
     n_out = sizes[-1]
-    x: _Source
-    y: _Source | None = None
+    x: bpcore.Source
+    y: bpcore.Source | None = None
     if isinstance(examples, tuple):
         x, targets = _pair(name, examples, sizes[0], engine.dtype)
         if outputs and targets.size == len(targets) * n_out:
@@ -164,7 +164,7 @@ def labelled(
         if outputs and ys and np.size(ys[0]) == n_out:
             y = _Columns(name, "y", ys, n_out, engine.dtype)
     numbers = labels(name, examples, n_out)
-    return bpcore.Data(engine, x, n_out, y=None if y is None else y.dense(), labels=numbers)
+    return bpcore.pack(engine, x, n_out, y=None if y is None else y.dense(), labels=numbers)
 
 
 def labels(name: str, examples: Examples, n_out: int | None) -> NDArray[np.int64]:
@@ -187,35 +187,12 @@ def labels(name: str, examples: Examples, n_out: int | None) -> NDArray[np.int64
     return _labels(name, array, n_out)
 
 
-class _Source:
-    """Rows of real numbers, which bpcore.Data reads a block at a time."""
-
-    def __init__(self, name: str, shape: tuple[int, int], dtype: np.dtype[Any]):
-        self.name, self.shape, self.dtype = name, shape, dtype
-
-    def read(self, begin: int, out: Array) -> None:
-        """Write the rows from begin on to out, of dtype, or ``narrow`` where that is set."""
-        raise NotImplementedError
-
-    def check(self, begin: int, rows: Array) -> None:
-        """Raise ValueError if rows, which were read from begin on, are not finite."""
-        raise NotImplementedError
-
-    def dense(self) -> Array:
-        """Return all rows as one array."""
-        array = np.empty(self.shape, self.dtype)
-        for begin, block in _blocks(array):
-            self.read(begin, block)
-            self.check(begin, block)
-        return array
-
-
-class _Rows(_Source):
+class _Rows(bpcore.Source):
     """The rows of an array of any real dtype and layout; with own, never its memory."""
 
     def __init__(self, name: str, array: Array, dtype: np.dtype[Any], own: bool = False):
-        super().__init__(name, (len(array), array.shape[1]), dtype)
-        self.array, self.own = array, own
+        super().__init__((len(array), array.shape[1]), dtype)
+        self.name, self.array, self.own = name, array, own
 
     def read(self, begin: int, out: Array) -> None:
         with np.errstate(over="ignore"):
@@ -233,18 +210,17 @@ class _Rows(_Source):
         return super().dense()
 
 
-class _Columns(_Source):
+class _Columns(bpcore.Source):
     """The columns (n, 1) of a list, name[i] being a part of example i."""
 
     def __init__(self, name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]):
-        super().__init__(name, (len(values), n), dtype)
-        self.part, self.values = part, values
+        super().__init__((len(values), n), dtype)
+        self.name, self.part, self.values = name, part, values
         self.plain = set(map(type, values)) == {np.ndarray} and set(map(_size, values)) == {n}
         if self.plain:
             dtypes = set(map(_dtype, values))
             self.plain = all(each.kind in check.REAL for each in dtypes)
-            if dtypes == {_SINGLE}:
-                self.narrow = _SINGLE  # exact in either dtype: zeros can be left out first
+            self.exact_in_float32 = dtypes == {_SINGLE}
 
     def read(self, begin: int, out: Array) -> None:
         arrays = self.values[begin : begin + len(out)]
@@ -297,13 +273,13 @@ class Dataset:
             raise ValueError("examples must hold at least one example, got none")
         x, y = _halves(given, engine.dtype)
         n_out = y.shape[1] if y else 0
-        self._data = bpcore.Data(engine, x, n_out)
+        self._data = bpcore.pack(engine, x, n_out)
         self._y = y.dense() if y else None
         if self._y is None:
             self._labels = labels("examples", given, None)
         else:
             self._labels = _labels("examples", self._y, n_out)
-            self._data = bpcore.Data(engine, self._data, n_out, y=self._y, labels=self._labels)
+            self._data = bpcore.pack(engine, self._data, n_out, y=self._y, labels=self._labels)
         self._dtype = engine.dtype
 
     @property
@@ -386,10 +362,10 @@ class Dataset:
             raise ValueError(
                 f"{name} must have outputs (n, 1) to train a network of one output, got labels"
             )
-        return bpcore.Data(engine, self._data, n_out, labels=_labels(name, self._labels, n_out))
+        return bpcore.pack(engine, self._data, n_out, labels=_labels(name, self._labels, n_out))
 
 
-def _halves(examples: Any, dtype: np.dtype[Any]) -> tuple[_Source, _Source | None]:
+def _halves(examples: Any, dtype: np.dtype[Any]) -> tuple[bpcore.Source, bpcore.Source | None]:
     """Return x and y of materialised examples, whatever their sizes; no y if it is labels."""
     name = "examples"
     if isinstance(examples, tuple):

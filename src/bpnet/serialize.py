@@ -257,7 +257,7 @@ def _check_run(run: Run) -> None:
         raise ValueError(f"random_state must be uint32 (625,), got {words.dtype} {words.shape}")
     if words[-1] >= _STATE_SIZE:
         raise ValueError(f"random_state must end in at most 624, got {words[-1]}")
-    data.integer("steps", run.steps, 0)
+    check.integer("steps", run.steps, 0)
 
 
 def _encode(values: dict[str, Any]) -> bytes:
