@@ -73,6 +73,8 @@ class Data:
 
 class Net:
     n_threads: int
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
     def __init__(
         self,
         engine: Engine,

@@ -598,6 +598,11 @@ cdef class Net:
     def __dealloc__(self):
         _give_back(self.block, self.size)
 
+    @property
+    def dtype(self):
+        """The item type of the parameters."""
+        return self.engine.dtype
+
     cdef put(self, int place, biases, weights):
         """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
         cdef _Buffer b, w

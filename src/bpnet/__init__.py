@@ -9,13 +9,17 @@
 from bpnet import mnist_loader, network, network2, plot, reference
 from bpnet.config import show_config
 from bpnet.data import Dataset
+from bpnet.mlp import MLP
 from bpnet.network import Network, load
+from bpnet.rules import Rule
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "MLP",
     "Dataset",
     "Network",
+    "Rule",
     "load",
     "mnist_loader",
     "network",

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpnet import reference, serialize
-from bpnet.base import BaseNetwork, Rule, filled
+from bpnet import byhand, mlp, reference, serialize
+from bpnet.book import Book
 from bpnet.reference import sigmoid, sigmoid_prime
-from bpnet.stopping import Record, Stopping
-from bpnet.training import Run
+from bpnet.rules import Rule, Step
+from bpnet.training import Run, history_keys
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+    from typing_extensions import Unpack
+
+    from bpnet.check import Array
+    from bpnet.stopping import Record
+    from bpnet.training import Options
 
 
 __all__ = ["Network", "load", "np", "random", "sigmoid", "sigmoid_prime"]
 
 
-class Network(BaseNetwork):
+@byhand.steps("cost_derivative", "backprop", "update_mini_batch", "feedforward", "evaluate")
+class Network(Book):
     """A feedforward network of sigmoid neurons, trained by stochastic gradient descent.
 
     sizes lists the neurons of each layer, input layer first; the object itself becomes the
@@ -31,7 +36,8 @@ class Network(BaseNetwork):
     (sizes[l + 1], sizes[l]), are lists of arrays of dtype, float32 or float64, drawn from the
     standard normal distribution: all biases first, then the weights.  They may be assigned or
     written to between calls; training replaces them by new arrays and never writes to old ones.
-    The cost of an example is |a - y|^2 / 2.
+    The cost of an example is |a - y|^2 / 2.  hidden may be another activation of the hidden
+    layers than the sigmoid: "tanh", "relu" or "identity".
 
     Without a seed, initial values come from the global ``numpy.random`` and shuffles from the
     global ``random``.  With one, the network draws what it would draw after
@@ -45,11 +51,18 @@ class Network(BaseNetwork):
     MemoryError if the parameters do not fit.
     """
 
-    _module = sys.modules[__name__]
-    _counters = ("evaluate",)
+    output = "quadratic"
+    _kind = "Network"
 
-    def __init__(self, sizes: Any, *, dtype: DTypeLike = np.float64, seed: int | None = None):
-        self._draw(self._prepare(sizes, dtype, seed), scaled=False)
+    def __init__(
+        self,
+        sizes: Any,
+        *,
+        hidden: str = "sigmoid",
+        dtype: DTypeLike = np.float64,
+        seed: int | None = None,
+    ):
+        self._draw(self._prepare(sizes, dtype, seed, hidden), None)
 
     def SGD(
         self,
@@ -59,22 +72,13 @@ class Network(BaseNetwork):
         eta: float | Callable[[int], float],
         test_data: Iterable[Any] | None = None,
         *,
+        rule: str | Rule = "plain",
+        mu: float = 0.0,
         lmbda: float = 0.0,
         l1: float = 0.0,
-        mu: float = 0.0,
         validation_data: Iterable[Any] | None = None,
         monitor: Collection[str] = (),
-        min_update: float | None = None,
-        max_error: float | None = None,
-        patience: int | None = None,
-        min_delta: float = 0.0,
-        max_seconds: float | None = None,
-        callback: Callable[[Any, int], object] | None = None,
-        verbose: bool | str = True,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_seconds: float = 0.0,
-        resume: str | os.PathLike[str] | None = None,
-        n_threads: int = 1,
+        **options: Unpack[Options],
     ) -> None:
         """Train by mini-batch stochastic gradient descent.
 
@@ -88,7 +92,12 @@ class Network(BaseNetwork):
 
         A mini-batch of mean gradient g moves weights w of velocity v, at first 0, by
         v = mu v - eta (g + lmbda / n w + l1 / n sgn(w)) and w += v, and biases likewise without
-        lmbda and l1; n is the number of training examples (Nielsen, ch. 3).
+        lmbda and l1; n is the number of training examples (Nielsen, ch. 3).  rule may be
+        another: "nesterov", "adam", or a ``bpnet.Rule`` with parameters of its own.
+
+        Beside these there are the options that every call of training takes: min_update,
+        max_error, patience, min_delta, max_seconds, callback, verbose, checkpoint,
+        checkpoint_seconds, resume and n_threads.
 
         Training ends with the first condition that holds after an epoch; ``stopped_by`` says
         which.  "epochs": all are done.  "min_update": the norm of the change of the weights in
@@ -123,76 +132,64 @@ class Network(BaseNetwork):
         held_out = {"validation": validation_data, "test": test_data}
         held_out = {kind: given for kind, given in held_out.items() if given is not None}
         judge = "validation" if validation_data is not None else "test"
-        stopping = Stopping(
-            epochs,
-            min_update=min_update,
-            max_error=max_error,
-            patience=patience,
-            min_delta=min_delta,
-            max_seconds=max_seconds,
-            callback=callback,
-            held_out=judge,
-        )
-        if patience is not None and validation_data is None:
+        if options.get("patience") is not None and validation_data is None:
             raise ValueError("patience needs validation_data, got None")
-        if max_error is not None and judge not in held_out:
+        if options.get("max_error") is not None and judge not in held_out:
             raise ValueError("max_error needs validation_data or test_data, got neither")
-        wanted = _history_keys(monitor, held_out)
-        if self._cost_replaced() and any(key.endswith("_cost") for key in wanted):
+        own, wanted = byhand.own_steps(self), history_keys(self, monitor, held_out)
+        if "cost" in own and any(key.endswith("_cost") for key in wanted):
             raise ValueError("monitor must list no cost where cost_derivative is overridden")
-        rule = Rule.checked(lmbda, l1, mu, self.dtype)
-        if self._overrides("update_mini_batch") and rule != Rule():
-            raise ValueError("lmbda, l1 and mu must be 0 where update_mini_batch is overridden")
+        step = Step.checked(rule, lmbda, l1, self.dtype, mu)
+        if "update_mini_batch" in own and step != Step(Rule()):
+            raise ValueError(
+                "rule, lmbda, l1 and mu must be left alone where update_mini_batch is overridden"
+            )
+        calls = byhand.Calls(
+            lambda mini_batch, eta, _: self.update_mini_batch(mini_batch, eta),
+            self._call_evaluate,
+            self._quadratic_cost,
+        )
         Run(
             self,
             training_data,
+            epochs,
             mini_batch_size,
             eta,
-            rule,
-            stopping,
+            step,
             held_out=held_out,
+            judged_by=judge,
             wanted=wanted,
-            verbose=verbose,
-            checkpoint=checkpoint,
-            checkpoint_seconds=checkpoint_seconds,
-            resume=resume,
-            n_threads=n_threads,
+            options=options,
+            trainer=byhand.trainer(self, step, calls, own),
         ).go()
 
     def update_mini_batch(self, mini_batch: Iterable[Any], eta: float) -> None:
         """Take one step of gradient descent on the mean cost of mini_batch, tuples (x, y)."""
-        self._step(mini_batch, eta, Rule())
+        self._update(mini_batch, eta, Step(Rule()), 1)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a file that ``bpnet.load`` reads, exactly.
+    def evaluate(self, test_data: Iterable[Any]) -> int:
+        """Return how many examples have their label as the most active output.
 
-        The file is replaced in one step, or kept as it was: ValueError if the parameters do
-        not fit ``sizes``, OSError if path cannot be written.
+        test_data holds tuples (x, label), or is a pair of arrays (X, labels) or a Dataset.
         """
-        serialize.save(path, self._model())
+        return self._evaluate("test_data", test_data)
 
-    def _cost_name(self) -> str | None:
-        return None if self._overrides("cost_derivative") else "quadratic"
+    def cost_derivative(self, output_activations: Any, y: Any) -> Array:
+        """Return dC/da of the output layer, for the quadratic cost |a - y|^2 / 2."""
+        return output_activations - y
 
-    def _saved_names(self) -> dict[str, Any]:
-        return {"kind": "Network", "output": "quadratic"}
+    def _output_error(self, z: Array, a: Array, y: Array) -> Array:
+        return self.cost_derivative(a, y) * self._output_prime(z)  # BP1
 
-    def _cost_replaced(self) -> bool:
-        return self._overrides("cost_derivative")
-
-    def _update(self, mini_batch: list[Any], eta: float, rule: Rule) -> None:
-        self.update_mini_batch(mini_batch, eta)
-
-    def _count(self, examples: Any, convert: bool) -> int:
-        if convert and isinstance(examples, list):
+    def _call_evaluate(self, examples: Any, vectors: bool) -> Any:
+        if vectors and isinstance(examples, list):
             examples = [(x, int(np.argmax(y))) for x, y in examples]
         return self.evaluate(examples)
 
-    def _total_cost(self, examples: Any, rule: Rule, convert: bool) -> float:
-        mean, n = self._mean_cost("data", examples, reference.QuadraticCost.fn)
-        return mean + rule.penalty(self.weights, n)
+    def _quadratic_cost(self, examples: Any, labels: bool) -> float:
+        return self._mean_cost("data", examples, reference.QuadraticCost.fn)[0]
 
-    def _lines(self, record: Record, counts: dict[str, tuple[int, int]]) -> list[str]:
+    def _lines(self, record: Record, counts: dict[str, tuple[Any, int]]) -> list[str]:
         epoch = record["epoch"]
         for kind in ("test", "validation"):
             if kind in counts:
@@ -202,32 +199,15 @@ class Network(BaseNetwork):
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Return the network in a file that ``save`` of either Network, or a checkpoint, wrote.
+    """Return the network in a file that ``save`` of any class, or a checkpoint, wrote.
 
     Of a run with patience it is the best network so far.  Nothing in the file is run and no
     random number is drawn.  Raises FileNotFoundError if there is no file, ValueError if it is
     not a whole model of a version that is known.
     """
     model = serialize.load(path)
-    if model.kind == "Network":
-        return filled(Network, model)
-    from bpnet import network2
+    if model.kind == "Network2":
+        from bpnet import network2
 
-    return network2.from_model(model)
-
-
-def _history_keys(monitor: Collection[str], held_out: Collection[str]) -> set[str]:
-    """Return what to record: what monitor lists, and the accuracy on all held-out data."""
-    possible = [f"{kind}_{figure}" for kind in ("training", *held_out) for figure in _FIGURES]
-    keys = [monitor] if isinstance(monitor, str) else list(monitor)
-    for key in keys:
-        if key not in possible:
-            raise ValueError(f"monitor must list some of {', '.join(possible)}, got {key!r}")
-    return {*keys, *(f"{kind}_accuracy" for kind in held_out)}
-
-
-_FIGURES = ("cost", "accuracy")
-
-# As they are before anybody assigns to the class.
-_STEPS = ("cost_derivative", "backprop", "update_mini_batch", "feedforward", "evaluate")
-Network._own = {step: getattr(Network, step) for step in _STEPS}
+        return network2.from_model(model)
+    return mlp.from_model(model, Network if model.kind == "Network" else mlp.MLP)

@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpnet import reference, serialize
-from bpnet.base import BaseNetwork, Rule, filled
-from bpnet.data import count
+from bpnet import byhand, check, mlp, reference, serialize
+from bpnet.book import Book
 from bpnet.mnist_loader import vectorized_result
 from bpnet.reference import sigmoid, sigmoid_prime
-from bpnet.stopping import Record, Stopping
+from bpnet.rules import Rule, Step
 from bpnet.training import Run
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+    from typing_extensions import Unpack
+
+    from bpnet.stopping import Record
+    from bpnet.training import Options
 
 
 __all__ = [
     "CrossEntropyCost",
+    "LogLikelihoodCost",
     "Network",
     "QuadraticCost",
     "load",
@@ -52,6 +56,10 @@ class CrossEntropyCost(reference.CrossEntropyCost):
     """C = -sum(y ln a + (1 - y) ln(1 - a)) for one example."""
 
 
+class LogLikelihoodCost(reference.LogLikelihoodCost):
+    """C = -sum(y ln a) for one example; the last layer is then a softmax."""
+
+
 class _Unknown:
     """The cost of a file, where this module has none of its name: the network is for use."""
 
@@ -68,21 +76,21 @@ class _Unknown:
     delta = fn
 
 
-class Network(BaseNetwork):
+@byhand.steps("backprop", "update_mini_batch", "feedforward", "accuracy", "total_cost")
+class Network(Book):
     """A feedforward network of sigmoid neurons, with a choice of cost and initial weights.
 
-    sizes, biases, weights, dtype, seed, history, stopped_by and notes are those of
+    sizes, biases, weights, hidden, dtype, seed, history, stopped_by and notes are those of
     ``bpnet.Network``, but for the initial weights: see ``default_weight_initializer``.  cost,
     a class or an object, has ``fn(a, y)``, the cost of an example, and ``delta(z, a, y)``, its
     derivative with respect to the weighted inputs z of the output layer, for columns a and y.
-    The two of this module are computed in the core; another is called for each example, and
+    Those of this module are computed in the core; another is called for each example, and
     training then runs in NumPy.
 
     Raises TypeError or ValueError if sizes or cost is not as described.
     """
 
-    _module = sys.modules[__name__]
-    _counters = ("accuracy", "total_cost")
+    _kind = "Network2"
     _numpy_rng: np.random.RandomState | None = None  # of a seeded network
 
     def __init__(
@@ -90,24 +98,30 @@ class Network(BaseNetwork):
         sizes: Any,
         cost: Any = CrossEntropyCost,
         *,
+        hidden: str = "sigmoid",
         dtype: DTypeLike = np.float64,
         seed: int | None = None,
     ):
         if not _has_functions(cost):
             raise TypeError(f"cost must have functions fn and delta, got {cost!r}")
-        source = self._prepare(sizes, dtype, seed)
+        source = self._prepare(sizes, dtype, seed, hidden)
         self.cost = cost
         if seed is not None:
             self._numpy_rng = source
         self.default_weight_initializer()
 
+    @property
+    def output(self) -> str | None:  # type: ignore[override]
+        """The core's name of the cost; None if it is a cost of the script's own."""
+        return next((name for name, own in _CORE_COSTS.items() if _is_own(self.cost, own)), None)
+
     def default_weight_initializer(self) -> None:
         """Draw biases from N(0, 1), weights from N(0, 1 / n_in), n_in inputs to the neuron."""
-        self._draw(self._numpy_rng or np.random, scaled=True)
+        self._draw(self._numpy_rng or np.random, lambda n_in: 1 / np.sqrt(n_in))
 
     def large_weight_initializer(self) -> None:
         """Draw biases and weights from N(0, 1), as chapters 1 and 2 do."""
-        self._draw(self._numpy_rng or np.random, scaled=False)
+        self._draw(self._numpy_rng or np.random, None)
 
     def SGD(
         self,
@@ -123,19 +137,10 @@ class Network(BaseNetwork):
         monitor_training_accuracy: bool = False,
         early_stopping_n: int = 0,
         *,
-        l1: float = 0.0,
+        rule: str | Rule = "plain",
         mu: float = 0.0,
-        min_update: float | None = None,
-        max_error: float | None = None,
-        patience: int | None = None,
-        min_delta: float = 0.0,
-        max_seconds: float | None = None,
-        callback: Callable[[Any, int], object] | None = None,
-        verbose: bool | str = True,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_seconds: float = 0.0,
-        resume: str | os.PathLike[str] | None = None,
-        n_threads: int = 1,
+        l1: float = 0.0,
+        **options: Unpack[Options],
     ) -> tuple[list[float], list[int], list[float], list[int]]:
         """Train, and return the costs and accuracies that are monitored, after each epoch.
 
@@ -150,20 +155,6 @@ class Network(BaseNetwork):
         in the place of its validation_data.
         """
         held_out = {} if evaluation_data is None else {"evaluation": evaluation_data}
-        if early_stopping_n and patience is not None:
-            raise ValueError("early_stopping_n must be 0 where patience is given")
-        stopping = Stopping(
-            epochs,
-            min_update=min_update,
-            max_error=max_error,
-            patience=early_stopping_n or patience,
-            patience_name="early_stopping_n" if early_stopping_n else "patience",
-            min_delta=min_delta,
-            max_seconds=max_seconds,
-            callback=callback,
-            restore=not early_stopping_n,
-            held_out="evaluation",
-        )
         wanted = {
             "evaluation_cost": monitor_evaluation_cost,
             "evaluation_accuracy": monitor_evaluation_accuracy,
@@ -171,45 +162,41 @@ class Network(BaseNetwork):
             "training_accuracy": monitor_training_accuracy,
         }
         keys = [key for key, asked in wanted.items() if asked]
-        needs = {
-            "max_error": max_error is not None,
-            stopping.patience_name: stopping.patience is not None,
-            "monitor_evaluation_cost": monitor_evaluation_cost,
-            "monitor_evaluation_accuracy": monitor_evaluation_accuracy,
-        }
-        for name, asked in needs.items():
-            if asked and not held_out:
-                raise ValueError(f"{name} needs evaluation_data, got None")
-        rule = Rule.checked(lmbda, l1, mu, self.dtype)
-        if self._overrides("update_mini_batch") and (l1 or mu):
-            raise ValueError("l1 and mu must be 0 where update_mini_batch is overridden")
+        for key in keys:
+            if key.startswith("evaluation") and not held_out:
+                raise ValueError(f"monitor_{key} needs evaluation_data, got None")
+        own, step = byhand.own_steps(self), Step.checked(rule, lmbda, l1, self.dtype, mu)
+        if "update_mini_batch" in own and step._replace(lmbda=0.0) != Step(Rule()):
+            raise ValueError(
+                "rule, l1 and mu must be left alone where update_mini_batch is overridden"
+            )
         run = Run(
             self,
             training_data,
+            epochs,
             mini_batch_size,
             eta,
-            rule,
-            stopping,
+            step,
             held_out=held_out,
+            judged_by="evaluation",
             wanted=keys,
-            verbose=verbose,
-            checkpoint=checkpoint,
-            checkpoint_seconds=checkpoint_seconds,
-            resume=resume,
-            n_threads=n_threads,
+            options=options,
+            early_stopping_n=early_stopping_n,
+            trainer=byhand.trainer(self, step, self._calls(step), own),
         )
         run.go()
         figures = [run.column(key) if asked else [] for key, asked in wanted.items()]
         return figures[0], figures[1], figures[2], figures[3]
 
-    def update_mini_batch(  # type: ignore[override]
+    def update_mini_batch(
         self, mini_batch: Iterable[Any], eta: float, lmbda: float, n: int
     ) -> None:
         """Take one step of gradient descent on mini_batch, tuples (x, y).
 
         lmbda is the coefficient of the L2 regularisation for n examples of training data.
         """
-        self._step(mini_batch, eta, Rule.checked(lmbda, 0.0, 0.0, self.dtype, n))
+        step = Step.checked("plain", lmbda, 0.0, self.dtype)
+        self._update(mini_batch, eta, step, check.integer("n", n, 1))
 
     def accuracy(self, data: Iterable[Any], convert: bool = False) -> int:
         """Return how many examples have their label as the most active output.
@@ -225,9 +212,10 @@ class Network(BaseNetwork):
         data holds n tuples (x, y) or (x, label), or is a pair of arrays or a Dataset.  The
         form is found out: convert, which the book needs for labels, changes nothing.
         """
-        rule = Rule.checked(lmbda, 0.0, 0.0, self.dtype)
-        mean, n = self._mean_cost("data", data, None if self._core_costs() else self.cost.fn)
-        return mean + rule.penalty(self.weights, n)
+        step = Step.checked("plain", lmbda, 0.0, self.dtype)
+        own = byhand.own_steps(self) & {"cost", *byhand.ANSWERS}
+        mean, n = self._mean_cost("data", data, self.cost.fn if own else None)
+        return mean + step.penalty(self.weights, n)
 
     def save(self, filename: str | os.PathLike[str]) -> None:
         """Write the network in the book's JSON, or as npz if filename ends so; both are exact.
@@ -240,40 +228,30 @@ class Network(BaseNetwork):
         else:
             serialize.save_json(filename, self._model())
 
-    def _cost_name(self) -> str | None:
-        return next((name for name, own in _CORE_COSTS if _is_own(self.cost, own)), None)
-
-    def _saved_names(self) -> dict[str, Any]:
+    def _cost_class(self) -> str | None:
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
-        name = self.cost.name if cost is _Unknown else cost.__name__
-        return {"kind": "Network2", "output": self._cost_name(), "cost": name}
-
-    def _cost_replaced(self) -> bool:
-        return self._cost_name() is None and self.cost.delta is not None  # or it is unknown
-
-    def _core_costs(self) -> bool:
-        by_hand = self._sigmoid_replaced() or self._overrides("feedforward")
-        return not by_hand and self._cost_name() is not None
+        return self.cost.name if cost is _Unknown else cost.__name__
 
     def _output_error(self, z: Any, a: Any, y: Any) -> Any:
         return self.cost.delta(z, a, y)
 
-    def _update(self, mini_batch: list[Any], eta: float, rule: Rule) -> None:
-        self.update_mini_batch(mini_batch, eta, rule.lmbda, rule.n)
+    def _calls(self, step: Step) -> byhand.Calls:
+        """Return the calls as the book makes them: an override may know no more."""
 
-    def _count(self, examples: Any, convert: bool) -> int:
-        if convert:
-            return self.accuracy(examples, convert=True)
-        return self.accuracy(examples)  # an override may take what the book passes, no more
+        def update(mini_batch: list[Any], eta: float, n: int) -> None:
+            self.update_mini_batch(mini_batch, eta, step.lmbda, n)
 
-    def _total_cost(self, examples: Any, rule: Rule, convert: bool) -> float:
-        if convert:
-            cost = self.total_cost(examples, rule.lmbda, convert=True)
-        else:
-            cost = self.total_cost(examples, rule.lmbda)
-        return float(cost) + rule._replace(lmbda=0.0).penalty(self.weights, count(examples))
+        def count(examples: Any, vectors: bool) -> Any:
+            return self.accuracy(examples, convert=True) if vectors else self.accuracy(examples)
 
-    def _lines(self, record: Record, counts: dict[str, tuple[int, int]]) -> list[str]:
+        def cost(examples: Any, labels: bool) -> Any:
+            if labels:
+                return self.total_cost(examples, step.lmbda, convert=True)
+            return self.total_cost(examples, step.lmbda)
+
+        return byhand.Calls(update, count, cost)
+
+    def _lines(self, record: Record, counts: dict[str, tuple[Any, int]]) -> list[str]:
         lines = [f"Epoch {record['epoch']} training complete"]
         for kind in ("training", "evaluation"):
             if f"{kind}_cost" in record:
@@ -287,21 +265,21 @@ class Network(BaseNetwork):
 def load(filename: str | os.PathLike[str]) -> Network:
     """Return the network in a file that ``save``, or the book's own, wrote.
 
-    A cost of one's own is found under its name in this module: assign it first.  Without it
-    the network is for use, and to train it is a ValueError.  Nothing in the file is run and no
-    random number is drawn.  Raises FileNotFoundError if there is no file, ValueError if it is
-    not a whole model of sigmoid neurons.
+    A cost of one's own is found under its name in this module: assign it first.  Nothing in
+    the file is run and no random number is drawn.  Raises FileNotFoundError if there is no
+    file, ValueError if it is not a whole model.
     """
     return from_model(serialize.load(filename))
 
 
 def from_model(model: serialize.Model) -> Network:
     """Return the network of a file's content."""
-    own = {output: cost.__name__ for output, (cost, _, _) in _CORE_COSTS}
-    name = model.cost or own.get(model.output or "")
+    name = model.cost
+    if name is None and model.output in _CORE_COSTS:
+        name = _CORE_COSTS[model.output][0].__name__
     cost = globals().get(name or "")
     known = isinstance(cost, type) and _has_functions(cost)
-    net: Network = filled(Network, model)
+    net: Network = mlp.from_model(model, Network)
     net.cost = cost if known else _Unknown(name)
     return net
 
@@ -316,10 +294,9 @@ def _is_own(cost: Any, own: tuple[Any, Any, Any]) -> bool:
     return (cost is cls or type(cost) is cls) and cost.fn is fn and cost.delta is delta
 
 
-# As they are before anybody assigns to the classes.
-_CORE_COSTS = [
-    ("quadratic", (QuadraticCost, QuadraticCost.fn, QuadraticCost.delta)),
-    ("cross-entropy", (CrossEntropyCost, CrossEntropyCost.fn, CrossEntropyCost.delta)),
-]
-_STEPS = ("backprop", "update_mini_batch", "feedforward", "accuracy", "total_cost")
-Network._own = {step: getattr(Network, step) for step in _STEPS}
+# The costs of this module that the core has, and their functions before a script assigns to them.
+_CORE_COSTS = {
+    name: (own, own.fn, own.delta)
+    for name, (_, cost) in reference.OUTPUTS.items()
+    if (own := globals().get(cost.__name__)) is not None
+}

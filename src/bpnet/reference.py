@@ -110,18 +110,18 @@ def plain(g, slots, t, eta):
     return -eta * g
 
 
-def momentum(g, slots, t, eta, mu):
+def momentum(g, slots, t, eta, mu=0.9):
     """Return the velocity v = mu v - eta g, kept in slots[0] (chapter 3)."""
     slots[0] = mu * slots[0] - eta * g
     return slots[0]
 
 
-def nesterov(g, slots, t, eta, mu):
+def nesterov(g, slots, t, eta, mu=0.9):
     """Return mu v - eta g, v as ``momentum`` leaves it (Sutskever et al., 2013)."""
     return mu * momentum(g, slots, t, eta, mu) - eta * g
 
 
-def adam(g, slots, t, eta, beta_1, beta_2, epsilon):
+def adam(g, slots, t, eta, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
     """Return the step of Adam (Kingma and Ba, 2015); slots are the means of g and of g^2."""
     slots[0] = beta_1 * slots[0] + (1 - beta_1) * g
     slots[1] = beta_2 * slots[1] + (1 - beta_2) * g**2

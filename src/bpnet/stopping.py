@@ -13,13 +13,15 @@ Record = dict[str, Any]  # what history holds of an epoch
 class Stopping:
     """The conditions, each None where it is not asked for.
 
-    held_out is the kind of data, as "validation", whose error rate max_error and patience look
-    at.  restore says whether patience brings back the weights of the best epoch.
+    judged_by is the key of history that max_error and patience look at, as
+    "validation_accuracy": an accuracy, or a cost where there is none.  restore says whether
+    patience brings back the weights of the best epoch.
     """
 
     def __init__(
         self,
         epochs: int,
+        judged_by: str,
         *,
         min_update: float | None = None,
         max_error: float | None = None,
@@ -29,7 +31,6 @@ class Stopping:
         max_seconds: float | None = None,
         callback: Callable[[Any, int], object] | None = None,
         restore: bool = True,
-        held_out: str | None = None,
     ):
         self.epochs = check.integer("epochs", epochs, 0)
         self.min_update = _limit("min_update", min_update)
@@ -43,19 +44,20 @@ class Stopping:
             raise TypeError(f"callback must be a function of (net, epoch), got {callback!r}")
         self.callback = callback
         self.restores = restore and patience is not None
-        self.held_out = held_out
-        # 1.0 is the book's best_accuracy = 0, which an epoch without a right answer does not
-        # beat; to restore weights, some epoch must be the best.
-        self.best_error, self.waited, self.called = float("inf") if restore else 1.0, 0, False
+        self.judged_by = judged_by
+        # early_stopping_n as the book has it: its best accuracy begins at 0, not below.
+        self.best_error = float("inf") if restore else 1.0
+        self.waited, self.called = 0, False
 
     @property
-    def needs_accuracy(self) -> bool:
-        """Whether the error rate on held-out data must be known."""
+    def judges(self) -> bool:
+        """Whether what judged_by names must be known."""
         return self.max_error is not None or self.patience is not None
 
     def _error(self, record: Record) -> float:
-        """Return the share misclassified, without the rounding error of 1 - accuracy."""
-        return round(1 - record[f"{self.held_out}_accuracy"], 12)
+        """Return the share that is classified wrongly, exactly; or the cost."""
+        figure: float = record[self.judged_by]
+        return round(1 - figure, 12) if self.judged_by.endswith("accuracy") else figure
 
     def see(self, record: Record) -> bool:
         """Take note of an epoch; return whether it is the best so far, as patience sees it."""

@@ -1,135 +1,141 @@
-"""A call of SGD from its arguments to its end: epochs, what is looked at, when it stops.
-
-The arithmetic of an epoch is one call into the core, or the book's own code where a step has
-been overridden.
-"""
+"""A run of training from its arguments to its end: epochs, what is looked at, when it stops."""
 
 from __future__ import annotations
 
 import math
 import os
-import random
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 import bpcore
 from bpnet import check, data, serialize
-from bpnet.base import ROWS, Rule
+from bpnet.stopping import Stopping
+from bpnet.trainer import Monitor, State, Trainer, copies, finite
 from bpnet.watching import Watch
 
 if TYPE_CHECKING:
-    from bpnet.base import BaseNetwork, Parameters
     from bpnet.check import Array
     from bpnet.data import Examples
-    from bpnet.stopping import Record, Stopping
+    from bpnet.mlp import MLP
+    from bpnet.rules import Step
+    from bpnet.stopping import Record
+    from bpnet.trainer import Parameters
+
+    MakeTrainer = Callable[[Examples, bpcore.Data, int, int], Trainer]
 
 
-class _Monitor(NamedTuple):
-    """Examples to look at after each epoch, and what is asked about them."""
+class Options(TypedDict, total=False):
+    """What every call that trains takes, and passes on."""
 
-    kind: str  # "training", "test", ...
-    examples: Examples
-    packed: bpcore.Data
-    accuracy: bool
-    cost: bool
-    costs: Array  # room for those of the examples, or for none
+    min_update: float | None  # the least relative change of the weights in an epoch
+    max_error: float | None  # the share of held-out examples that may be classified wrongly
+    patience: int | None  # epochs in a row without a better one; then the best comes back
+    min_delta: float  # how much better it must be
+    max_seconds: float | None
+    callback: Callable[[Any, int], object] | None  # (net, epoch): true ends training
+    verbose: bool | str  # lines; "bar": lines above a progress bar
+    checkpoint: str | os.PathLike[str] | None  # a file to keep the run in
+    checkpoint_seconds: float  # at most once in that time
+    resume: str | os.PathLike[str] | None  # a checkpoint to go on from
+    n_threads: int  # the most; results are the same bits for any number
+
+
+_STOPPING = ("min_update", "max_error", "patience", "min_delta", "max_seconds", "callback")
 
 
 class Run:
-    """One call of SGD, all of its arguments checked before anything changes.
+    """One run, all of its arguments checked before anything changes.
 
-    held_out are the other examples by the kind of data, as {"test": test_data}; wanted are keys
-    of the history, as "test_cost".  Where checkpoint is a path, the run is written there after
-    an epoch, at most once in checkpoint_seconds, and at its end; resume is such a path to go on
-    from.
+    held_out are the other examples by the kind of data, as {"test": test_data}; judged_by is
+    the kind that max_error and patience look at; wanted are keys of the history, as
+    "test_cost".  trainer makes another than the core's own Trainer.  early_stopping_n is the
+    book's patience.
     """
 
     def __init__(
         self,
-        net: BaseNetwork,
-        training_data: Any,
+        net: MLP,
+        examples: Any,
+        epochs: int,
         mini_batch_size: int,
         eta: float | Callable[[int], float],
-        rule: Rule,
-        stopping: Stopping,
+        step: Step,
         *,
         held_out: dict[str, Any],
+        judged_by: str,
         wanted: Collection[str],
-        verbose: Any,
-        checkpoint: str | os.PathLike[str] | None,
-        checkpoint_seconds: float,
-        resume: str | os.PathLike[str] | None,
-        n_threads: int,
+        options: Options,
+        name: str = "training_data",
+        early_stopping_n: int = 0,
+        trainer: MakeTrainer | None = None,
     ):
-        self.net, self.stopping, self.given = net, stopping, training_data
+        for option in options:
+            if option not in Options.__annotations__:
+                raise TypeError(
+                    f"there is no argument {option!r}: beside those that are listed there are "
+                    f"{', '.join(Options.__annotations__)}"
+                )
+        self.net, self.given, self.step = net, examples, step
+        figure = "accuracy" if net._classifies() else "cost"
+        self.stopping = _stopping(
+            epochs, f"{judged_by}_{figure}", early_stopping_n, options, held_out
+        )
         mini_batch_size = check.integer("mini_batch_size", mini_batch_size, 1)
-        n_threads = check.integer("n_threads", n_threads, 1)
+        n_threads = check.integer("n_threads", options.get("n_threads", 1), 1)
         self.history: list[Record] = []
         self.seconds = 0.0  # since the run began, in this process and before
-        self.checkpoint = checkpoint
-        self.checkpoint_seconds = check.not_negative("checkpoint_seconds", checkpoint_seconds)
+        self.checkpoint = options.get("checkpoint")
+        self.checkpoint_seconds = check.not_negative(
+            "checkpoint_seconds", options.get("checkpoint_seconds", 0.0)
+        )
         if not callable(eta):
             check.finite("eta", eta, net.dtype)
         self.eta = eta
-        self.layers, engine = check.layers(net.sizes), bpcore.engine(net.dtype)
 
-        self.examples = data.materialise("training_data", training_data)
-        looked_at = {"training_cost", "training_accuracy"} & set(wanted)
-        self.training = data.training(
-            "training_data", self.examples, self.layers, engine, labelled=bool(looked_at)
-        )
-        self.n = len(self.training)
+        self.examples = data.accept(name, examples)
+        looked_at = "training_accuracy" in wanted
+        self.packed = net._pack(name, self.examples, outputs=True, labels=looked_at)
+        self.n = len(self.packed)
         self.m = min(mini_batch_size, self.n)
-        self.rule = rule._replace(n=self.n)
-        self.monitors = list(self._monitors(held_out, wanted, engine))
-
-        # Which steps are overridden is looked up once.
-        self.own_update = net._overrides("update_mini_batch")
-        self.by_hand = self.own_update or net._gradient_by_hand()
-        self.count_by_hand = net._counts_by_hand()
-        self.cost_by_hand = self.count_by_hand or net._cost_name() is None
-        self.pairs = data.as_list(self.examples, self.layers[-1]) if self.by_hand else []
-
-        threads = min(n_threads, os.cpu_count() or 1)
-        self.momentum = bool(rule.mu) and not self.by_hand
-        kind = "momentum" if self.momentum else "plain"
-        self.core = net._in_core(self.layers, max(self.m, ROWS), threads, kind)
-        self.order, self.source = bpcore.Order(self.n), net._rng or random
-        self.hand_velocity: Parameters | None = None
-        if rule.mu and self.by_hand:
-            self.hand_velocity = _zeros(net.biases), _zeros(net.weights)
+        self.monitors = list(self._monitors(held_out, wanted))
+        if trainer is None:
+            self.trainer = Trainer(net, self.packed, self.m, step, n_threads)
+        else:
+            self.trainer = trainer(self.examples, self.packed, self.m, n_threads)
+        net._parameters()  # an error, if they are one, before anything changes
         self.best: Parameters | None = None
-        self.saved = None if resume is None else self._read(resume)
+        resume = options.get("resume")
+        self.saved = None if resume is None else self._checked_checkpoint(resume)
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
-        self.watch = Watch(verbose, stopping.epochs * self.n, done * self.n)
+        verbose = options.get("verbose", True)
+        self.watch = Watch(verbose, self.stopping.epochs * self.n, done * self.n)
 
-    def _monitors(
-        self, held_out: dict[str, Any], wanted: Collection[str], engine: bpcore.Engine
-    ) -> Any:
-        """Yield what to look at: asked for, counted anyway, or needed to stop."""
+    def _monitors(self, held_out: dict[str, Any], wanted: Collection[str]) -> Iterable[Monitor]:
+        """Yield what to look at: asked for, or needed to stop."""
         for kind in ("training", *held_out):
-            cost, accuracy = f"{kind}_cost" in wanted, f"{kind}_accuracy" in wanted
-            needed = kind == self.stopping.held_out and self.stopping.needs_accuracy
-            if not (cost or accuracy or needed):
+            keys = [f"{kind}_cost", f"{kind}_accuracy"]
+            needed = self.stopping.judges and self.stopping.judged_by in keys
+            cost, count = (
+                key in wanted or (needed and key == self.stopping.judged_by) for key in keys
+            )
+            if not (cost or count):
                 continue
             if kind == "training":
-                costs = np.empty(self.n if cost else 0, self.net.dtype)
-                yield _Monitor(kind, self.examples, self.training, accuracy, cost, costs)
+                yield Monitor(kind, self.examples, self.packed, count, cost)
                 continue
             name = f"{kind}_data"
             if held_out[kind] is self.given:  # which may be an iterator, spent by now
                 examples = self.examples
             else:
-                examples = data.materialise(name, held_out[kind])
-            packed = data.labelled(name, examples, self.layers, engine, outputs=cost)
-            if len(packed):
-                costs = np.empty(len(packed) if cost else 0, self.net.dtype)
-                yield _Monitor(kind, examples, packed, accuracy or needed, cost, costs)
-            elif cost or needed or kind == "evaluation":
+                examples = data.accept(name, held_out[kind])
+            if len(examples):
+                packed = self.net._pack(name, examples, outputs=cost, labels=count)
+                yield Monitor(kind, examples, packed, count, cost)
+            elif f"{kind}_cost" in wanted or needed or kind == "evaluation":
                 raise ValueError(f"{name} must hold at least one example, got none")
             # else test_data of no example: the book prints "complete" then
 
@@ -161,91 +167,42 @@ class Run:
                 net.biases, net.weights = self.best
         finally:
             self.watch.close()
-            if isinstance(self.given, list) and isinstance(self.examples, list):
-                shuffled = [self.examples[i] for i in self.order.tolist()]
+            if isinstance(self.given, list):
+                order = self.trainer.order.tolist()
+                shuffled = [self.examples.original[i] for i in order]
                 self.given[: self.n] = shuffled  # what was appended meanwhile stays
 
     def _epoch(self, epoch: int) -> None:
         net, start = self.net, time.perf_counter()
         eta = self.eta(epoch) if callable(self.eta) else self.eta
         rate = check.finite("eta", eta, net.dtype)
-        before = check.parameters(self.layers, net.biases, net.weights, net.dtype)
-        self.order.shuffle(self.source)
-        if self.by_hand:
-            before = _copies(before)  # a hook may write into the network's own
-            self._train_by_hand(eta)
-        else:
-            self._train(before, rate)
-        after = check.parameters(self.layers, net.biases, net.weights, net.dtype)
-        if not all(np.isfinite(array).all() for array in (*after[0], *after[1])):
+        before = self.trainer.parameters()
+        self.trainer.epoch(eta, self.watch.advance)
+        after = self.trainer.parameters()
+        if not finite(after):
             net.biases, net.weights = before
             raise FloatingPointError(
                 f"training diverged in epoch {epoch} at eta {rate:g}: there were weights or "
                 f"biases that are not finite; the network is as it was before that epoch"
             )
-        update = _update(before[1], after[1])
-        record: Record = {"epoch": epoch, "eta": rate, "seconds": 0.0, "update": update}
-        counts: dict[str, tuple[int, int]] = {}
-        if self.monitors and self.by_hand:
-            self.core.load(*after)
+        change = _relative_change(before[1], after[1])
+        record: Record = {"epoch": epoch, "eta": rate, "seconds": 0.0, "update": change}
+        counts: dict[str, tuple[Any, int]] = {}
         for monitor in self.monitors:
-            self._look(monitor, record, counts)
+            kind, n = monitor.kind, len(monitor.packed)
+            cost, count = self.trainer.cost_and_count(monitor)
+            if cost is not None:
+                record[f"{kind}_cost"] = cost
+            if count is not None:
+                counts[kind] = count, n
+                if isinstance(count, (int, float, np.number)):
+                    record[f"{kind}_accuracy"] = float(count) / n
         record["seconds"] = time.perf_counter() - start
         self.history.append(record)
         self._show(record, counts)
         if self.stopping.see(record) and self.stopping.restores:
-            self.best = _copies((net.biases, net.weights))
+            self.best = copies((net.biases, net.weights))
         self.stopping.call_back(net, epoch)
-
-    def _train(self, before: Parameters, rate: float) -> None:
-        self.core.load(*before)
-        try:
-            self.core.sgd(
-                self.training,
-                self.order,
-                self.m,
-                rate,
-                l2=self.rule.lmbda / self.n,
-                l1=self.rule.l1 / self.n,
-                parameters=(self.rule.mu,) if self.momentum else (),
-                progress=self.watch.advance,
-            )
-        finally:  # whatever looks next finds the trained parameters
-            self.net.biases, self.net.weights = self.core.store()
-
-    def _train_by_hand(self, eta: float) -> None:
-        net, order = self.net, self.order.tolist()
-        for k in range(0, self.n, self.m):
-            mini_batch = [self.pairs[i] for i in order[k : k + self.m]]
-            if self.own_update:
-                net._update(mini_batch, eta, self.rule)
-            else:
-                net._step(mini_batch, eta, self.rule, self.hand_velocity)
-            if self.watch.advance is not None:
-                self.watch.advance(len(mini_batch))
-
-    def _look(
-        self, monitor: _Monitor, record: Record, counts: dict[str, tuple[int, int]]
-    ) -> None:
-        """Add what is asked about some examples to the record of an epoch."""
-        net, kind, n = self.net, monitor.kind, len(monitor.packed)
-        is_training = kind == "training"
-        costs, correct = None, 0
-        if monitor.cost and not self.cost_by_hand:
-            costs = monitor.costs
-        if costs is not None or (monitor.accuracy and not self.count_by_hand):
-            correct = self.core.evaluate(monitor.packed, costs)
-        if costs is not None:
-            mean = float(costs.sum(dtype=np.float64)) / n
-            record[f"{kind}_cost"] = mean + self.rule.penalty(net.weights, n)
-        elif monitor.cost:
-            cost = net._total_cost(monitor.examples, self.rule, convert=not is_training)
-            record[f"{kind}_cost"] = cost
-        if monitor.accuracy:
-            if self.count_by_hand:
-                correct = net._count(monitor.examples, convert=is_training)
-            counts[kind] = correct, n
-            record[f"{kind}_accuracy"] = correct / n
 
     def column(self, key: str) -> list[Any]:
         """Return a figure of each epoch that recorded it, an accuracy as a count."""
@@ -254,57 +211,44 @@ class Run:
         values = [record[key] for record in self.history if key in record]
         if figure == "cost":
             return values
-        return [_count(value, sizes[kind]) for value in values]
+        return [_count_of_share(value, sizes[kind]) for value in values]
 
-    def _show(self, record: Record, counts: dict[str, tuple[int, int]]) -> None:
+    def _show(self, record: Record, counts: dict[str, tuple[Any, int]]) -> None:
         if not self.watch.compact:
             for line in self.net._lines(record, counts):
                 self.watch.show(line)
             return
-        shown = f"Epoch {record['epoch']}"
-        figures = {}
-        for kind, (correct, n) in counts.items():
-            if kind == "training" and len(counts) > 1:
-                continue
-            shown += f": {correct} / {n}"
-            figures[kind] = f"{correct / n:.2%}"
-        if not counts:
-            shown += " complete"
-        for kind in ("training", "validation", "evaluation", "test"):
-            if f"{kind}_cost" in record:
-                shown += f", {kind} cost {record[f'{kind}_cost']:.4g}"
-        self.watch.show(shown, **figures)
+        shares = {
+            kind: f"{right / n:.2%}"
+            for kind, (right, n) in counts.items()
+            if f"{kind}_accuracy" in record and not (kind == "training" and len(counts) > 1)
+        }
+        self.watch.show(compact_line(record, counts), **shares)
 
     # The state between two epochs, to a file and from it
 
     def _state(self) -> serialize.Model:
-        _, words, gauss_next = self.source.getstate()
+        order, (_, words, gauss_next), steps, slots = self.trainer.state()
+        rule = self.step.rule
         state = {
             "history": self.history,
             "seconds": self.seconds,
             "gauss_next": gauss_next,
             "examples": self._fingerprint(),
-            "parameters": {"mu": self.rule.mu} if self.rule.mu else {},  # of the rule
+            "parameters": rule.parameters,
         }
-        velocity = self.hand_velocity
-        if self.momentum:
-            velocity = self.core.state()[1][0]
-        order = np.array(self.order.tolist(), np.int64)
-        random_state, slots = np.array(words, np.uint32), [velocity] if velocity else []
-        steps = len(self.history) * -(-self.n // self.m)
-        rule = self._rule_name()
-        run = serialize.Run(state, order, random_state, rule, steps, slots, self.best)
+        random_state = np.array(words, np.uint32)
+        run = serialize.Run(state, order, random_state, rule.name, steps, slots, self.best)
         return self.net._model(run)
-
-    def _rule_name(self) -> str:
-        return "momentum" if self.rule.mu else "plain"
 
     def _fingerprint(self) -> int:
         """Return a checksum of some examples, which another order would hardly have."""
         some = range(0, self.n, max(1, self.n // 16))
-        return zlib.crc32(b"".join(self.training.rows(i, i + 1).tobytes() for i in some))
+        return zlib.crc32(b"".join(self.packed.rows(i, i + 1).tobytes() for i in some))
 
-    def _read(self, path: str | os.PathLike[str]) -> tuple[serialize.Model, serialize.Run]:
+    def _checked_checkpoint(
+        self, path: str | os.PathLike[str]
+    ) -> tuple[serialize.Model, serialize.Run]:
         """Return the checkpoint in path, which must be of a run like this one."""
         model, ours = serialize.load(path), self.net._model(None)
         run, name = model.run, os.fspath(path)
@@ -313,12 +257,12 @@ class Run:
         for what, found, wanted in [
             ("sizes", model.sizes, ours.sizes),
             ("dtype", model.weights[0].dtype, self.net.dtype),
-            ("cost", model.cost, ours.cost),
             ("hidden", model.hidden, ours.hidden),
             ("output", model.output, ours.output),
+            ("cost", model.cost, ours.cost),
             ("training examples", len(run.order), self.n),
-            ("rule", run.rule, self._rule_name()),
-            ("slots", len(run.slots), int(self.rule.mu > 0)),
+            ("rule", run.rule, self.step.rule.name),
+            ("slots", len(run.slots), self.step.rule.slots),
         ]:
             if found != wanted:
                 raise ValueError(
@@ -327,12 +271,13 @@ class Run:
                 )
         if not _is_state(run.state):
             raise ValueError(f"resume must name a checkpoint that SGD wrote, got {name}")
-        if self.stopping.needs_accuracy:
-            key = f"{self.stopping.held_out}_accuracy"
-            if not all(type(record.get(key)) is float for record in run.state["history"]):
-                raise ValueError(
-                    f"resume must name a checkpoint of a run that recorded {key}, got {name}"
-                )
+        key = self.stopping.judged_by
+        if self.stopping.judges and not all(
+            type(record.get(key)) is float for record in run.state["history"]
+        ):
+            raise ValueError(
+                f"resume must name a checkpoint of a run that recorded {key}, got {name}"
+            )
         if self.stopping.restores and run.state["history"] and run.best is None:
             raise ValueError(
                 f"resume must name a checkpoint of a run with patience, got none: {name}"
@@ -346,18 +291,63 @@ class Run:
 
     def _restore(self, model: serialize.Model, run: serialize.Run) -> None:
         state = run.state
+        generator = 3, tuple(run.random_state.tolist()), state["gauss_next"]
+        self.trainer.restore(State(run.order, generator, run.steps, run.slots))
         if self.net.notes is None and model.notes is not None:
             self.net.notes = model.notes
         self.net.biases, self.net.weights = model.biases, model.weights
         self.history, self.seconds = state["history"], state["seconds"]
         self.best = run.best if self.stopping.restores else None
-        self.order.assign(run.order)
-        self.source.setstate((3, tuple(run.random_state.tolist()), state["gauss_next"]))
-        if self.momentum:
-            self.core.restore(run.steps, run.slots)
-        self.hand_velocity = self.hand_velocity and run.slots[0]
         for record in self.history:
             self.stopping.see(record)
+
+
+def history_keys(net: MLP, monitor: Collection[str], held_out: Collection[str]) -> set[str]:
+    """Return what to record: what monitor lists, and how well all held-out data is answered."""
+    figures = ("cost", "accuracy") if net._classifies() else ("cost",)
+    possible = [f"{kind}_{figure}" for kind in ("training", *held_out) for figure in figures]
+    keys = [monitor] if isinstance(monitor, str) else list(monitor)
+    for key in keys:
+        if key not in possible:
+            raise ValueError(f"monitor must list some of {', '.join(possible)}, got {key!r}")
+    return {*keys, *(f"{kind}_{figures[-1]}" for kind in held_out)}
+
+
+def compact_line(record: Record, counts: dict[str, tuple[Any, int]]) -> str:
+    """Return an epoch in one line; counts: (right, of) for each kind of data."""
+    line = f"Epoch {record['epoch']}"
+    for kind, (right, n) in counts.items():
+        if kind != "training" or len(counts) == 1:
+            line += f": {right} / {n}"
+    if not counts:
+        line += " complete"
+    for kind in ("training", "validation", "evaluation", "test"):
+        if f"{kind}_cost" in record:
+            line += f", {kind} cost {record[f'{kind}_cost']:.4g}"
+    return line
+
+
+def _stopping(
+    epochs: int,
+    judged_by: str,
+    early_stopping_n: int,
+    options: Options,
+    held_out: Collection[str],
+) -> Stopping:
+    """Return the conditions; ValueError if they look at data that is not given."""
+    chosen: dict[str, Any] = {k: v for k, v in options.items() if k in _STOPPING}
+    if early_stopping_n:
+        if chosen.get("patience") is not None:
+            raise ValueError("early_stopping_n must be 0 where patience is given")
+        chosen |= {"patience": early_stopping_n, "patience_name": "early_stopping_n"}
+        chosen["restore"] = False
+    stopping = Stopping(epochs, judged_by, **chosen)
+    kind = judged_by.rsplit("_", 1)[0]
+    for name in ("max_error", stopping.patience_name):
+        asked = getattr(stopping, "max_error" if name == "max_error" else "patience")
+        if asked is not None and kind not in held_out:
+            raise ValueError(f"{name} needs {kind}_data, got None")
+    return stopping
 
 
 def _is_state(state: dict[str, Any]) -> bool:
@@ -373,25 +363,17 @@ def _is_state(state: dict[str, Any]) -> bool:
         )
         and type(state.get("seconds")) is float
         and state["seconds"] >= 0
-        and isinstance(state.get("gauss_next"), (float, type(None)))
+        and isinstance(state.get("gauss_next", 0), (float, type(None)))
     )
 
 
-def _count(share: float, n: int) -> float:
+def _count_of_share(share: float, n: int) -> float:
     """Return share * n as the int that it is; a script's own accuracy need not be one."""
     counted = round(share * n)
     return counted if counted / n == share else share * n
 
 
-def _zeros(arrays: list[Array]) -> list[Array]:
-    return [np.zeros_like(array) for array in arrays]
-
-
-def _copies(parameters: Parameters) -> Parameters:
-    return [b.copy() for b in parameters[0]], [w.copy() for w in parameters[1]]
-
-
-def _update(before: list[Array], after: list[Array]) -> float:
+def _relative_change(before: list[Array], after: list[Array]) -> float:
     """Return the norm of the difference, relative to the larger of both norms."""
     largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
     if not largest:

@@ -1,0 +1,131 @@
+"""What the book's two classes share: methods that run in the core, or around a script's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+import bpcore
+from bpnet import byhand, check, data, reference
+from bpnet.mlp import MLP
+from bpnet.rules import Step
+from bpnet.trainer import ROWS
+
+if TYPE_CHECKING:
+    from bpnet.check import Array
+    from bpnet.trainer import Parameters
+
+
+class Book(MLP):
+    """A network whose methods scripts of the book call, and replace.
+
+    ``reference.Network`` is called with it, not inherited: the book's text takes any object
+    that has the parameters and the steps.
+    """
+
+    _steps: ClassVar[dict[str, Any]]
+    _module: ClassVar[Any]
+
+    def feedforward(self, a: Any) -> Array:
+        """Return the network's output (sizes[-1], 1) for the input a, (sizes[0], 1).
+
+        Several inputs may be the columns of a; the outputs are columns then, too.
+        """
+        layers = check.layers(self.sizes)
+        x = data.as_rows("x", a, layers[0], self.dtype)
+        if "sigmoid" in byhand.own_steps(self):
+            self._parameters()
+            return reference.Network.feedforward(self, x.T)
+        packed = bpcore.Data(bpcore.engine(self.dtype), x, layers[-1])
+        return self._in_core(min(len(x), ROWS)).feedforward(packed).T
+
+    def backprop(self, x: Any, y: Any) -> Parameters:
+        """Return the gradient of the cost of one example.
+
+        x has shape (sizes[0], 1) and y (sizes[-1], 1); both are converted to the network's
+        dtype.  The result (nabla_b, nabla_w) mirrors ``biases`` and ``weights``.  Raises
+        ValueError if a shape does not match ``sizes``.
+
+        Equations BP1-BP4, Nielsen, Neural Networks and Deep Learning, ch. 2.
+        """
+        layers = check.layers(self.sizes)
+        row = data.as_row("x", x, layers[0], self.dtype)
+        target = data.as_row("y", y, layers[-1], self.dtype)
+        if byhand.own_steps(self) & {"sigmoid", "cost"}:
+            self._parameters()
+            return reference.Network.backprop(self, row.T, target.T)
+        packed = bpcore.Data(bpcore.engine(self.dtype), row, layers[-1], y=target)
+        return self._in_core(1).backprop(packed)
+
+    def _evaluate(self, name: str, given: Any) -> int:
+        """Return how many examples have their label as the argmax of the outputs."""
+        examples, layers = data.accept(name, given), check.layers(self.sizes)
+        own = byhand.own_steps(self) & byhand.ANSWERS
+        if own or layers[-1] == 1:
+            labels = examples.labels(name, layers[-1], by_argmax=True)
+            if not own:  # of one output it is 0, whatever the output
+                self._pack(name, examples)
+                self._parameters()
+                return int(np.count_nonzero(labels == 0))
+            pairs = zip((x for x, _ in examples.pairs(layers[-1])), labels)
+            return reference.Network.evaluate(self, list(pairs))
+        packed = self._pack(name, examples, labels=True)
+        return self._in_core(ROWS).evaluate(packed)
+
+    def _mean_cost(
+        self, name: str, given: Any, fn: Callable[[Any, Any], Any] | None
+    ) -> tuple[Any, int]:
+        """Return the mean cost of n examples, labels being unit vectors, and n.
+
+        The cost is the core's, or fn(a, y) of what feedforward returns.
+        """
+        examples = data.accept(name, given)
+        n = len(examples)
+        if fn is None:
+            return self._ask(name, examples, cost=True)[0], n
+        if not n:
+            raise ValueError(f"{name} must hold at least one example, got none")
+        self._pack(name, examples, outputs=True)
+        pairs = examples.pairs(check.layers(self.sizes)[-1])
+        return sum(fn(self.feedforward(x), np.reshape(y, (-1, 1))) for x, y in pairs) / n, n
+
+    def _update(self, mini_batch: Iterable[Any], eta: Any, step: Step, n: int) -> None:
+        """Take one step of gradient descent on mini_batch: all of it, or nothing."""
+        layers = check.layers(self.sizes)
+        rate = check.finite("eta", eta, self.dtype)
+        examples = data.accept("mini_batch", mini_batch)
+        packed = self._pack("mini_batch", examples, outputs=True, sparse=False)
+        if byhand.own_steps(self) & byhand.GRADIENT:
+            self._parameters()
+            slots = reference.empty_slots(self, step.rule.name)
+            pairs = examples.pairs(layers[-1])
+            byhand.step_by_hand(self, pairs, eta, step, n, slots, 1)
+            return
+        net, m = self._in_core(len(packed)), len(packed)
+        net.sgd(packed, bpcore.Order(m), m, rate, l2=step.lmbda / n, l1=step.l1 / n)
+        self.biases, self.weights = net.store()
+
+    # What the book's text asks of the network.  The sigmoid is the module's, which scripts
+    # assign to.
+
+    def _hidden(self, z: Array) -> Array:
+        return self._sigmoid_or(reference.ACTIVATIONS[self.hidden][0])(z)
+
+    def _hidden_prime(self, z: Array) -> Array:
+        return self._sigmoid_or(reference.ACTIVATIONS[self.hidden][1])(z)
+
+    def _output(self, z: Array) -> Array:
+        return self._sigmoid_or(reference.OUTPUTS[self.output or "quadratic"][0])(z)
+
+    def _output_prime(self, z: Array) -> Array:
+        return self._module.sigmoid_prime(z)
+
+    def _sigmoid_or(self, function: Any) -> Any:
+        """Return function, in whose place the module's stands if it is a sigmoid."""
+        if function is reference.sigmoid:
+            return self._module.sigmoid
+        if function is reference.sigmoid_prime:
+            return self._module.sigmoid_prime
+        return function

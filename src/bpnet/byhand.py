@@ -1,0 +1,199 @@
+"""The slow path: a script's own steps are called, around the book's text.
+
+A script may replace the steps that its class lists, on a subclass, on the network, or as its
+module's ``sigmoid``.  Which of them it did is asked once, when a call starts.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from bpnet import reference
+from bpnet.trainer import Monitor, Trainer, checked, copies
+
+if TYPE_CHECKING:
+    import bpcore
+    from bpnet.data import Examples
+    from bpnet.rules import Step
+    from bpnet.trainer import Parameters
+
+C = TypeVar("C", bound=type)
+
+# What makes the gradient another than the core's, and what the answers.
+GRADIENT = frozenset({"sigmoid", "cost", "backprop"})
+ANSWERS = frozenset({"sigmoid", "feedforward"})
+
+
+def steps(*names: str) -> Callable[[C], C]:
+    """Return a decorator for a class whose methods of these names scripts may replace."""
+
+    def record(cls: C) -> C:
+        cls._steps = {name: getattr(cls, name) for name in names}
+        cls._module = sys.modules[cls.__module__]
+        return cls
+
+    return record
+
+
+def own_steps(net: Any) -> frozenset[str]:
+    """Return which steps are the script's own: names of methods, "sigmoid" and "cost".
+
+    "cost" is a derivative of the cost that the core does not have.
+    """
+    own = {name for name, function in net._steps.items() if _replaced(net, name, function)}
+    module = net._module
+    if (
+        module.sigmoid is not reference.sigmoid
+        or module.sigmoid_prime is not reference.sigmoid_prime
+    ):
+        own.add("sigmoid")
+    if net.output is None or "cost_derivative" in own:
+        own.add("cost")
+    return frozenset(own)
+
+
+def _replaced(net: Any, name: str, function: Any) -> bool:
+    method = getattr(net, name)
+    return getattr(method, "__func__", None) is not function or method.__self__ is not net
+
+
+class Calls(NamedTuple):
+    """How a class of the book's calls its own steps: what they take is not the same."""
+
+    update: Callable[[list[Any], float, int], object]  # (mini_batch, eta, training examples)
+    count: Callable[[Any, bool], Any]  # (examples, y are vectors)
+    cost: Callable[[Any, bool], Any]  # (examples, y are labels): the mean, with L2
+
+
+class HandTrainer(Trainer):
+    """One pass over the examples at a time, by the script's own steps.
+
+    What the script leaves alone is the core's, as far as that can be: it may count.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        packed: bpcore.Data,
+        mini_batch_size: int,
+        step: Step,
+        n_threads: int,
+        *,
+        examples: Examples,
+        calls: Calls,
+        own: frozenset[str],
+    ):
+        super().__init__(net, packed, mini_batch_size, step, n_threads)
+        self.own, self.calls = own, calls
+        self.steps, self.slots = 0, reference.empty_slots(net, step.rule.name)
+        self.own_update = "update_mini_batch" in own
+        self.by_hand = self.own_update or bool(own & GRADIENT)
+        self.pairs = examples.pairs(net.sizes[-1]) if self.by_hand else []
+
+    def epoch(self, eta: float, progress: Callable[[int], object] | None = None) -> None:
+        """Shuffle, and train the network on every example once."""
+        if not self.by_hand:
+            return super().epoch(eta, progress)
+        self.order.shuffle(self.source)
+        order = self.order.tolist()
+        for k in range(0, self.n, self.m):
+            mini_batch = [self.pairs[i] for i in order[k : k + self.m]]
+            self.steps += 1
+            if self.own_update:
+                self.calls.update(mini_batch, eta, self.n)
+            else:
+                step_by_hand(
+                    self.net, mini_batch, eta, self.step, self.n, self.slots, self.steps
+                )
+            if progress is not None:
+                progress(len(mini_batch))
+
+    def parameters(self) -> Parameters:
+        """Return copies of the network's parameters: a script's step may write to its own."""
+        return copies(super().parameters())
+
+    def cost_and_count(self, monitor: Monitor) -> tuple[float | None, Any]:
+        """Return what is asked; a count is what the script's own method returns."""
+        own, net, training = self.own, self.net, monitor.kind == "training"
+        cost = count = None
+        if monitor.count and own & {"evaluate", "accuracy"}:
+            count = self.calls.count(monitor.examples.original, training)
+        elif monitor.count and own & ANSWERS:
+            count = count_by_hand(net, monitor.examples)
+        if monitor.cost and own & {"total_cost", "cost", *ANSWERS}:
+            cost = self.calls.cost(monitor.examples.original, not training)
+            l1 = self.step._replace(lmbda=0.0).penalty(net.weights, len(monitor.packed))
+            cost = float(np.reshape(cost, ())) + l1
+        rest = monitor._replace(
+            count=monitor.count and count is None, cost=monitor.cost and cost is None
+        )
+        if rest.count or rest.cost:
+            if self.by_hand:
+                self.core.load(*self.parameters())
+            core_cost, core_count = super().cost_and_count(rest)
+            cost = core_cost if rest.cost else cost
+            count = core_count if rest.count else count
+        return cost, count
+
+    def _rule_state(self) -> tuple[int, list[Parameters]]:
+        if not self.by_hand:
+            return super()._rule_state()
+        depth = len(self.net.biases)
+        kept = [[slot[q] for slot in self.slots] for q in range(self.step.rule.slots)]
+        return self.steps, [checked(self.net, (k[:depth], k[depth:])) for k in kept]
+
+    def _restore_rule(self, steps: int, slots: list[Parameters]) -> None:
+        if not self.by_hand:
+            return super()._restore_rule(steps, slots)
+        self.steps = steps
+        if slots:
+            self.slots = [list(each) for each in zip(*([*b, *w] for b, w in slots))]
+
+
+def trainer(net: Any, step: Step, calls: Calls, own: frozenset[str]) -> Any:
+    """Return what makes the trainer of a run: None, which is the core's, if nothing is own."""
+    if not own:
+        return None
+
+    def make(examples: Examples, packed: bpcore.Data, m: int, n_threads: int) -> HandTrainer:
+        return HandTrainer(
+            net, packed, m, step, n_threads, examples=examples, calls=calls, own=own
+        )
+
+    return make
+
+
+def step_by_hand(
+    net: Any,
+    mini_batch: list[Any],
+    eta: float,
+    step: Step,
+    n: int,
+    slots: list[Any],
+    t: int,
+) -> None:
+    """Take the t-th step around net's own backprop: all of it, or nothing."""
+    before = net.biases, net.weights, [list(slot) for slot in slots]
+    terms = {"l2": step.lmbda / n, "l1": step.l1 / n, **step.rule.parameters}
+    try:
+        reference.descend(net, mini_batch, eta, step.rule.name, slots, t, **terms)
+        net.biases, net.weights = net._parameters()
+    except BaseException:
+        net.biases, net.weights, slots[:] = before
+        raise
+
+
+def count_by_hand(net: Any, examples: Examples) -> int:
+    """Return how many examples net's own feedforward classifies rightly.
+
+    One output is a 1 where it is above 1/2; of several, the most active is the answer.
+    """
+    n_out = net.sizes[-1]
+    labels = examples.labels("data", n_out)
+    outputs = [net.feedforward(x) for x, _ in examples.pairs(n_out)]
+    answers = [float(np.ravel(a)[0]) > 0.5 if n_out == 1 else np.argmax(a) for a in outputs]
+    return int(np.count_nonzero(np.array(answers, np.int64) == labels)) if answers else 0

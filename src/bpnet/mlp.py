@@ -1,0 +1,296 @@
+"""Layers of neurons: their parameters in Python, their arithmetic in the compiled core."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+import bpcore
+from bpnet import check, data, serialize
+from bpnet.rules import Rule, Step
+from bpnet.trainer import ROWS, Monitor, mean_cost_and_count
+from bpnet.training import Run, compact_line, history_keys
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+    from typing_extensions import Unpack
+
+    from bpnet.check import Array
+    from bpnet.stopping import Record
+    from bpnet.trainer import Parameters
+    from bpnet.training import Options
+
+
+class MLP:
+    """A fully connected network: rows of inputs in, rows of outputs out.
+
+    sizes lists the neurons of each layer, input layer first.  hidden is what the hidden layers
+    do: "sigmoid", "tanh", "relu" or "identity".  output is the last layer, its activation and
+    its cost in one:
+
+    - "quadratic": sigmoids, |a - y|^2 / 2 (Nielsen, chapter 1);
+    - "cross-entropy": sigmoids, -sum(y ln a + (1 - y) ln(1 - a)) (chapter 3);
+    - "log-likelihood": softmax, -sum(y ln a), for y that sum to 1 (chapter 3);
+    - "squared": identity, |a - y|^2 / 2, for regression;
+    - "poisson": exp, sum(y ln(y / a) - y + a), for counts.
+
+    The first three classify: the most active output is the answer, or, of one output, whether
+    it is above 1/2.  ``bpnet.reference`` has the text of each.
+
+    The attributes biases[l], of shape (sizes[l + 1], 1), and weights[l], (sizes[l + 1],
+    sizes[l]), are lists of arrays of dtype, float32 or float64.  They may be assigned or
+    written to between calls; training replaces them by new arrays.  Biases begin at 0, weights
+    are drawn from N(0, 1 / inputs), for "relu" N(0, 2 / inputs) (He et al., 2015): from
+    ``numpy.random.RandomState(seed)`` where there is a seed, which then also shuffles
+    (``random.Random(seed)``), else from the global generators.
+
+    After training, ``history`` is a list of one dict an epoch and ``stopped_by`` names the
+    condition that ended it.  ``notes`` may be a dict that JSON can hold: it is saved with the
+    network.
+
+    Raises TypeError or ValueError if an argument is not as described, MemoryError if the
+    parameters do not fit.
+    """
+
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+    hidden: str = "sigmoid"
+    output: str | None = "cross-entropy"  # None: of a cost that the core does not have
+    history: list[Record] = []  # noqa: RUF012 - where there was no training yet
+    stopped_by: str | None = None
+    notes: dict[str, Any] | None = None
+    _rng: random.Random | None = None  # shuffles a seeded network; None: the global generator
+    _kind: ClassVar[str] = "MLP"  # in a file
+
+    num_layers: int
+    sizes: Any
+    biases: list[Array]
+    weights: list[Array]
+
+    def __init__(
+        self,
+        sizes: Any,
+        *,
+        hidden: str = "sigmoid",
+        output: str = "cross-entropy",
+        dtype: DTypeLike = np.float64,
+        seed: int | None = None,
+    ):
+        self.output = _row("output", output, bpcore.engine("float64").outputs)
+        source = self._prepare(sizes, dtype, seed, hidden)
+        gain = 2.0 if hidden == "relu" else 1.0
+        self._draw(source, lambda n_in: np.sqrt(gain / n_in), biases=False)
+
+    def train(
+        self,
+        examples: Any,
+        epochs: int,
+        mini_batch_size: int,
+        eta: float | Callable[[int], float],
+        *,
+        rule: str | Rule = "plain",
+        lmbda: float = 0.0,
+        l1: float = 0.0,
+        validation_data: Any = None,
+        monitor: Collection[str] = (),
+        **options: Unpack[Options],
+    ) -> None:
+        """Train by mini-batch gradient descent, in silence unless ``verbose`` is given.
+
+        examples are a pair of arrays (X, Y) of n rows, Y being (n, sizes[-1]) or n labels, a
+        ``Dataset``, or a list of columns (x, y).  eta is the learning rate, or a function that
+        returns it for epoch 0, 1, ....  rule is a name or a ``Rule``; lmbda and l1 are the
+        coefficients of the L2 and L1 regularisation, divided by n.
+
+        Each epoch appends a dict to ``history``: "epoch", "eta", "seconds", "update", for
+        validation_data "validation_accuracy" (or "validation_cost", where the output does not
+        classify), and what monitor lists: "training_cost", "validation_cost",
+        "training_accuracy".
+
+        options are those of ``bpnet.Network.SGD``: min_update, max_error, patience, min_delta,
+        max_seconds, callback, verbose, checkpoint, checkpoint_seconds, resume, n_threads.  Of a
+        network that does not classify, max_error and patience look at the validation cost.
+        """
+        held_out = {} if validation_data is None else {"validation": validation_data}
+        Run(
+            self,
+            examples,
+            epochs,
+            mini_batch_size,
+            eta,
+            Step.checked(rule, lmbda, l1, self.dtype),
+            held_out=held_out,
+            judged_by="validation",
+            wanted=history_keys(self, monitor, held_out),
+            name="examples",
+            options={"verbose": False, **options},
+        ).go()
+
+    def predict(self, examples: Any) -> Array:
+        """Return the outputs (n, sizes[-1]) for n examples: rows of an array, or packed ones."""
+        layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
+        if isinstance(examples, (np.ndarray, list)) and np.ndim(examples) == 2:
+            rows = check.array("examples", examples)
+            examples = rows, np.zeros(len(rows), np.int64)
+        packed = data.accept("examples", examples).pack("examples", layers, engine)
+        return self._in_core(ROWS).feedforward(packed)
+
+    def cost(self, examples: Any) -> float:
+        """Return the mean cost of examples, over the sum of their weights."""
+        cost, _ = self._ask("examples", examples, cost=True)
+        return float(cost or 0.0)
+
+    def count(self, examples: Any) -> int:
+        """Return how many examples are classified rightly."""
+        if not self._classifies():
+            raise ValueError(f"count needs outputs that classify, got {self.output}")
+        _, count = self._ask("examples", examples, count=True)
+        return int(count or 0)
+
+    def gradient(self, examples: Any) -> Parameters:
+        """Return (nabla_b, nabla_w), the gradient of the mean cost of examples.
+
+        They mirror ``biases`` and ``weights``.  Equations BP1-BP4, Nielsen, ch. 2.
+        """
+        given = data.accept("examples", examples)
+        packed = self._pack("examples", given, outputs=True)
+        biases, weights = self._in_core(ROWS).backprop(packed)
+        n = len(given) if given.weights is None else given.weights.sum(dtype=np.float64)
+        return [b / self.dtype.type(n) for b in biases], [w / self.dtype.type(n) for w in weights]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file that ``bpnet.load`` reads, exactly.
+
+        The file is replaced in one step, or kept as it was: ValueError if the parameters do
+        not fit ``sizes``, OSError if path cannot be written.
+        """
+        serialize.save(path, self._model())
+
+    # What every network does
+
+    def _prepare(self, sizes: Any, dtype: DTypeLike, seed: int | None, hidden: str) -> Any:
+        """Set all but the parameters; return where these are drawn from."""
+        layers, dtype = check.layers(sizes), check.floating(dtype)
+        hidden = _row("hidden", hidden, bpcore.engine("float64").activations)
+        if seed is not None:
+            seed = check.integer("seed", seed, 0, 2**32 - 1)
+        check.check_memory(layers)  # before anything is drawn
+        self.num_layers = len(layers)
+        self.sizes = sizes
+        self.biases, self.weights = [], []  # where the book's class has them among its attributes
+        if dtype != MLP.dtype:
+            self.dtype = dtype
+        if hidden != MLP.hidden:
+            self.hidden = hidden
+        if seed is None:
+            return np.random
+        self._rng = random.Random(seed)
+        return np.random.RandomState(seed)
+
+    def _draw(
+        self, source: Any, deviation: Callable[[int], float] | None, biases: bool = True
+    ) -> None:
+        """Draw all biases, if asked, then all weights, of this deviation for so many inputs."""
+        layers, dtype = check.layers(self.sizes), self.dtype
+        drawn = [
+            (source.randn(n, 1) if biases else np.zeros((n, 1))).astype(dtype, copy=False)
+            for n in layers[1:]
+        ]
+        weights = []
+        for n_in, n_out in zip(layers, layers[1:]):
+            w = source.randn(n_out, n_in)
+            if deviation is not None:
+                w *= deviation(n_in)
+            weights.append(w.astype(dtype, copy=False))
+        self.biases, self.weights = drawn, weights
+
+    def _classifies(self) -> bool:
+        """Whether the answer is the most active output, and there is an accuracy."""
+        return self.output is None or bpcore.engine(self.dtype).outputs[self.output]
+
+    def _parameters(self) -> Parameters:
+        """Return the parameters as arrays that the core can take; they are checked."""
+        layers = check.layers(self.sizes)
+        return check.parameters(layers, self.biases, self.weights, self.dtype)
+
+    def _core(self, rows: int, n_threads: int = 1, rule: str = "plain") -> bpcore.Net:
+        """Return a network of this kind in the core, its parameters zero."""
+        return bpcore.Net(
+            bpcore.engine(self.dtype),
+            check.layers(self.sizes),
+            max(rows, 1),
+            n_threads,
+            hidden=self.hidden,
+            output=self.output or "quadratic",
+            rule=rule,
+        )
+
+    def _in_core(self, rows: int) -> bpcore.Net:
+        """Return the network in the core, with the parameters as they are now."""
+        net = self._core(rows)
+        net.load(*self._parameters())
+        return net
+
+    def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
+        return given.pack(name, check.layers(self.sizes), bpcore.engine(self.dtype), **asked)
+
+    def _ask(
+        self, name: str, examples: Any, *, count: bool = False, cost: bool = False
+    ) -> tuple[float | None, int | None]:
+        """Return the mean cost of examples and how many are classified rightly, as asked."""
+        given = data.accept(name, examples)
+        if cost and not len(given):
+            raise ValueError(f"{name} must hold at least one example, got none")
+        packed = self._pack(name, given, outputs=cost, labels=count)
+        monitor = Monitor(name, given, packed, count, cost)
+        return mean_cost_and_count(self._in_core(ROWS), monitor, Step(Rule()), [])
+
+    def _model(self, run: serialize.Run | None = None) -> serialize.Model:
+        """Return what a file holds of the network."""
+        layers, (biases, weights) = check.layers(self.sizes), self._parameters()
+        return serialize.Model(
+            layers,
+            biases,
+            weights,
+            self._kind,
+            self.hidden,
+            self.output,
+            self._cost_class(),
+            self.notes,
+            run,
+        )
+
+    def _cost_class(self) -> str | None:
+        """Return the name of the cost's class in a file; None where the output is enough."""
+        return None
+
+    def _lines(self, record: Record, counts: dict[str, tuple[Any, int]]) -> list[str]:
+        """Return what is shown of an epoch; counts: (right, of) for each kind of data."""
+        return [compact_line(record, counts)]
+
+
+def from_model(model: serialize.Model, cls: type[MLP] = MLP) -> Any:
+    """Return the network of a file's content, the best that patience kept."""
+    net = cls.__new__(cls)
+    net.num_layers, net.sizes = len(model.sizes), model.sizes
+    net.biases, net.weights = (model.run and model.run.best) or (model.biases, model.weights)
+    engine = bpcore.engine(model.weights[0].dtype)
+    if engine.dtype != MLP.dtype:
+        net.dtype = engine.dtype
+    if model.hidden != MLP.hidden:
+        net.hidden = _row("hidden", model.hidden, engine.activations)
+    if cls is MLP:
+        net.output = _row("output", model.output, engine.outputs)
+    if model.notes is not None:
+        net.notes = model.notes
+    return net
+
+
+def _row(name: str, value: Any, names: Iterable[str]) -> str:
+    """Return the name of a table's row; ValueError if there is none."""
+    if value not in (known := list(names)):
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    return value

@@ -1,0 +1,139 @@
+"""A network on its way through its epochs, in the core."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+import bpcore
+from bpnet import check
+
+if TYPE_CHECKING:
+    from bpnet.check import Array
+    from bpnet.data import Examples
+    from bpnet.mlp import MLP
+    from bpnet.rules import Step
+
+    Parameters = tuple[list[Array], list[Array]]
+
+# Scratch rows for running a network forward over many examples.
+ROWS = 32
+
+
+class Monitor(NamedTuple):
+    """Examples to look at after each epoch, and what is asked about them."""
+
+    kind: str  # "training", "test", ...
+    examples: Examples
+    packed: bpcore.Data
+    count: bool  # how many are classified rightly
+    cost: bool  # their mean cost, regularisation included
+
+
+class State(NamedTuple):
+    """What a trainer needs beside the parameters to go on to the same bits."""
+
+    order: Array  # int64 (n,)
+    generator: tuple[Any, ...]  # of random.Random
+    steps: int
+    slots: list[Parameters]
+
+
+class Trainer:
+    """One pass over the examples at a time, by one call into the core.
+
+    The network has the parameters whenever no epoch is under way: they may be changed then.
+    """
+
+    def __init__(
+        self, net: MLP, packed: bpcore.Data, mini_batch_size: int, step: Step, n_threads: int
+    ):
+        self.net, self.packed, self.step = net, packed, step
+        self.n, self.m = len(packed), mini_batch_size
+        self.order, self.source = bpcore.Order(self.n), net._rng or random
+        threads = min(n_threads, os.cpu_count() or 1)
+        self.core = net._core(max(self.m, ROWS), threads, step.rule.name)
+
+    def epoch(self, eta: float, progress: Callable[[int], object] | None = None) -> None:
+        """Shuffle, and train the network on every example once."""
+        net, step = self.net, self.step
+        self.order.shuffle(self.source)
+        self.core.load(*net._parameters())
+        try:
+            self.core.sgd(
+                self.packed,
+                self.order,
+                self.m,
+                eta,
+                l2=step.lmbda / self.n,
+                l1=step.l1 / self.n,
+                parameters=tuple(step.rule.parameters.values()),
+                progress=progress,
+            )
+        finally:  # whatever looks next finds the trained parameters
+            net.biases, net.weights = self.core.store()
+
+    def parameters(self) -> Parameters:
+        """Return the network's parameters, checked; not to be written to."""
+        return self.net._parameters()
+
+    def cost_and_count(self, monitor: Monitor) -> tuple[float | None, Any]:
+        """Return what is asked about a monitor's examples, as the network is after an epoch."""
+        return mean_cost_and_count(self.core, monitor, self.step, self.net.weights)
+
+    def state(self) -> State:
+        """Return what to go on from; see State."""
+        order = np.array(self.order.tolist(), np.int64)
+        return State(order, self.source.getstate(), *self._rule_state())
+
+    def restore(self, state: State) -> None:
+        """Go on from a state; its slots are those of the rule."""
+        self.order.assign(state.order)
+        self.source.setstate(state.generator)
+        self._restore_rule(state.steps, state.slots)
+
+    def _rule_state(self) -> tuple[int, list[Parameters]]:
+        return self.core.state()
+
+    def _restore_rule(self, steps: int, slots: list[Parameters]) -> None:
+        self.core.restore(steps, slots)
+
+
+def mean_cost_and_count(
+    core: bpcore.Net, monitor: Monitor, step: Step, weights: list[Array]
+) -> tuple[float | None, int | None]:
+    """Return the mean cost of examples and how many are classified rightly, as asked."""
+    costs = np.empty(len(monitor.packed), core.dtype) if monitor.cost else None
+    if costs is None and not monitor.count:
+        return None, None
+    count = core.evaluate(monitor.packed, costs, count=monitor.count)
+    if costs is None:
+        return None, count
+    n = total_weight(monitor.examples)
+    mean = float(costs.sum(dtype=np.float64)) / n + step.penalty(weights, n)
+    return mean, count if monitor.count else None
+
+
+def total_weight(examples: Examples) -> float:
+    """Return the number of examples, or the sum of their weights."""
+    weights = examples.weights
+    return len(examples) if weights is None else float(weights.sum(dtype=np.float64))
+
+
+def finite(parameters: Parameters) -> bool:
+    """Whether all parameters are numbers."""
+    return all(np.isfinite(array).all() for array in (*parameters[0], *parameters[1]))
+
+
+def copies(parameters: Parameters) -> Parameters:
+    """Return arrays that nobody else has."""
+    return [b.copy() for b in parameters[0]], [w.copy() for w in parameters[1]]
+
+
+def checked(net: Any, parameters: Parameters) -> Parameters:
+    """Return parameters as arrays of the network's dtype that fit its sizes."""
+    return check.parameters(check.layers(net.sizes), *parameters, net.dtype)
