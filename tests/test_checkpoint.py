@@ -21,7 +21,7 @@ from nets import (
     SIZES,
     N,
     OwnCost,
-    each_class,
+    each_face,
     each_dtype,
     each_kind,
     examples,
@@ -163,7 +163,7 @@ def test_any_run_that_ends_anywhere_goes_on_to_the_same_bits(tmp_path_factory, r
 
 @pytest.mark.parametrize("resumed_form", FORMS)
 @pytest.mark.parametrize("form", FORMS)
-@each_class
+@each_face
 def test_a_run_may_go_on_with_its_data_in_another_form(tmp_path, kind, form, resumed_form):
     check(tmp_path / "run", kind, "float64", True, form, "epochs", 2, resumed_form, mu=0.5)
 
@@ -281,7 +281,7 @@ def test_the_file_holds_the_epochs_that_are_done(tmp_path, kind):
         (1e9, 0, [0]),
     ],
 )
-@each_class
+@each_face
 def test_checkpoints_are_written_at_the_start_at_the_end_and_when_it_is_time(
     tmp_path, monkeypatch, kind, seconds, epochs, written
 ):
@@ -314,14 +314,14 @@ def test_a_finished_run_is_written_once_more_and_stays_the_same(tmp_path):
 # Where it cannot be written
 
 
-@each_class
+@each_face
 def test_a_checkpoint_in_no_folder_is_an_error_before_training(tmp_path, kind, nothing_changes):
     net, data = make(kind), examples()
     with nothing_changes(net, data), pytest.raises(FileNotFoundError, match="nowhere"):
         train(net, data, checkpoint=tmp_path / "nowhere" / "run")
 
 
-@each_class
+@each_face
 def test_a_checkpoint_that_is_a_folder_is_an_error_before_training(
     tmp_path, kind, nothing_changes
 ):
@@ -620,7 +620,7 @@ def test_another_cost_is_refused(tmp_path, nothing_changes):
         )
 
 
-@each_class
+@each_face
 def test_a_checkpoint_that_is_not_there_is_said_so(tmp_path, kind, nothing_changes):
     net, data = make(kind), examples()
     with nothing_changes(net, data):

@@ -13,7 +13,7 @@ from nets import (
     HELD_OUT,
     SIZES,
     copies,
-    each_class,
+    each_face,
     each_dtype,
     each_kind,
     examples,
@@ -264,7 +264,7 @@ def test_the_best_epoch_comes_back_whatever_ended_training(kind, end, monkeypatc
     assert same_bits(parameters_of(net), best)
 
 
-@each_class
+@each_face
 def test_patience_judges_what_the_network_really_reads(kind):
     """The counts are those of evaluate; a loop by hand finds the same end."""
     plain, data, judges = make(kind), examples(), held_out()
@@ -493,7 +493,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-@each_class
+@each_face
 def test_a_condition_that_cannot_be_is_refused(kind, name, nothing_changes):
     options, error, message = REFUSED[name]
     net, data = make(kind), examples()

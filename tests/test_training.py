@@ -21,7 +21,7 @@ from nets import (
     N,
     as_pair,
     copies,
-    each_class,
+    each_face,
     each_dtype,
     each_form,
     each_kind,
@@ -747,7 +747,7 @@ def test_the_bar_advances_to_exactly_its_total(kind, form, bars):
     assert (bar.initial, bar.total, bar.done, bar.closed) == (0, 3 * N, 3 * N, 1)
 
 
-@each_class
+@each_face
 def test_a_bar_advances_by_what_was_done_where_training_ends_early(kind, bars):
     train_with_bar(make(kind), callback=lambda net, epoch: epoch == 1)
     (bar,) = bars
@@ -909,7 +909,7 @@ def test_what_a_hook_wrote_in_place_is_taken_back_where_it_diverged(dtype):
     assert same_bits(parameters_of(net), before)
 
 
-@each_class
+@each_face
 def test_weights_that_were_not_finite_are_named_before_they_spread(kind):
     net = make(kind)
     net.weights[0][1, 2] = np.nan
