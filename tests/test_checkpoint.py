@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from hypothesis import strategies as st
 from nets import (
     FORMS,
     KINDS,
-    OWN_UPDATE,
     SIZES,
     N,
     OwnCost,
@@ -28,13 +28,14 @@ from nets import (
     held_out,
     is_chapter_3,
     make,
+    rules,
     shuffler,
     timeless,
     train,
 )
 
 import bpnet
-from bpnet import Network, network2, serialize, training
+from bpnet import Network, network2, serialize
 
 KILLS = Path(__file__).resolve().parents[1] / "bench" / "kills.py"
 EPOCHS = 5
@@ -113,13 +114,6 @@ def check(path, kind, dtype, seeded, form, how, k, resumed_form=None, **options)
     train(finished, finished_data, EPOCHS, resume=path, **options)
     assert finished.history == again.history  # seconds, too: nothing was trained
     assert state_of(finished, finished_data) == expected
-
-
-def rules(kind):
-    """Return what a network of this kind may be trained with."""
-    if kind not in OWN_UPDATE:
-        return {"lmbda": 0.5, "l1": 0.25, "mu": 0.5}
-    return {"lmbda": 0.5} if "network2" in kind else {}
 
 
 @pytest.mark.parametrize("how", ENDS)
@@ -207,7 +201,7 @@ def test_a_seeded_network_goes_on_without_the_global_generator(tmp_path, nothing
 
 def test_a_run_goes_on_counting_epochs_and_seconds(tmp_path, monkeypatch, capsys):
     now, asked, path = [1000.0], [], tmp_path / "run"
-    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
 
     def tick(net, epoch):
         now[0] += 10
@@ -286,7 +280,7 @@ def test_checkpoints_are_written_at_the_start_at_the_end_and_when_it_is_time(
     tmp_path, monkeypatch, kind, seconds, epochs, written
 ):
     now, found, save = [1000.0], [], serialize.save
-    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
 
     def saving(path, model):
         found.append(len(model.run.state["history"]))

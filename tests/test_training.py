@@ -1,6 +1,5 @@
 """A run of SGD: its history, eta by the epoch, what it shows, and where it diverges."""
 
-import builtins
 import json
 import math
 import random
@@ -25,36 +24,23 @@ from nets import (
     each_face,
     each_form,
     each_kind,
+    equal,
     examples,
+    face_of,
     held_out,
     is_chapter_3,
     make,
-    passing,
+    rules,
     shuffler,
     timeless,
     train,
+    watched,
 )
 
-from bpnet import Dataset, network, network2, serialize
+from bpnet import network2, serialize
 
 ALWAYS = {"epoch", "eta", "seconds", "update"}
 MONITOR = ["training_cost", "training_accuracy", "validation_cost", "test_cost"]
-
-
-def watched(kind, form="list", dtype="float64", seed=5, **options):
-    """Return a network that was trained with every figure looked at, regularised if it may."""
-    net = make(kind, dtype=dtype, seed=seed)
-    if is_chapter_3(net):
-        figures = ("evaluation_cost", "evaluation_accuracy", "training_cost")
-        options |= {f"monitor_{name}": True for name in (*figures, "training_accuracy")}
-        options |= {"lmbda": 0.5} | ({} if kind in OWN_UPDATE else {"l1": 0.25})
-    else:
-        options |= {"monitor": MONITOR, "test_data": FORMS[form](held_out(2), dtype)}
-        options |= {} if kind in OWN_UPDATE else {"lmbda": 0.5, "l1": 0.25}
-    judged_by = FORMS[form](held_out(), dtype)
-    data = [(x.astype(dtype), y.astype(dtype)) for x, y in examples()]
-    net.result = train(net, FORMS[form](data, dtype), judged_by=judged_by, **options)
-    return net
 
 
 # The history
@@ -239,45 +225,20 @@ def test_figures_of_network2_are_what_its_methods_say(kind, form, dtype):
 
 @each_dtype
 @each_kind
-def test_the_history_is_the_same_for_data_of_every_form(kind, dtype):
-    nets = [watched(kind, form, dtype) for form in FORMS]
-    for net in nets[1:]:
-        assert timeless(net.history) == timeless(nets[0].history)
-        assert same_bits(parameters_of(net), parameters_of(nets[0]))
-
-
-@each_form
-@each_dtype
-@each_kind
-def test_the_history_is_the_same_for_any_number_of_threads(kind, dtype, form):
-    alone, shared = (watched(kind, form, dtype, n_threads=n) for n in (1, 2))
-    assert timeless(alone.history) == timeless(shared.history)
-    assert same_bits(parameters_of(alone), parameters_of(shared))
-
-
-@each_dtype
-@each_kind
 def test_looking_changes_neither_the_weights_nor_the_random_state(kind, dtype):
-    net, plain = watched(kind, dtype=dtype, seed=None), make(kind, seed=None, dtype=dtype)
-    assert net._rng is None
-    random.seed(8)
-    plain.biases, plain.weights = (
-        make(kind, dtype=dtype).biases,
-        make(kind, dtype=dtype).weights,
-    )
-    net.biases, net.weights = plain.biases, plain.weights
-    options = {} if kind in OWN_UPDATE else {"lmbda": 0.5, "l1": 0.25}
-    train(plain, **options)
-    state = global_states()
-    random.seed(8)
-    looked = {"judged_by": held_out()}
-    if is_chapter_3(net):
-        looked |= {"monitor_training_cost": True, "monitor_evaluation_accuracy": True}
-    else:
-        looked |= {"monitor": MONITOR, "test_data": held_out(2)}
-    train(net, **looked, **options)
-    assert same_bits(parameters_of(net), parameters_of(plain))
-    assert global_states() == state
+    nets = [make(kind, None, dtype=dtype) for _ in range(2)]
+    looks = {"judged_by": held_out(), **face_of(kind).figures}
+    states, options = [], {**rules(kind), "callback": lambda net, epoch: None}
+    for net, looked in zip(nets, (looks, {})):
+        net.biases, net.weights = (
+            make(kind, dtype=dtype).biases,
+            make(kind, dtype=dtype).weights,
+        )
+        random.seed(8)
+        train(net, **looked, **options)
+        states.append(global_states())
+    net, plain = nets
+    assert equal(net, plain) and states[0] == states[1]
     assert [record["update"] for record in net.history] == [
         record["update"] for record in plain.history
     ]
@@ -410,83 +371,6 @@ def test_what_a_hook_leaves_must_fit_the_network():
     )
 
 
-REFUSED = [
-    (
-        "network",
-        {"monitor": ["test_cost"]},
-        "monitor must list some of training_cost, training_accuracy, got 'test_cost'",
-    ),
-    (
-        "network",
-        {"monitor": ["cost"], "test_data": held_out()},
-        "monitor must list some of training_cost, training_accuracy, test_cost, "
-        "test_accuracy, got 'cost'",
-    ),
-    (
-        "network",
-        {"monitor": "validation_cost", "validation_data": []},
-        "validation_data must hold at least one example, got none",
-    ),
-    (
-        "network2",
-        {"monitor_evaluation_cost": True},
-        "monitor_evaluation_cost needs evaluation_data, got None",
-    ),
-    (
-        "network2",
-        {"monitor_evaluation_accuracy": True},
-        "monitor_evaluation_accuracy needs evaluation_data, got None",
-    ),
-    (
-        "network2",
-        {"monitor_evaluation_cost": True, "evaluation_data": []},
-        "evaluation_data must hold at least one example, got none",
-    ),
-    *(
-        ("network, update_mini_batch", options, message)
-        for message in ["lmbda, l1 and mu must be 0 where update_mini_batch is overridden"]
-        for options in ({"lmbda": 0.1}, {"l1": 0.1}, {"mu": 0.1})
-    ),
-    *(
-        ("network2, update_mini_batch", options, message)
-        for message in ["l1 and mu must be 0 where update_mini_batch is overridden"]
-        for options in ({"l1": 0.1}, {"mu": 0.1})
-    ),
-    *(
-        (kind, options, message)
-        for kind in ("network", "network2")
-        for options, message in [
-            ({"mu": 1.0}, "mu must be less than 1, got 1.0"),
-            ({"mu": -0.1}, "mu must be at least 0, got -0.1"),
-            ({"l1": -0.1}, "l1 must be at least 0, got -0.1"),
-            ({"lmbda": math.nan}, "lmbda must be finite in float64, got nan"),
-            ({"verbose": "bars"}, "verbose must be False, True or \"bar\", got 'bars'"),
-            ({"verbose": None}, 'verbose must be False, True or "bar", got None'),
-        ]
-    ),
-]
-
-
-@pytest.mark.parametrize(("kind", "options", "message"), REFUSED)
-def test_arguments_that_cannot_be_are_refused(kind, options, message, nothing_changes):
-    net, data = make(kind), examples()
-    train(net, epochs=1)
-    with nothing_changes(net, data), pytest.raises(ValueError) as raised:
-        train(net, data, **options)
-    assert str(raised.value) == message
-
-
-def test_no_cost_is_recorded_of_a_network_whose_derivative_is_the_scripts_own():
-    net = passing(network.Network, "cost_derivative")(SIZES, seed=5)
-    with pytest.raises(ValueError) as raised:
-        train(net, monitor=["training_accuracy", "training_cost"])
-    assert str(raised.value) == (
-        "monitor must list no cost where cost_derivative is overridden"
-    )
-    train(net, monitor="training_accuracy")
-    assert len(net.history) == 3
-
-
 # eta, by the epoch
 
 
@@ -585,30 +469,6 @@ def test_a_networks_lines_are_the_books(capsys):
     ]
     for options in ({}, {"test_data": []}, {"monitor": "training_accuracy"}):
         assert lines(**options)[1] == [f"Epoch {j} complete" for j in range(3)]
-
-
-def test_network2s_lines_are_the_books(capsys):
-    """As network2.py prints them, with an empty line after each epoch."""
-    costs, counts, training_costs, training_counts = train(
-        make("network2"),
-        judged_by=held_out(),
-        verbose=True,
-        monitor_evaluation_cost=True,
-        monitor_evaluation_accuracy=True,
-        monitor_training_cost=True,
-        monitor_training_accuracy=True,
-    )
-    expected = ""
-    for j in range(3):
-        expected += f"Epoch {j} training complete\n"
-        expected += f"Cost on training data: {training_costs[j]}\n"
-        expected += f"Accuracy on training data: {training_counts[j]} / {N}\n"
-        expected += f"Cost on evaluation data: {costs[j]}\n"
-        expected += f"Accuracy on evaluation data: {counts[j]} / {HELD_OUT}\n"
-        expected += "\n"
-    assert capsys.readouterr() == (expected, "")
-    train(make("network2"), epochs=1, verbose=True)
-    assert capsys.readouterr() == ("Epoch 0 training complete\n\n", "")
 
 
 # A line an epoch, above a bar or without one: held-out counts first, then costs.
@@ -917,24 +777,3 @@ def test_weights_that_were_not_finite_are_named_before_they_spread(kind):
     with pytest.raises(FloatingPointError, match=r"in epoch 0 at eta 0\.5: "):
         train(net)
     assert same_bits(parameters_of(net), before)
-
-
-def test_a_print_that_fails_leaves_the_epoch_that_ended(monkeypatch):
-    def broken(*_):
-        raise BrokenPipeError
-
-    monkeypatch.setattr(builtins, "print", broken)
-    net, plain = make("network"), make("network")
-    with pytest.raises(BrokenPipeError):
-        train(net, verbose=True)
-    monkeypatch.undo()
-    train(plain, epochs=1)
-    assert same_bits(parameters_of(net), parameters_of(plain))
-    assert (net.stopped_by, len(net.history)) == (None, 1)
-
-
-def test_a_dataset_is_not_reordered():
-    data = Dataset(examples())
-    before = list(data)
-    train(make("network"), data)
-    assert same_bits([x for x, _ in data], [x for x, _ in before])
