@@ -207,6 +207,14 @@ def watched(kind, form="list", dtype="float64", seed=5, **options):
     return net
 
 
+def visited(data, epochs, seed):
+    """Return the order in which a network of this seed visits examples in the last epoch."""
+    order, source = list(data), random.Random(seed)
+    for _ in range(epochs):
+        source.shuffle(order)
+    return order
+
+
 def copies(net):
     return [p.copy() for p in parameters_of(net)]
 

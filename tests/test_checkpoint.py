@@ -55,11 +55,9 @@ def environment():
 
 def fresh(kind, dtype, seeded, seed=5):
     """Return a network; without a seed of its own, the global generator starts anew."""
-    net = make(kind, seed, dtype=dtype)
-    if not seeded:
-        net._rng = None
-        random.seed(seed)
-    return net
+    random.seed(seed)
+    np.random.seed(seed)
+    return make(kind, seed if seeded else None, dtype=dtype)
 
 
 def ending(how, k):
@@ -184,13 +182,16 @@ def test_what_a_callback_does_is_in_the_checkpoint(tmp_path, kind):
     """It changes the weights and draws from the generator: both go on."""
 
     def disturb(net, epoch):
-        net.weights[0] += (net._rng or random).random()
+        net.weights[0] += random.random()
 
-    whole, net, again = make(kind), make(kind), make(kind, seed=6)
-    train(whole, epochs=4, callback=disturb)
-    train(net, epochs=2, callback=disturb, checkpoint=tmp_path / "run")
-    train(again, epochs=4, callback=disturb, resume=tmp_path / "run")
-    assert state_of(again, None) == state_of(whole, None)
+    def run(epochs, seed=5, **files):
+        net = fresh(kind, "float64", seeded=False, seed=seed)
+        train(net, epochs=epochs, callback=disturb, **files)
+        return state_of(net, None)
+
+    whole = run(4)
+    run(2, checkpoint=tmp_path / "run")
+    assert run(4, seed=6, resume=tmp_path / "run") == whole
 
 
 def test_a_seeded_network_goes_on_without_the_global_generator(tmp_path, nothing_changes):
@@ -634,7 +635,9 @@ def test_arguments_are_checked_before_a_run_is_resumed(tmp_path, nothing_changes
 def test_network2_returns_the_figures_that_were_recorded(tmp_path):
     """What the first part of the run did not look at, nobody can know."""
     path, net = checkpoint(tmp_path / "run", "network2"), make("network2")
+    whole = train(make("network2"), monitor_training_cost=True)[2]
     costs = train(net, resume=path, monitor_training_cost=True)[2]
+    assert costs == whole[2:]
     assert costs == [record["training_cost"] for record in net.history[2:]]
     assert len(costs) == 1
 

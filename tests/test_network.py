@@ -10,23 +10,12 @@ from conftest import labelled, pairs, parameters_of, twin
 from engines import Bounded, Rounding, judge, same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nets import passing, visited
 
 from bpnet import Network
 
 SIZES = [4, 5, 3]
 HOOKS = ("cost_derivative", "backprop", "update_mini_batch")
-
-
-def hooked(*steps, kind=Network):
-    """Return a subclass that overrides steps by what they are, so that SGD must call them."""
-
-    def passing(step):
-        def method(self, *arguments):
-            return getattr(kind, step)(self, *arguments)
-
-        return method
-
-    return type("Hooked", (kind,), {step: passing(step) for step in steps})
 
 
 def after_mini_batches(net, order, mini_batch_size, eta):
@@ -177,12 +166,12 @@ def test_a_hook_may_train_another_network_and_this_one(step, capsys):
     """Nested training of another network does not disturb this one."""
     inner = Network([2, 2], seed=3)
 
-    class Nesting(hooked(step)):
+    class Nesting(passing(Network, step)):
         def evaluate(self, test_data):
             inner.SGD(pairs(4, 2, 2), 1, 2, 1.0)
             return super().evaluate(test_data)
 
-    net, plain = Nesting(SIZES, seed=1), hooked(step)(SIZES, seed=1)
+    net, plain = Nesting(SIZES, seed=1), passing(Network, step)(SIZES, seed=1)
     for each in (net, plain):
         each.SGD(pairs(9, 4, 3), 2, 3, 3.0, test_data=labelled(5, 4, 3))
     assert same_bits(parameters_of(net), parameters_of(plain))
@@ -205,7 +194,7 @@ def test_a_gradient_of_wrong_shape_is_refused_and_changes_nothing(nothing_change
 def test_ctrl_c_between_weights_and_biases_leaves_neither_changed():
     """On the path that runs in NumPy, where a signal can be handled between any two lines."""
 
-    class Interrupted(hooked("cost_derivative")):
+    class Interrupted(passing(Network, "cost_derivative")):
         armed = False
 
         def __setattr__(self, name, value):
@@ -239,13 +228,12 @@ def test_what_stops_a_hook_leaves_a_whole_number_of_mini_batches(at, way, capsys
                 signal.raise_signal(signal.SIGINT)
             return super().cost_derivative(output_activations, y)
 
-    net, again = Stopping(SIZES, seed=1), hooked("cost_derivative")(SIZES, seed=1)
-    data = pairs(9, 4, 3)
-    order = list(data)
+    net, again = Stopping(SIZES, seed=1), passing(Network, "cost_derivative")(SIZES, seed=1)
+    data, epochs = pairs(9, 4, 3), (at - 1) // 9
+    given, order = list(data), visited(data, epochs + 1, seed=1)
     with pytest.raises(StopError if way == "exception" else KeyboardInterrupt):
         net.SGD(data, 3, 3, 3.0)
-    again.SGD(order, (at - 1) // 9, 3, 3.0)
-    again._rng.shuffle(order)
+    again.SGD(given, epochs, 3, 3.0)
     assert all(a is b for a, b in zip(data, order))
     stops = list(after_mini_batches(again, order, 3, 3.0))
     assert same_bits((net.biases, net.weights), stops[(at - 1) % 9 // 3])

@@ -32,8 +32,10 @@ from nets import (
     make,
     rules,
     shuffler,
+    step,
     timeless,
     train,
+    visited,
     watched,
 )
 
@@ -669,13 +671,11 @@ def test_the_bar_is_closed_on_ctrl_c(kind, bars, monkeypatch):
     (bar,) = bars
     assert bar.closed == 1
     assert (net.stopped_by, len(net.history)) == (None, 1)
-    plain, order = make(kind), examples()
-    train(plain, order, 1)
-    plain._rng.shuffle(order)
+    plain, order = make(kind), visited(examples(), 2, seed=5)
+    train(plain, examples(), 1)
     assert same_bits([x for x, _ in data], [x for x, _ in order])
     for k in range(0, bar.done - N, 4):
-        more = (0.0, N) if is_chapter_3(plain) else ()
-        plain.update_mini_batch(order[k : k + 4], 0.5, *more)
+        step(plain, order[k : k + 4], 0.5)
     assert same_bits(parameters_of(net), parameters_of(plain))
 
 
