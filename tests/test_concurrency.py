@@ -95,7 +95,7 @@ with contextlib.redirect_stdout(io.StringIO()):
     )]
     for thread in threads:
         thread.start()
-    threading.Event().wait(1.5)
+    threading.Event().wait(1.0)
     stop.set()
     for thread in threads:
         thread.join()

@@ -1090,24 +1090,24 @@ def test_17_single_steps_agree_with_numpy(kind):
 @each_kind
 def test_17_runs_are_the_same_bits_for_any_number_of_threads(kind, dtype, form, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    terms = rules(kind)
-    each = [{}, *({name: terms[name]} for name in terms)] if form == "pair" else []
-    for rule in [terms, *each]:
-        rule = dict.fromkeys(terms, 0.0) | rule
-        runs = [watched(kind, form, dtype, n_threads=n, **rule) for n in (1, 2, 3)]
-        for run in runs[1:]:
-            assert equal(run, runs[0])
-            assert timeless(run.history) == timeless(runs[0].history)
-            assert run.result == runs[0].result
+    alone, shared = (watched(kind, form, dtype, n_threads=n, **rules(kind)) for n in (1, 2))
+    assert equal(alone, shared)
+    assert timeless(alone.history) == timeless(shared.history)
+    assert alone.result == shared.result
 
 
+TERMS = {"lmbda": 0.5, "l1": 0.25, "mu": 0.5}
+
+
+@pytest.mark.parametrize("terms", [(), ("lmbda",), ("l1",), ("lmbda", "l1"), ("mu",), TERMS])
 @pytest.mark.parametrize("kind", FAST)
-def test_17_wide_runs_are_the_same_bits_for_any_number_of_threads(kind, monkeypatch):
+def test_17_wide_runs_are_the_same_bits_for_any_number_of_threads(kind, terms, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     sizes, runs = [20, 150, 3], []  # wide enough for three to share
     for n in (1, 2, 3):
         made = net(kind, sizes=sizes)
-        train(made, examples(47, sizes=sizes), 2, m=10, n_threads=n, **rules(kind))
+        rule = {term: TERMS[term] for term in terms}
+        train(made, examples(47, sizes=sizes), 2, m=10, n_threads=n, **rule)
         runs.append(made)
     assert equal(runs[1], runs[0]) and equal(runs[2], runs[0])
 
