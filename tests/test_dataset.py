@@ -5,10 +5,12 @@ import pickle
 import random
 import threading
 
+import nets
 import numpy as np
 import pytest
 from conftest import parameters_of
 from engines import same_bits
+from nets import as_pair, each_dtype
 
 from bpnet import Dataset, Network
 
@@ -16,25 +18,14 @@ SIZES = [4, 5, 3]
 N = 150  # more than are unpacked at a time
 SPARSE = 0.2
 
-each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
-
 
 def examples(n=N, density=1.0, sizes=SIZES):
-    """Return n tuples (x, y), y one-hot, of which about this share of x is nonzero."""
-    draw = np.random.RandomState(0)
-    return [
-        (
-            draw.randn(sizes[0], 1) * (draw.rand(sizes[0], 1) < density),
-            np.eye(sizes[-1])[:, [draw.randint(sizes[-1])]],
-        )
-        for _ in range(n)
-    ]
+    return nets.examples(n, sizes=sizes, density=density)
 
 
 def arrays(pairs):
     """Return (X, Y, labels) of tuples (x, y)."""
-    x = np.concatenate([x.T for x, _ in pairs])
-    y = np.concatenate([y.T for _, y in pairs])
+    x, y = as_pair(pairs)
     return x, y, y.argmax(axis=1)
 
 

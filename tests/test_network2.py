@@ -1,14 +1,11 @@
 """network2: chapter 3's drop-in contract, its figures within derived bounds, its errors."""
 
 import functools
-import importlib
 import json
 import math
 import os
-import pickle
 import random
 import sys
-import types
 
 import mpmath
 import numpy as np
@@ -931,63 +928,7 @@ def test_figures_are_plain_numbers_whatever_overrides_return(capsys):
     json.dumps(found)
 
 
-# Pickles, copies and files
-
-
-def original():
-    """Return a module network2 such as the book's readers had, with its classes."""
-    module = types.ModuleType("network2")
-    for cls in (Book, reference.QuadraticCost, reference.CrossEntropyCost):
-        body = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
-        name = "Network" if cls is Book else cls.__name__
-        made = type(name, (cls.__base__,), body | {"__module__": "network2"})
-        made.__qualname__ = name
-        setattr(module, name, made)
-    return module
-
-
-@pytest.fixture
-def dropin(monkeypatch):
-    """Register anew: another test may have taken the names."""
-    for name in ("network", "network2", "mnist_loader"):
-        monkeypatch.setitem(sys.modules, name, None)
-    importlib.reload(bpnet.dropin)
-
-
-def test_the_books_name_is_bpnets_module(dropin):
-    assert importlib.import_module("network2") is network2
-    assert sys.modules["network2"] is network2
-
-
-@each_cost
-@pytest.mark.parametrize("as_instance", [False, True])
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_of_the_originals_names_gives_a_network(
-    cost, as_instance, protocol, dropin, monkeypatch, capsys
-):
-    port, name = original(), COSTS[cost].__name__
-    given = getattr(port, name)() if as_instance else getattr(port, name)
-    old = port.Network(SIZES, given)
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "network2", port)
-        saved = pickle.dumps(old, protocol)
-    assert b"bpnet" not in saved
-    loaded = pickle.loads(saved)
-    assert type(loaded) is network2.Network
-    assert list(vars(loaded)) == list(vars(old))
-    assert (type(loaded.cost) if as_instance else loaded.cost) is COSTS[cost]
-    assert same_bits(parameters_of(loaded), parameters_of(old))
-    fresh = network2.Network(SIZES, COSTS[cost])
-    fresh.biases, fresh.weights = loaded.biases, loaded.weights
-    figures = []
-    for net in (loaded, fresh):
-        random.seed(1)
-        test = labelled(8, N_IN, N_OUT)
-        figures.append(net.SGD(pairs(11, N_IN, N_OUT), 2, 4, 0.5, 0.1, test, **ALL))
-    assert figures[0] == figures[1]
-
-
-# What cPickle of Python 2 wrote for chapter 1's Network([2, 1]), in chapter 3's words.
+# Files
 
 
 def saved_by_the_original(net, path):
@@ -1029,7 +970,7 @@ def test_a_file_is_what_the_original_wrote_and_reads(sizes, form, cost, tmp_path
     assert ours == (tmp_path / "theirs").read_text()
     read = json.loads(ours)
     assert same_bits([np.array(w) for w in read["weights"]], net.weights)
-    assert getattr(original(), read["cost"]).__name__ == COSTS[cost].__name__
+    assert getattr(reference, read["cost"]).__name__ == COSTS[cost].__name__
 
 
 @each_dtype
