@@ -18,6 +18,7 @@ from engines import (
     Bounded,
     Rounding,
     each_engine,
+    judge,
     loaded,
     packed,
     same_bits,
@@ -33,7 +34,6 @@ EPS = np.finfo(np.float64).eps
 wide = np.longdouble
 
 COSTS = {"quadratic": network2.QuadraticCost, "cross-entropy": network2.CrossEntropyCost}
-TWINS = {"quadratic": reference.QuadraticCost, "cross-entropy": reference.CrossEntropyCost}
 MONITORS = (
     "monitor_evaluation_cost",
     "monitor_evaluation_accuracy",
@@ -156,11 +156,7 @@ def bounded(net):
 
 def exactly(net, cost):
     """Return the twin of net in long double."""
-    judge = Book.__new__(Book)
-    judge.num_layers, judge.sizes, judge.cost = net.num_layers, net.sizes, TWINS[cost]
-    judge.biases = [b.astype(wide) for b in net.biases]
-    judge.weights = [w.astype(wide) for w in net.weights]
-    return judge
+    return judge(net.biases, net.weights, output=cost)
 
 
 def followed(net, cost, x, y, batches, eta, rule, ulps=2):
