@@ -25,8 +25,9 @@ class Face(NamedTuple):
     held_out: str  # what SGD calls held-out data
     figures: dict  # what asks SGD for every cost and accuracy, if there is such data
     steps: tuple  # what scripts override to train otherwise
+    counts: dict = {}  # noqa: RUF012 - what asks SGD to count it
     more: tuple = ()  # what update_mini_batch takes after eta
-    silent: Any = None  # what SGD returns of no epochs
+    nothing: Any = None  # what SGD returns where no figure was asked for
 
 
 FACES = {
@@ -53,6 +54,7 @@ FACES = {
             for figure in ("cost", "accuracy")
         },
         ("backprop", "update_mini_batch"),
+        {"monitor_evaluation_accuracy": True},
         (0.0, N),
         ([], [], [], []),
     ),
