@@ -16,7 +16,7 @@ class BuildCore(build_ext):
         if self.compiler.compiler_type == "msvc":
             flags = ["/O2", "/std:c11"]
         else:
-            flags = ["-O3", "-g0", "-ffp-contract=fast", "-fvisibility=hidden"]
+            flags = ["-O3", "-g0", "-ffp-contract=fast", "-fno-math-errno", "-fvisibility=hidden"]
         for extension in self.extensions:
             extension.extra_compile_args = flags + extension.extra_compile_args
         super().build_extensions()

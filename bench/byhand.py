@@ -96,11 +96,11 @@ def core_methods(dtype, training_data, test_data, exchange):
 
     def examples(n):
         x, y = (np.array(part, dtype).reshape(n, -1) for part in zip(*training_data[:n]))
-        return bpcore.Data(engine, x, SIZES[-1], y=y), bpcore.Order(n), n, 3.0
+        return bpcore.pack(engine, x, SIZES[-1], y=y), bpcore.Order(n), n, 3.0
 
     x = np.array([x for x, _ in test_data], dtype).reshape(len(test_data), -1)
     labels = np.array([label for _, label in test_data], np.int64)
-    test = bpcore.Data(engine, x, SIZES[-1], labels=labels)
+    test = bpcore.pack(engine, x, SIZES[-1], labels=labels)
     one, ten = examples(1), examples(10)
     methods = {  # backprop stores its gradient itself
         "feedforward": lambda: net.feedforward(one[0]),

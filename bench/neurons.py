@@ -12,7 +12,7 @@ import time
 from harness import report
 
 import bpnet
-from bpnet import cli_train, mnist_loader
+from bpnet import cli, mnist_loader
 
 HIDDEN = [[], [5], [10], [30], [100], [200], [400], [800], [30, 30], [100, 100], [30, 30, 30]]
 
@@ -23,7 +23,7 @@ def main():
     parser.add_argument("--save", metavar="FILE", help="write the JSON line there, too")
     parser.add_argument("--data", help="where MNIST is (default: as the loader finds it)")
     arguments = parser.parse_args()
-    best = cli_train.PRESETS["best"]
+    best = cli.train.PRESETS["best"]
     training, validation, test = (
         bpnet.Dataset(part, dtype=best["dtype"])
         for part in mnist_loader.load_data(arguments.data)
@@ -33,9 +33,9 @@ def main():
         found = []
         for seed in range(1, arguments.seeds + 1):
             settings = {**best, "sizes": [784, *hidden, 10], "seed": seed}
-            net = cli_train.new_network(settings)
+            net = cli.train.new_network(settings)
             start = time.perf_counter()
-            cli_train.run(net, settings, training, validation, verbose=False)
+            cli.train.sgd(net, settings, training, validation, verbose=False)
             found.append((net, time.perf_counter() - start))
         sizes = settings["sizes"]
         rows.append(

@@ -135,14 +135,14 @@ def pieces(dtype, turns):
     def sigmoids():
         for _ in range(500):
             z[:] = 1
-            engine.sigmoid(z)
+            engine.activate("sigmoid", z)
 
     work["sigmoid of 4096 items"] = sigmoids, 500, None, len(z)
     for name, density in (("dense", 1.0), ("CSR", MNIST_DENSITY)):
         inputs = rng.random((EXAMPLES, SIZES[0]))
         inputs *= rng.random(inputs.shape) < density
         inputs, y = inputs.astype(dtype), np.eye(10, dtype=dtype)[np.arange(EXAMPLES) % 10]
-        data = bpcore.Data(engine, inputs, 10, y=y, sparse=name == "CSR")
+        data = bpcore.pack(engine, inputs, 10, y=y, sparse=name == "CSR")
         net = bpcore.Net(engine, SIZES, m)
         net.load(
             [rng.standard_normal((n, 1)).astype(dtype) for n in SIZES[1:]],

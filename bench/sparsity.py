@@ -41,7 +41,7 @@ def main():
 
 
 def epoch(engine, sizes, x, y, mini_batch_size, sparse):
-    data = bpcore.Data(engine, x, sizes[-1], y=y, sparse=sparse)
+    data = bpcore.pack(engine, x, sizes[-1], y=y, sparse=sparse)
     rng = np.random.RandomState(1)
     net = bpcore.Net(engine, sizes, mini_batch_size)
     net.load(

@@ -46,19 +46,18 @@ def parameters(sizes, dtype, seed=0):
     return biases, weights
 
 
-def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None):
-    """Return bpcore.Data, its inputs in the form that each_form names, or as found."""
+def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None, weights=None):
+    """Return bpcore.Data packed, its inputs in the form that each_form names, or as found."""
     n_out = y.shape[1] if n_out is None else n_out
     form = sparse if sparse is None else sparse != DENSE
-    return bpcore.Data(
-        engine, x, n_out, y=y, labels=labels, sparse=form, coded=sparse in (None, CODES)
-    )
+    coded, given = sparse in (None, CODES), {"y": y, "labels": labels, "weights": weights}
+    return bpcore.pack(engine, x, n_out, sparse=form, coded=coded, **given)
 
 
-def loaded(engine, biases, weights, rows=16, n_threads=1, cost="quadratic"):
+def loaded(engine, biases, weights, rows=16, n_threads=1, **kinds):
     """Return a bpcore.Net that holds these parameters."""
     sizes = [weights[0].shape[1], *(len(b) for b in biases)]
-    net = bpcore.Net(engine, sizes, rows, n_threads, cost)
+    net = bpcore.Net(engine, sizes, rows, n_threads, **kinds)
     net.load(biases, weights)
     return net
 

@@ -81,14 +81,6 @@ def test_arguments_of_a_constructor(kinds, options, sentence, nothing_changes):
             refuses(lambda cls=FACES[kind].cls: cls(**{"sizes": SIZES} | options), sentence)
 
 
-@each_face
-def test_sizes_that_can_be_read_but_once(kind):
-    """The object becomes the attribute, which every call reads."""
-    for sizes in (iter([3, 2]), (n for n in (3, 2))):
-        sentence = f"TypeError: sizes must list the neurons of each layer, got {sizes!r}"
-        refuses(lambda sizes=sizes: FACES[kind].cls(sizes), sentence)
-
-
 def test_sizes_at_the_edge_of_the_address_space_do_not_overflow():
     for exponent in range(28, 63):
         with pytest.raises(MemoryError, match="do not fit in memory"):

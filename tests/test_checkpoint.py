@@ -263,7 +263,9 @@ def test_the_file_holds_the_epochs_that_are_done(tmp_path, kind):
 
     train(make(kind), callback=look, checkpoint=path)
     assert found == [0, 1, 2]
-    assert len(serialize.load(path).run.state["history"]) == 3
+    run = serialize.load(path).run
+    assert (len(run.state["history"]), run.steps) == (3, 3 * 6)  # mini-batches of 4 of 23
+    assert (run.rule, run.slots, run.state["parameters"]) == ("plain", [], {})
     assert os.listdir(tmp_path) == ["run"]
 
 
@@ -474,6 +476,14 @@ def forged(path, **changes):
     return path
 
 
+def replaced(path, slots=None, **names):
+    """Return a checkpoint of other names, or of a momentum with other slots."""
+    model = serialize.load(checkpoint(path, mu=0.0 if slots is None else 0.5))
+    run = model.run if slots is None else model.run._replace(slots=slots)
+    serialize.save(path, model._replace(run=run, **names))
+    return path
+
+
 def model(path):
     make("network").save(path)
     return path
@@ -523,11 +533,26 @@ BAD = {
         {},
         of_a_run("training examples", N, N - 1),
     ),
-    "no momentum": (checkpoint, {"mu": 0.5}, of_a_run("momentum", True, False)),
+    "no momentum": (checkpoint, {"mu": 0.5}, of_a_run("rule", "momentum", "plain")),
     "momentum": (
         lambda path: checkpoint(path, mu=0.5),
         {},
-        of_a_run("momentum", False, True),
+        of_a_run("rule", "plain", "momentum"),
+    ),
+    "momentum without a velocity": (
+        lambda path: replaced(path, slots=[]),
+        {"mu": 0.5},
+        of_a_run("slots", 1, 0),
+    ),
+    "other hidden neurons": (
+        lambda path: replaced(path, hidden="tanh"),
+        {},
+        of_a_run("hidden", "sigmoid", "tanh"),
+    ),
+    "another output": (
+        lambda path: replaced(path, output="squared"),
+        {},
+        of_a_run("output", "quadratic", "squared"),
     ),
     "no patience": (
         lambda path: checkpoint(path, judged_by=held_out()),

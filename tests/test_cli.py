@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import bpnet
-from bpnet import cli, cli_train, mnist_loader, network2
+from bpnet import cli, mnist_loader, network2
 
 DEADLINE = 60  # seconds for a child process, which needs one or two
 
@@ -109,7 +109,7 @@ def test_train_is_the_network_that_the_api_trains(data, tmp_path, capsys):
 
 def test_the_defaults_are_the_tutorials_job():
     arguments = cli._parser().parse_args(["train"])
-    settings = cli_train._settings(arguments)
+    settings = cli.train._settings(arguments)
     assert settings["sizes"] == [784, 30, 10]
     assert [settings[name] for name in ("epochs", "mini_batch_size", "eta")] == [30, 10, 3.0]
     assert (settings["dtype"], settings["threads"]) == ("float64", 1)
@@ -307,15 +307,15 @@ def test_a_png_gives_the_loaders_pixels(data, tmp_path):
     image = pytest.importorskip("PIL.Image")
     x = digit(data, 3)
     grey = (x.reshape(28, 28) * 256).astype(np.uint8)
-    assert np.array_equal(cli._pixels("8 bits", png(image.fromarray(grey)), 784), x)
+    assert np.array_equal(cli.predict._pixels("8 bits", png(image.fromarray(grey)), 784), x)
     grey = np.zeros((28, 28), np.uint8)
     grey[1:-1, 1:-1] = np.arange(676).reshape(26, 26) // 3
     x = grey.ravel() / 256
     deep = image.fromarray(grey.astype(np.uint16) * 257)
     assert deep.mode == "I;16"
-    assert np.array_equal(cli._pixels("16 bits", png(deep), 784), x)
+    assert np.array_equal(cli.predict._pixels("16 bits", png(deep), 784), x)
     light = image.fromarray((255 - grey).astype(np.uint16) * 257)
-    assert np.array_equal(cli._pixels("16 bits", png(light), 784), x)
+    assert np.array_equal(cli.predict._pixels("16 bits", png(light), 784), x)
 
 
 def test_the_border_says_which_is_the_paper():
@@ -323,7 +323,7 @@ def test_the_border_says_which_is_the_paper():
     grey = np.zeros((28, 28), np.uint8)
     grey[2:-2, 2:-2] = 255  # more ink than paper
     for content in (png(image.fromarray(grey)), png(image.fromarray(255 - grey))):
-        assert np.array_equal(cli._pixels("ink", content, 784), grey.ravel() / 256)
+        assert np.array_equal(cli.predict._pixels("ink", content, 784), grey.ravel() / 256)
 
 
 def test_a_larger_image_is_averaged():
@@ -332,7 +332,7 @@ def test_a_larger_image_is_averaged():
     grey[2:6:2, 2:6:2] = 200  # one pixel in four
     expected = np.zeros((4, 4))
     expected[1:3, 1:3] = 50 / 256
-    found = cli._pixels("grid", png(image.fromarray(grey)), 16)
+    found = cli.predict._pixels("grid", png(image.fromarray(grey)), 16)
     assert np.array_equal(found, expected.ravel())
 
 

@@ -10,7 +10,7 @@ import pytest
 from test_cli import data, fails, interrupt, start  # noqa: F401 - data is a fixture
 
 import bpnet
-from bpnet import cli, cli_train, mnist_loader, network2
+from bpnet import cli, mnist_loader, network2
 
 SHORT = ["--epochs", "4", "--seed", "3"]
 
@@ -26,7 +26,7 @@ def same(a, b):
 def test_the_presets_settings_are_what_trains(data, tmp_path, capsys):  # noqa: F811
     path = tmp_path / "best.npz"
     assert train(data, "--preset", "best", "--epochs", 3, "--seed", 5, "--save", path) == 0
-    best = cli_train.PRESETS["best"]
+    best = cli.train.PRESETS["best"]
     net = network2.Network(best["sizes"], network2.CrossEntropyCost, dtype="float32", seed=5)
     net.SGD(
         mnist_loader.load_data(data)[0],
@@ -42,7 +42,7 @@ def test_the_presets_settings_are_what_trains(data, tmp_path, capsys):  # noqa: 
 
 
 def test_every_preset_has_the_same_settings_and_help_names_them(capsys):
-    names = [set(settings) for settings in cli_train.PRESETS.values()]
+    names = [set(settings) for settings in cli.train.PRESETS.values()]
     assert all(each == names[0] for each in names)
     with pytest.raises(SystemExit):
         cli.main(["train", "--help"])
@@ -53,7 +53,7 @@ def test_every_preset_has_the_same_settings_and_help_names_them(capsys):
 
 def test_expanded_digits_are_moved_by_a_pixel_and_lose_what_leaves(capsys):
     images = np.arange(1.0, 19).reshape(2, 9).astype(np.float32)
-    x, labels = cli_train.expanded(images, np.array([3, 4]))
+    x, labels = cli.train.expanded(images, np.array([3, 4]))
     assert x.dtype == np.float32 and x.shape == (10, 9)
     assert labels.tolist() == [3, 4] * 5
     image, found = images[0].reshape(3, 3), [each.tolist() for each in x[::2].reshape(5, 3, 3)]

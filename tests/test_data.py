@@ -1,15 +1,12 @@
 """What callers pass, in any form and memory layout, and the sentences that refuse the rest."""
 
-import subprocess
-import sys
 import tracemalloc
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from conftest import pairs, parameters_of
 from engines import same_bits
-from nets import each_dtype, each_face, equal, make, train
+from nets import each_dtype, make, train
 
 import bpnet
 from bpnet import Dataset, Network
@@ -103,73 +100,6 @@ def test_a_network_of_one_output_counts_the_labels_that_are_zero():
     for given in (labels, labels[:, None]):
         pair = np.ones((5, 4)), given
         assert net.evaluate(pair) == net.evaluate(Dataset(pair)) == 3
-
-
-ABSURD = """
-import resource
-import numpy as np
-from bpnet import Network
-
-resource.setrlimit(resource.RLIMIT_AS, (4 * 2**30, 4 * 2**30))
-np.random.seed(1)
-state = np.random.get_state()[1].tolist()
-for sizes in [10**6, 10**7], [2, 10**9, 2], [2**31, 2**31], [2**32, 2**32], [2**62, 2**62, 4]:
-    try:
-        Network(sizes)
-    except MemoryError as error:
-        assert str(error).startswith(f"sizes {sizes} make a network of "), error
-    else:
-        raise AssertionError(sizes)
-assert np.random.get_state()[1].tolist() == state
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
-def test_absurd_sizes_are_a_memory_error_before_anything_is_drawn():
-    """With a limit of its own: some systems promise any amount of memory."""
-    subprocess.run([sys.executable, "-c", ABSURD], check=True, timeout=60)
-
-
-# Numbers
-
-
-@pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3), np.array(3), True + 2])
-@each_face
-def test_a_count_is_what_is_an_index(kind, value):
-    net, plain = make(kind), make(kind)
-    train(net, epochs=value, m=value, n_threads=value)
-    train(plain, epochs=3, m=3)
-    assert equal(net, plain) and len(net.history) == 3
-    assert {type(record["epoch"]) for record in net.history} == {int}
-
-
-@pytest.mark.parametrize("value", [3, 3.0, np.float32(3), Fraction(3), np.array(3.0), True])
-@each_face
-def test_eta_is_what_is_a_number(kind, value):
-    net, plain = (make(kind, dtype="float32") for _ in range(2))
-    train(net, epochs=1, eta=value)
-    train(plain, epochs=1, eta=float(value))
-    assert equal(net, plain)
-    assert type(net.history[0]["eta"]) is float and net.history[0]["eta"] == float(value)
-
-
-@each_face
-def test_eta_may_be_the_largest_number_of_the_dtype(kind):
-    most = float(np.finfo(np.float32).max)
-    train(make(kind, dtype="float32"), epochs=0, eta=most)
-    train(make(kind, dtype="float64"), epochs=0, eta=-2 * most)
-    with pytest.raises(ValueError, match=r"^eta must be finite in float32, got -6\.8"):
-        train(make(kind, dtype="float32"), epochs=0, eta=-2 * most)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, "f4", "float32", np.dtype("f4"), ">f4", "<f4"])
-@each_face
-def test_a_dtype_of_any_spelling_is_the_native_one(kind, dtype):
-    net, dataset = make(kind, dtype=dtype), Dataset(pairs(3, 6, 3), dtype=dtype)
-    assert {net.dtype, dataset.dtype, *(p.dtype for p in parameters_of(net))} == {
-        np.dtype("=f4")
-    }
-    train(net, dataset)
 
 
 def test_show_config_names_the_engine_that_runs(capsys):

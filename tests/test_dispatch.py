@@ -95,7 +95,7 @@ def test_a_network_too_large_for_memory_is_an_error():
     code = "import bpcore; bpcore.Net(bpcore.engine('float32'), [2**28, 2**28], 1)"
     run = python(code, ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
     assert run.returncode == 1
-    start = "MemoryError: a network of sizes [268435456, 268435456] takes 288,230,3"
+    start = "MemoryError: a network of sizes [268435456, 268435456] takes 576,460,7"
     assert run.stderr.splitlines()[-1].startswith(start)
 
 
@@ -105,12 +105,17 @@ import copy, pickle, random
 import numpy as np
 import bpcore
 from bpcore import Data, Engine, Net, Order
+from bpcore._core import Encoder
 engine = bpcore.engine("float64")
 x, y, labels = np.zeros((3, 4)), np.zeros((3, 2)), np.zeros(3, "q")
 data, order, net = Data(engine, x, 2, y=y, labels=labels), Order(3), Net(engine, [4, 2], 5)
 z = np.zeros(64 + 8)
 z = z[-z.ctypes.data % 64 // 8 :][:64].reshape(8, 8)
 biases, weights = net.store()
+offsets, columns, values = np.array([0, 1, 1, 2]), np.array([3, 0], "H"), np.ones(2)
+room = np.zeros(4, "q"), np.zeros(16, "H"), np.zeros(16)  # for 12 items of x and one row
+codes = {"codes": np.zeros(16, "B"), "table": np.zeros(256)}
+encoder = Encoder(engine, 4, 12, *room)
 """
 REFUSED = [
     # Objects that were never made.
@@ -127,8 +132,12 @@ REFUSED = [
     "object.__new__(Net)",
     "Order.__new__(Order)",
     "object.__new__(Order)",
-    *(f"copy.{how}({what})" for how in ("copy", "deepcopy") for what in ("net", "data")),
-    *(f"pickle.dumps({what})" for what in ("engine", "data", "net", "order")),
+    *(
+        f"copy.{how}({what})"
+        for how in ("copy", "deepcopy")
+        for what in ("net", "data", "encoder")
+    ),
+    *(f"pickle.dumps({what})" for what in ("engine", "data", "net", "order", "encoder")),
     "net.__setstate_cython__(())",
     # Arguments that are not what they should be.
     *(
@@ -136,9 +145,11 @@ REFUSED = [
         for call, n in [
             ("Order", 1),
             ("Data", 3),
+            ("Encoder", 6),
+            ("encoder.append", 1),
             ("Net", 3),
             ("engine.gemm", 3),
-            ("engine.sigmoid", 1),
+            ("engine.activate", 2),
             ("net.load", 2),
             ("net.feedforward", 1),
             ("net.backprop", 1),
@@ -161,6 +172,61 @@ REFUSED = [
     "Data(engine, type('', (), {'shape': (3, 2**70)})(), 2)",
     "Data(engine, type('', (), {'shape': (3, 4), 'dense': lambda self: None})(), 2)",
     "data.rows(None, 'a')",
+    "data.inputs = x",
+    # CSR forms that would be read outside of their arrays.
+    *(
+        f"Data(engine, {form}, 2)"
+        for form in [
+            "()",
+            "(4, offsets, columns, values)",
+            "(None, offsets, columns, values, None)",
+            "(3, offsets, columns, values, None)",
+            "(-4, offsets, columns, values, None)",
+            "(2**70, offsets, columns, values, None)",
+            "(4, offsets[:0], columns, values, None)",
+            "(4, offsets[:3], columns, values, None)",
+            "(4, offsets[1:], columns, values, None)",
+            "(4, offsets[::-1].copy(), columns, values, None)",
+            "(4, offsets.astype('i'), columns, values, None)",
+            "(4, offsets * 2**40, columns, values, None)",
+            "(4, np.array([0, 2**62, -(2**62), 2]), columns, values, None)",
+            "(4, np.array([-(2**62), 1, 1, 2]), columns, values, None)",
+            "(4, np.ma.array(offsets), columns, values, None)",
+            "(4, offsets, columns[:1], values, None)",
+            "(4, offsets, columns + np.uint16(1), values, None)",
+            "(4, offsets, columns[:, None], values, None)",
+            "(4, np.array([0, 2]), columns, values, None)",
+            "(4, np.array([0, 2]), columns * np.uint16(0), values, None)",
+            "(4, offsets, columns, values[:1], None)",
+            "(4, offsets, columns, values.astype('f'), None)",
+            "(4, offsets, columns, values, np.array([0, 2], 'B'))",
+            "(4, offsets, columns, values[:0], np.array([0, 0], 'B'))",
+            "(4, offsets, columns, values, np.array([0], 'B'))",
+            "(4, offsets, columns, values, np.array([0, 0]))",
+        ]
+    ),
+    "Encoder(engine, 5, 12, *room)",
+    "Encoder(engine, 4, 11, *room)",
+    "Encoder(engine, -4, 20, *room)",
+    "Encoder(engine, 17, -1, *room)",
+    "Encoder(engine, 2**16 + 1, 0, room[0], np.zeros(2**16 + 1, 'H'), np.zeros(2**16 + 1))",
+    "Encoder(engine, 4, 2**63, *room)",
+    "Encoder(engine, 4, 12, room[0].astype('i'), *room[1:])",
+    "Encoder(engine, 4, 12, room[0], room[1].astype('h'), room[2])",
+    "Encoder(engine, 4, 12, *room[:2], room[2].astype('f'))",
+    "Encoder(engine, 4, 12, *room[:2], room[2][:-1])",
+    "Encoder(engine, 4, 12, *room, codes=codes['codes'])",
+    "Encoder(engine, 4, 12, *room, codes=codes['codes'], table=np.zeros(255))",
+    "Encoder(engine, 4, 12, *room, codes=codes['codes'][1:], table=codes['table'])",
+    "Encoder(engine, 4, 12, *room, codes=codes['codes'].astype('b'), table=codes['table'])",
+    "Encoder(engine, 4, 12, room[0][:0], *room[1:]).append(x[:0])",
+    "Encoder(engine, 4, 12, *room[:2], np.zeros(4), **codes).append(x)",
+    "encoder.append(x[:, :3].copy())",
+    "encoder.append(x.astype('f'))",
+    "encoder.append(np.ones((4, 4)))",
+    "encoder.append(x); encoder.append(x[:1])",
+    "encoder.items = 5",
+    "encoder.__setstate_cython__(())",
     "Data(engine, x, 2**70)",
     "Data(engine, x, 1.5)",
     "Data(engine, x, 2, labels=[0, 0, 0])",
@@ -180,8 +246,6 @@ REFUSED = [
     "Net(engine, [4, 2], 1.5).sgd(data, order, 1, 0.1)",
     "Net(engine, [4, 2.5, 2], 4).feedforward(data)",
     "Net(engine, [4, 2], -1)",
-    "Net(engine, [4, 2], 2**62)",
-    "Net(engine, [4, 2], 2**100)",
     "Net(engine, [2**62, 2**62], 1)",
     "engine.gemm(z.tolist(), z, z)",
     "engine.gemm(z, z[0], z)",
@@ -189,8 +253,8 @@ REFUSED = [
     "engine.gemm(z, z[:4], z)",
     "engine.gemm(z, z, z.tolist())",
     "engine.gemm(z.astype(object), z, z)",
-    "engine.sigmoid([0.0] * 8)",
-    "engine.sigmoid(z.astype(object))",
+    "engine.activate('sigmoid', [0.0] * 8)",
+    "engine.activate('sigmoid', z.astype(object))",
     "net.load([], [])",
     "net.load([None], [None])",
     "net.load(weights, biases)",
@@ -232,6 +296,15 @@ ACCEPTED = [
     "engine.gemm(z, z, z)",
     "engine.gemm(z[:, :0], z[:0], z)",
     "del engine, x, y, labels; net.evaluate(data)",
+    "net.feedforward(Data(engine, (4, offsets, columns, values, None), 2))",
+    "net.feedforward(Data(engine, (4, offsets, columns, values, np.zeros(2, 'B')), 2))",
+    "net.feedforward(Data(engine, (4, np.zeros(9, 'q'), columns[:0], values[:0], None), 2))",
+    "encoder.append(x + 1); assert encoder.items == 12 and room[1][5] == 1",
+    "[Encoder(engine, 4, 12, *room).append(x + i) for i in range(9)]",
+    "encoder = Encoder(engine, 1, 0, np.zeros(9, 'q'), np.zeros(1, 'H'), np.zeros(1))\n"
+    "[encoder.append(np.ones((2, 1))) for _ in range(4)]",
+    "encoder = Encoder(engine, 4, 12, *room, **codes); encoder.append(x + 3.0)\n"
+    "assert (encoder.items, encoder.used, codes['table'][0]) == (12, 1, 3)",
 ]
 
 

@@ -210,7 +210,7 @@ def test_vectors_must_start_on_their_boundary(engine):
     with pytest.raises(ValueError, match=f"^c {boundary}"):
         engine.gemm(a, right, wrong)
     with pytest.raises(ValueError, match=f"^z {boundary}"):
-        engine.sigmoid(wrong)
+        engine.activate("sigmoid", wrong)
 
 
 def ulps_of(truth, dtype):
@@ -224,7 +224,7 @@ def sigmoid_of(engine, points):
     """Return the engine's sigmoid of points, as float64."""
     z, buffer = aligned((-(-len(points) // engine.lanes) * engine.lanes,), engine.dtype, -77)
     z[: len(points)] = points
-    engine.sigmoid(z)
+    engine.activate("sigmoid", z)
     assert np.count_nonzero(buffer == -77) == buffer.size - z.size
     return z[: len(points)].astype(np.float64)
 
@@ -332,10 +332,10 @@ def test_sigmoid_takes_any_shape_of_whole_vectors_and_none(engine):
     expected = sigmoid_of(engine, points)
     z, _ = aligned((2, 3, engine.lanes), engine.dtype, np.nan)
     z[...] = points.reshape(z.shape)
-    engine.sigmoid(z)
+    engine.activate("sigmoid", z)
     assert same_bits(z.astype(np.float64).ravel(), expected)
     empty, buffer = aligned((0,), engine.dtype, -77)
-    engine.sigmoid(empty)
+    engine.activate("sigmoid", empty)
     assert (buffer == -77).all()
 
 
@@ -345,11 +345,13 @@ def test_sigmoid_says_what_is_wrong_with_z(engine):
     if engine.lanes > 1:
         message = f"^z must have a multiple of {engine.lanes} items, got {engine.lanes + 1}$"
         with pytest.raises(ValueError, match=message):
-            engine.sigmoid(z)
+            engine.activate("sigmoid", z)
     with pytest.raises(TypeError, match=f"^z must be an array of {engine.dtype}, got int64$"):
-        engine.sigmoid(np.zeros(engine.lanes, np.int64))
+        engine.activate("sigmoid", np.zeros(engine.lanes, np.int64))
     with pytest.raises(ValueError, match=r"^z must be C-contiguous and aligned$"):
-        engine.sigmoid(np.zeros((2, 2 * engine.lanes), engine.dtype)[:, : engine.lanes])
+        engine.activate(
+            "sigmoid", np.zeros((2, 2 * engine.lanes), engine.dtype)[:, : engine.lanes]
+        )
     z.setflags(write=False)
     with pytest.raises(ValueError, match="read-only"):
-        engine.sigmoid(z[: engine.lanes])
+        engine.activate("sigmoid", z[: engine.lanes])

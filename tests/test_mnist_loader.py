@@ -1,4 +1,4 @@
-"""mnist_loader, mnist_files and mnist_download: what they read, refuse, and never run."""
+"""mnist_loader and the files in mnist/: what they read, refuse, and never run."""
 
 import base64
 import errno
@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bpnet import mnist_download, mnist_files, mnist_loader
+from bpnet import mnist_loader
+from bpnet.mnist import download, files
 
 FULL_MNIST = os.environ.get("BPNET_DATA")
 N_TRAINING, N_TEST = 60, 10
@@ -46,7 +47,7 @@ CONTENT = {
 
 def write_idx(folder, pack=gzip.compress, suffix=".gz", **changed):
     folder.mkdir(exist_ok=True)
-    for content, name in mnist_files.IDX.items():
+    for content, name in files.IDX.items():
         raw = changed.get(content.replace(" ", "_"), CONTENT[content])
         (folder / (name + suffix)).write_bytes(pack(raw))
     return folder
@@ -60,7 +61,7 @@ def alone(monkeypatch, tmp_path):
         monkeypatch.setenv(variable, str(tmp_path / "home"))
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(mnist_download, "MIRRORS", ())
+    monkeypatch.setattr(download, "MIRRORS", ())
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +167,7 @@ def test_a_path_wins_over_the_environment_and_that_over_the_cache(tmp_path, monk
     monkeypatch.setenv("BPNET_DATA", str(tmp_path / "absent"))
     assert is_small_set(mnist_loader.load_data(good))
     monkeypatch.setenv("BPNET_DATA", str(good))
-    monkeypatch.setattr(
-        mnist_download, "cache_folder", lambda: pytest.fail("the cache is used")
-    )
+    monkeypatch.setattr(download, "cache_folder", lambda: pytest.fail("the cache is used"))
     assert is_small_set(mnist_loader.load_data())
 
 
@@ -441,7 +440,7 @@ def test_text_that_would_unfold_to_wide_characters_is_refused(tmp_path):
 
 
 def test_a_pickle_bomb_is_cut_at_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist_files, "_MOST_BYTES", 10_000)
+    monkeypatch.setattr(files, "_MOST_BYTES", 10_000)
     for content in (
         b"\x80\x02" + b"T\xff\xff\0\0" + bytes(10**7),
         b"S'" + b"0" * 10**7 + b"'\n.",
@@ -489,7 +488,7 @@ class Server:
     def __init__(self):
         self.files = {
             f"/{name}.gz": gzip.compress(CONTENT[content])
-            for content, name in mnist_files.IDX.items()
+            for content, name in files.IDX.items()
         }
         self.faults = {}
         self.asked = []
@@ -569,42 +568,42 @@ class Server:
 def servers(monkeypatch):
     started = [Server(), Server()]
     raw = CONTENT.items()
-    monkeypatch.setattr(mnist_download, "MIRRORS", tuple(server.url for server in started))
-    monkeypatch.setattr(mnist_download, "SIZES", {name: len(file) for name, file in raw})
+    monkeypatch.setattr(download, "MIRRORS", tuple(server.url for server in started))
+    monkeypatch.setattr(download, "SIZES", {name: len(file) for name, file in raw})
     monkeypatch.setattr(
-        mnist_download, "SHA256", {name: hashlib.sha256(file).hexdigest() for name, file in raw}
+        download, "SHA256", {name: hashlib.sha256(file).hexdigest() for name, file in raw}
     )
-    monkeypatch.setattr(mnist_download, "_SILENT_SECONDS", 20.0)
-    monkeypatch.setattr(mnist_download, "_FILE_SECONDS", 20.0)
-    monkeypatch.setattr(mnist_download, "_MOST_BYTES", 500_000)
+    monkeypatch.setattr(download, "_SILENT_SECONDS", 20.0)
+    monkeypatch.setattr(download, "_FILE_SECONDS", 20.0)
+    monkeypatch.setattr(download, "_MOST_BYTES", 500_000)
     yield started
     for server in started:
         server.stop()
 
 
 def cached():
-    folder = mnist_download.cache_folder()
+    folder = download.cache_folder()
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-ALL_CACHED = sorted(f"{name}.gz" for name in mnist_files.IDX.values())
+ALL_CACHED = sorted(f"{name}.gz" for name in files.IDX.values())
 
 
 def test_the_published_sums_and_sizes_are_those_of_the_four_files():
-    assert list(mnist_download.SHA256) == list(mnist_download.SIZES) == list(mnist_files.IDX)
-    assert mnist_download.SIZES["training images"] == 16 + 60_000 * 784
-    assert mnist_download.SIZES["test labels"] == 8 + 10_000
+    assert list(download.SHA256) == list(download.SIZES) == list(files.IDX)
+    assert download.SIZES["training images"] == 16 + 60_000 * 784
+    assert download.SIZES["test labels"] == 8 + 10_000
 
 
 @pytest.mark.skipif(not FULL_MNIST, reason="BPNET_DATA names no full MNIST")
 def test_the_published_sums_are_those_of_the_full_set():
-    for content, path in mnist_files.find_idx(Path(FULL_MNIST)).items():
+    for content, path in files.find_idx(Path(FULL_MNIST)).items():
         if path.suffix == ".gz":
-            assert mnist_download._unpack(content, path.read_bytes())
+            assert download._unpack(content, path.read_bytes())
 
 
 def test_the_mirrors_are_asked_over_https_only():
-    source = Path(mnist_download.__file__).read_text()
+    source = Path(download.__file__).read_text()
     assert source.count("https://") == 2
     assert "http://" not in source
 
@@ -635,8 +634,8 @@ FAULTS = (
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_second_mirror_steps_in(servers, fault, monkeypatch):
     if fault in ("silent", "stall", "drip", "header drip"):
-        monkeypatch.setattr(mnist_download, "_SILENT_SECONDS", 1.0)
-        monkeypatch.setattr(mnist_download, "_FILE_SECONDS", 1.5)
+        monkeypatch.setattr(download, "_SILENT_SECONDS", 1.0)
+        monkeypatch.setattr(download, "_FILE_SECONDS", 1.5)
     servers[0].faults["/t10k-images-idx3-ubyte.gz"] = fault
     assert is_small_set(mnist_loader.load_data())
     assert servers[0].outwaited == []
@@ -647,12 +646,12 @@ def test_the_second_mirror_steps_in(servers, fault, monkeypatch):
 def test_a_flood_and_a_bomb_are_cut_at_their_limits(servers):
     servers[0].faults["/t10k-labels-idx1-ubyte.gz"] = "flood"
     with pytest.raises(OSError, match="more than 500,000 bytes"):
-        mnist_download._get(f"{servers[0].url}t10k-labels-idx1-ubyte.gz")
+        download._get(f"{servers[0].url}t10k-labels-idx1-ubyte.gz")
     bomb = WRONG_BODIES["bomb"]()
     tracemalloc.start()
     try:
         with pytest.raises(OSError, match="not the published bytes"):
-            mnist_download._unpack("test labels", bomb)
+            download._unpack("test labels", bomb)
         assert tracemalloc.get_traced_memory()[1] < 10**6
     finally:
         tracemalloc.stop()
@@ -668,7 +667,7 @@ def test_a_mirror_that_is_down_is_passed_over_and_asked_once(servers, monkeypatc
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         down = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-        monkeypatch.setattr(mnist_download, "MIRRORS", (down, servers[1].url))
+        monkeypatch.setattr(download, "MIRRORS", (down, servers[1].url))
         assert is_small_set(mnist_loader.load_data())
 
 
@@ -701,7 +700,7 @@ def test_a_wait_that_is_interrupted_ends_at_once(servers, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mnist_download, "_show_progress", interrupted)
+    monkeypatch.setattr(download, "_show_progress", interrupted)
     with pytest.raises(KeyboardInterrupt):
         mnist_loader.load_data()
     assert cached() == servers[0].outwaited == []
@@ -709,12 +708,12 @@ def test_a_wait_that_is_interrupted_ends_at_once(servers, monkeypatch):
 
 @pytest.mark.parametrize("fault", ["drip", "silent"])
 def test_a_transfer_that_is_given_up_lets_go(servers, monkeypatch, fault):
-    monkeypatch.setattr(mnist_download, "_SILENT_SECONDS", 1.0)
-    monkeypatch.setattr(mnist_download, "_FILE_SECONDS", 0.2)
+    monkeypatch.setattr(download, "_SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(download, "_FILE_SECONDS", 0.2)
     servers[0].faults["/t10k-images-idx3-ubyte.gz"] = fault
     url = f"{servers[0].url}t10k-images-idx3-ubyte.gz"
     with pytest.raises(TimeoutError, match=r"bytes in \d+ seconds"):
-        mnist_download._get(url)
+        download._get(url)
     for thread in threading.enumerate():
         if thread.name == url:
             thread.join()
@@ -723,7 +722,7 @@ def test_a_transfer_that_is_given_up_lets_go(servers, monkeypatch, fault):
 
 def test_a_damaged_cache_is_downloaded_anew(servers):
     mnist_loader.load_data()
-    path = mnist_download.cache_folder() / ALL_CACHED[0]
+    path = download.cache_folder() / ALL_CACHED[0]
     for damaged in (b"", path.read_bytes()[:-9], b"not gzip", gzip.compress(b"other")):
         path.write_bytes(damaged)
         assert is_small_set(mnist_loader.load_data())
@@ -736,7 +735,7 @@ def unwritable(*_, **__):
 
 
 @pytest.mark.parametrize(
-    ("module", "function"), [(Path, "mkdir"), (mnist_download.tempfile, "mkstemp")]
+    ("module", "function"), [(Path, "mkdir"), (download.tempfile, "mkstemp")]
 )
 def test_a_cache_that_cannot_be_written_is_done_without(
     servers, monkeypatch, capsys, module, function
@@ -759,14 +758,14 @@ def test_a_user_without_a_home_is_served(servers, monkeypatch, capsys):
     def homeless():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(mnist_download, "cache_folder", homeless)
+    monkeypatch.setattr(download, "cache_folder", homeless)
     assert is_small_set(mnist_loader.load_data())
     assert "could not be kept: Could not determine home" in capsys.readouterr().err
 
 
 def test_progress_is_of_what_the_server_says_the_length_is(servers, monkeypatch):
     shown = []
-    monkeypatch.setattr(mnist_download, "_show_progress", lambda *now: shown.append(now))
+    monkeypatch.setattr(download, "_show_progress", lambda *now: shown.append(now))
     mnist_loader.load_data()
     expected = {(servers[0].url[:-1] + path, len(b)) for path, b in servers[0].files.items()}
     assert {(url, length) for url, _, length in shown} == expected
@@ -778,8 +777,8 @@ def test_a_terminal_gets_a_progress_bar(servers, monkeypatch):
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
     assert is_small_set(mnist_loader.load_data())
-    mnist_download._show_progress("http://a/b", 500_000, 1_000_000)
-    mnist_download._show_progress("http://a/b", 500_000, 0)
+    download._show_progress("http://a/b", 500_000, 1_000_000)
+    download._show_progress("http://a/b", 500_000, 0)
     drawn = terminal.getvalue()
     assert f"[{'#' * 15}{' ' * 15}]   0.5 MB" in drawn
     assert f"[{'#' * 30}]   0.5 MB" in drawn
@@ -802,7 +801,7 @@ def test_the_cache_is_where_the_system_keeps_caches(
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv(variable, str(tmp_path))
-    assert mnist_download.cache_folder() == tmp_path / expected
+    assert download.cache_folder() == tmp_path / expected
 
 
 # The sample

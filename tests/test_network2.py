@@ -463,7 +463,7 @@ def are_true(costs, truth, dtype):
 
 def evaluated(engine, cost, z, y):
     """Return the costs of outputs with these weighted inputs."""
-    net = loaded(engine, *([np.full((1, 1), p, engine.dtype)] for p in (0, 1)), cost=cost)
+    net = loaded(engine, *([np.full((1, 1), p, engine.dtype)] for p in (0, 1)), output=cost)
     costs = np.empty(len(z), engine.dtype)
     net.evaluate(packed(engine, z, y, labels=np.zeros(len(z), np.int64)), costs)
     return costs
@@ -549,7 +549,7 @@ def test_costs_at_the_edge_are_the_same_bits_dense_and_sparse(engine, cost):
         data = packed(engine, x, y, labels=labels, sparse=sparse)
         for n_threads in (1, 2, 3):
             costs = np.empty(70, engine.dtype)
-            loaded(engine, *parameters, 16, n_threads, cost).evaluate(data, costs)
+            loaded(engine, *parameters, 16, n_threads, output=cost).evaluate(data, costs)
             found.append(costs)
     assert np.isfinite(found[0]).all()
     assert all(same_bits(costs, found[0]) for costs in found)
@@ -990,21 +990,61 @@ def test_a_saved_network_comes_back_exactly(dtype, name, tmp_path, capsys):
 def test_a_cost_of_ones_own_is_found_under_its_name_in_the_module(tmp_path, monkeypatch):
     net = net2(Twice)
     net.save(tmp_path / "net.json")
-    with pytest.raises(ValueError) as refused:
-        network2.load(tmp_path / "net.json")
-    assert str(refused.value) == (
-        "cost must be the name of a cost in bpnet.network2, got 'Twice': assign "
-        "bpnet.network2.Twice before loading"
-    )
     monkeypatch.setattr(network2, "Twice", Twice, raising=False)
     assert network2.load(tmp_path / "net.json").cost is Twice
 
 
-@pytest.mark.parametrize("name", ["np", "json", "load", "Network", "Run", "__name__"])
-def test_a_name_of_the_module_that_is_no_cost_is_refused(name, tmp_path):
-    saved_by_the_original(Book(SIZES, type(name, (), {})), tmp_path / "net")
-    with pytest.raises(ValueError, match=f"^cost must be the name of a cost .*, got '{name}':"):
-        network2.load(tmp_path / "net")
+NO_COSTS = ["Twice", "np", "json", "load", "Network", "_Unknown", "Run", "__name__", None]
+
+
+@pytest.mark.parametrize("name", NO_COSTS)
+def test_a_network_of_an_unknown_cost_is_for_use_and_not_to_train(
+    name, tmp_path, nothing_changes
+):
+    book, path = Book(SIZES), tmp_path / "net"
+    saved_by_the_original(book, path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "cost": name}))
+    net, data = network2.load(path), labelled(8, N_IN, N_OUT)
+    assert type(net) is type(bpnet.load(path)) is network2.Network
+    assert net.accuracy(data) == book.accuracy(data)
+    x, training = data[0][0], pairs(11, N_IN, N_OUT)
+    assert np.allclose(net.feedforward(x), book.feedforward(x), rtol=1e-12, atol=0)
+    for use in (
+        lambda: net.SGD(training, 1, 4, 0.5, 0.1, data, checkpoint=tmp_path / "run", **ALL),
+        lambda: net.backprop(*training[0]),
+        lambda: net.update_mini_batch(training, 0.5, 0.1, 11),
+        lambda: net.total_cost(data, 0.1),
+    ):
+        with nothing_changes(net, training), pytest.raises(ValueError) as refused:
+            use()
+        assert str(refused.value) == (
+            f"cost must be known to train, the file's is {name!r}: assign a cost to the "
+            f"network, or to its name in bpnet.network2 before loading"
+        )
+    assert os.listdir(tmp_path) == ["net"]
+    for end in ("json", "npz"):
+        net.save(tmp_path / f"again.{end}")
+        again = network2.load(tmp_path / f"again.{end}")
+        assert again.cost.name == name
+        assert same_bits(parameters_of(again), parameters_of(net))
+    assert json.loads((tmp_path / "again.json").read_text())["cost"] == name
+    net.cost = network2.CrossEntropyCost
+    net.SGD(training, 1, 4, 0.5)
+
+
+def test_what_no_class_here_computes_is_refused(tmp_path):
+    net2().save(tmp_path / "net.json")
+    values = json.loads((tmp_path / "net.json").read_text())
+    for names in ({"hidden": "relu"}, {"output": "squared"}):
+        (tmp_path / "net.json").write_text(json.dumps({**values, **names}))
+        found = {"hidden": "sigmoid", "output": "cross-entropy", **names}
+        for load in (network2.load, bpnet.load):
+            with pytest.raises(ValueError) as refused:
+                load(tmp_path / "net.json")
+            assert str(refused.value) == (
+                f"the network must be one of sigmoid neurons, got {found['hidden']} in hidden "
+                f"layers and {found['output']} in the last"
+            )
 
 
 def test_chapter_1s_file_gives_a_network_of_the_quadratic_cost(tmp_path):

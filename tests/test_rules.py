@@ -1,7 +1,5 @@
 """The costs and the steps of chapter 3 in the core: against the reference, and themselves."""
 
-import random
-
 import numpy as np
 import pytest
 from engines import (
@@ -24,17 +22,7 @@ import bpcore
 
 ETA = 0.1
 COSTS = ["quadratic", "cross-entropy"]
-RULES = {
-    "plain": {},
-    "L2": {"l2": 0.02},
-    "L1": {"l1": 0.003},
-    "L2-L1": {"l2": 0.02, "l1": 0.003},
-    "momentum": {"mu": 0.7},
-    "all": {"mu": 0.7, "l2": 0.02, "l1": 0.003},
-}
-
 each_cost = pytest.mark.parametrize("cost", COSTS)
-each_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
 
 def bounded(arrays):
@@ -46,88 +34,6 @@ def within(found, bounds):
         f.shape == b.value.shape and (abs(f - b.value) <= b.error).all()
         for f, b in zip(found, bounds, strict=True)
     )
-
-
-def away_from_zero(weights):
-    """Return weights whose signs are certain for a few steps."""
-    return [w + np.where(w < 0, -0.1, 0.1).astype(w.dtype) for w in weights]
-
-
-def velocity_of(engine, sizes, rule, n_threads=1):
-    return bpcore.Net(engine, sizes, 1, n_threads) if "mu" in rule else None
-
-
-@each_engine
-@each_form
-@each_cost
-@each_rule
-def test_a_step_is_the_reference_to_rounding(engine, sparse, cost, rule):
-    n, m, n_steps = 11, 4, 3
-    for sizes in [[7, 5, 3], [3, 17, 2, 9], [33, 4], [5, 90, 2]]:
-        biases, weights = parameters(sizes, engine.dtype)
-        weights = away_from_zero(weights)
-        x, y = examples(n, sizes[0], sizes[-1], engine.dtype)
-        data = packed(engine, x, y, sparse=sparse)
-        net = loaded(engine, biases, weights, m, cost=cost)
-        velocity, order = velocity_of(engine, sizes, rule), bpcore.Order(n)
-        order.shuffle(random.Random(1))
-        net.sgd(data, order, m, ETA, velocity=velocity, **rule)
-
-        kind = "momentum" if "mu" in rule else "plain"
-        network = judge(biases, weights, output=cost, rule=kind)
-        rounding = Rounding(engine.dtype)
-        zeros = [[0 * b for b in network.biases], [0 * w for w in network.weights]]
-        state = bounded(biases), bounded(weights)
-        v = (bounded(zeros[0]), bounded(zeros[1])) if velocity else None
-        assert len(range(0, n, m)) == n_steps
-        for k in range(0, n, m):
-            picked = order.tolist()[k : k + m]
-            batch = [(column(x[i]), column(y[i])) for i in picked]
-            network.update_mini_batch(batch, np.longdouble(ETA), **rule)
-            step = rounding.update_mini_batch(
-                *state, x[picked], y[picked], ETA, cost, velocity=v, **rule
-            )
-            state, v = step if velocity else (step, None)
-        found = [net.store(), *([velocity.store()] if velocity else [])]
-        bounds = [state, *([v] if velocity else [])]
-        expected = [(network.biases, network.weights)]
-        if velocity:
-            hand = [v for [v] in network.slots]
-            expected.append((hand[: len(biases)], hand[len(biases) :]))
-        for each, bound, judged in zip(found, bounds, expected, strict=True):
-            for kind in (0, 1):
-                # The bounds' own values are another way to the same: they must agree.
-                assert within(judged[kind], bound[kind])
-                assert within(each[kind], bound[kind]), (sizes, kind)
-                assert max(b.error.max() for b in bound[kind]) < 9e3 * np.finfo(x.dtype).eps
-
-
-@each_engine
-@each_cost
-@each_rule
-def test_a_step_gives_the_same_bits_in_every_form_and_thread(engine, cost, rule):
-    n, m = 23, 3
-    for sizes in [[20, 30, 10], [9, 70, 65, 3], [33, 40]]:
-        x, y = examples(n, sizes[0], sizes[-1], engine.dtype)
-        results = []
-        for sparse in (0, 1, 2):
-            for n_threads in (1, 3):
-                start = parameters(sizes, engine.dtype)
-                net = loaded(engine, *start, m, n_threads, cost)
-                velocity = velocity_of(engine, sizes, rule, n_threads)
-                data = packed(engine, x, y, sparse=sparse)
-                for _ in range(2):
-                    net.sgd(data, bpcore.Order(n), m, ETA, velocity=velocity, **rule)
-                results.append([*net.store(), *(velocity.store() if velocity else ())])
-        # The same mini-batches, each in a call of its own; L2 rounds at its end, too.
-        net = loaded(engine, *parameters(sizes, engine.dtype), m, 1, cost)
-        velocity = velocity_of(engine, sizes, rule)
-        for k in [*range(0, n, m)] * 2 if rule != RULES["L2"] else []:
-            part = packed(engine, x[k : k + m], y[k : k + m], sparse=DENSE)
-            net.sgd(part, bpcore.Order(len(part)), m, ETA, velocity=velocity, **rule)
-        if rule != RULES["L2"]:
-            results.append([*net.store(), *(velocity.store() if velocity else ())])
-        assert same_bits(results[1:], results[:1] * (len(results) - 1)), sizes
 
 
 @each_engine
@@ -159,7 +65,7 @@ def test_costs_are_the_reference_to_rounding(engine, sparse, cost):
         biases, weights = parameters(sizes, engine.dtype)
         x, y = examples(40, sizes[0], sizes[-1], engine.dtype)
         labels = np.argmax(y, axis=1).astype(np.int64)
-        net = loaded(engine, biases, weights, 16, cost=cost)
+        net = loaded(engine, biases, weights, 16, output=cost)
         costs = np.full(40, np.nan, engine.dtype)
         right = net.evaluate(packed(engine, x, y, labels=labels, sparse=sparse), costs)
         assert right == net.evaluate(packed(engine, x, n_out=sizes[-1], labels=labels))
@@ -178,7 +84,7 @@ def test_labels_cost_what_unit_vectors_do_in_any_number_of_threads(engine, cost)
     labels = np.argmax(y, axis=1).astype(np.int64)
     found = []
     for n_threads in (1, 2, 3):
-        net = loaded(engine, *parameters(sizes, engine.dtype), 32, n_threads, cost)
+        net = loaded(engine, *parameters(sizes, engine.dtype), 32, n_threads, output=cost)
         for unit in (np.eye(10, dtype=engine.dtype)[labels], None):
             costs = np.zeros(200, engine.dtype)
             net.evaluate(packed(engine, x, unit, n_out=10, labels=labels), costs)
@@ -188,7 +94,7 @@ def test_labels_cost_what_unit_vectors_do_in_any_number_of_threads(engine, cost)
 
 def cost_of_z(engine, z, y):
     """Return the core's cross-entropy of outputs with these weighted inputs."""
-    net = bpcore.Net(engine, [1, 1], 32, cost="cross-entropy")
+    net = bpcore.Net(engine, [1, 1], 32, output="cross-entropy")
     net.load([np.zeros((1, 1), engine.dtype)], [np.ones((1, 1), engine.dtype)])
     costs = np.zeros(len(z), engine.dtype)
     labels = np.zeros(len(z), np.int64)
@@ -222,7 +128,7 @@ def test_a_saturated_output_has_a_finite_cost(engine):
 @each_engine
 def test_where_z_overflows_the_cost_is_zero_or_the_largest_number(engine):
     most = np.finfo(engine.dtype).max
-    net = bpcore.Net(engine, [2, 1], 32, cost="cross-entropy")
+    net = bpcore.Net(engine, [2, 1], 32, output="cross-entropy")
     net.load([np.zeros((1, 1), engine.dtype)], [np.full((1, 2), most, engine.dtype)])
     x = np.array([[2, 2], [-2, -2], [2, 2], [-2, -2]], engine.dtype)
     y = np.array([[1], [0], [0], [1]], engine.dtype)
@@ -230,24 +136,6 @@ def test_where_z_overflows_the_cost_is_zero_or_the_largest_number(engine):
     data = packed(engine, x, y, labels=np.zeros(4, np.int64), sparse=DENSE)
     net.evaluate(data, costs)
     assert costs.tolist() == [0, 0, most, most]
-
-
-@each_engine
-def test_a_velocity_must_be_a_network_of_the_same_kind(engine):
-    net = bpcore.Net(engine, [4, 100, 2], 4, 2)
-    x, y = examples(8, 4, 2, engine.dtype)
-    data, order = packed(engine, x, y), bpcore.Order(8)
-    for other in (
-        net,
-        bpcore.Net(engine, [4, 99, 2], 1, 2),
-        bpcore.Net(engine, [4, 100, 2], 1),
-    ):
-        with pytest.raises(ValueError, match="velocity must be another network of the same"):
-            net.sgd(data, order, 4, ETA, velocity=other)
-    with pytest.raises(ValueError, match=r"mu must be 0 without a velocity, got 0\.5"):
-        net.sgd(data, order, 4, ETA, mu=0.5)
-    with pytest.raises(ValueError, match="cost must be one of quadratic, cross-entropy"):
-        bpcore.Net(engine, [4, 2], 1, cost="hinge")
 
 
 @each_engine

@@ -1,6 +1,5 @@
 """serialize: what is saved is exact, whole, and refused if it is not what it was."""
 
-import base64
 import contextlib
 import io
 import json
@@ -14,7 +13,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
-import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,8 +23,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import bpnet
-from bpnet import Network, serialize
+from bpnet import Network, network2, serialize
 from bpnet.serialize import Model, Run
+
+DATA = Path(__file__).with_name("data")
 
 posix = pytest.mark.skipif(os.name != "posix", reason="processes, links and limits of POSIX")
 
@@ -66,14 +67,21 @@ STATE = {"epoch": 3, "seen": 2**70, "history": [0.1, float("nan"), -float("inf")
 def run(sizes, dtype="float64", n=5, **parts):
     draw = np.random.RandomState(1)
     words = np.append(draw.randint(2**32, size=624, dtype=np.uint32), np.uint32(624))
-    both = {"velocity": parameters(sizes, dtype, 2), "best": parameters(sizes, dtype, 3)}
-    return Run(STATE, draw.permutation(n).astype(np.int64), words, **{**both, **parts})
+    slots, best = (
+        [parameters(sizes, dtype, seed) for seed in (2, 4)],
+        parameters(sizes, dtype, 3),
+    )
+    usual = {"rule": "any-rule", "steps": 2**40, "slots": slots, "best": best}
+    return Run(STATE, draw.permutation(n).astype(np.int64), words, **{**usual, **parts})
+
+
+CHAPTER_3 = {"kind": "Network2", "output": "cross-entropy", "cost": "CrossEntropyCost"}
 
 
 def checkpoint(sizes=(2, 1), dtype="float64", **parts):
     notes = {"by": "me", "tags": ["ü", 1.5, True]}
     made = run(sizes, dtype, **parts)
-    return model(sizes, dtype, cost="CrossEntropyCost", notes=notes, run=made)
+    return model(sizes, dtype, **CHAPTER_3, notes=notes, run=made)
 
 
 def saved(path, made):
@@ -136,9 +144,9 @@ def test_every_form_of_the_parameters_is_saved(tmp_path, form):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("absent", [(), ("velocity",), ("best",), ("velocity", "best")])
-def test_a_checkpoint_comes_back_to_the_bit(tmp_path, dtype, absent):
-    made = checkpoint((3, 4, 2), dtype, n=1000, **dict.fromkeys(absent))
+@pytest.mark.parametrize("parts", [{}, {"slots": []}, {"best": None}, {"steps": 0}])
+def test_a_checkpoint_comes_back_to_the_bit(tmp_path, dtype, parts):
+    made = checkpoint((3, 4, 2), dtype, n=1000, **parts)
     serialize.save(tmp_path / "run.npz", made)
     assert bits(serialize.load(tmp_path / "run.npz")) == bits(made)
     net = bpnet.load(tmp_path / "run.npz")  # one format: a checkpoint is a model, too
@@ -146,32 +154,69 @@ def test_a_checkpoint_comes_back_to_the_bit(tmp_path, dtype, absent):
     assert bits([net.biases, net.weights]) == bits([*best])
 
 
-# A float32 network that version 0.1.0 saved.
-OLD = (
-    b"c-jl_W@gc4fB;2?DF*kC{D%TA1`&p|{G!~%61}{FN=60&hAmKaFnY3IsBb_dBSRTOwR%cwadMHmm4doWsG+g"
-    b"Cj)FQ+Ye`XJUVMI0N-9XgEitD!6)0Yukywxl<ZEc^DAX!Y0=SZZZYTiaJRnX5;u0X%17bfUemM~5191@$X9IBn"
-    b"ihq}EoWBa@Uv8j(%TkMqGxPIc9`1lD?7-{cObhz>SAmNW>JC&-$ofb7!92kU^h9xHRcbNJ3lpHqCQ!o*Mmm&wf"
-    b"{O|24(wjp{(9OCm{)j!UP;PKEKV(sH-P!31*)<IuW!;!i1Ll0j)Ea&{^0^T!5-BIf6p)FfcbzI=!5dq%=C;BBr"
-    b"gz`rik}~5yf6OU=MW0fdFqtCS7LKqF@U&vvV;ZKm$1D5CsFeK2VnGfclRcMc)S?iIl<6HG-1y1ZYa-MA5hvXeB"
-    b"&RqiX{tnHFf0;6c&W08DGh2?$*$D5_vC<weoy#LR#iaRJ_}Y#=FCAe05VhLZ)v0|3?X7iR"
-)
+# Files that the first version of the format left: tests/data/version1-*.  All of their numbers
+# are fractions that every engine has exactly, for they are few bits, and every neuron of the
+# run is saturated.
+
+SMALL = [3, 4, 2]
+NOTES = {"by": "version 1", "list": [1, 2.5, None, "ü"]}
 
 
-def test_what_earlier_versions_saved_is_read_and_still_written(tmp_path):
-    path = tmp_path / "old.npz"
-    path.write_bytes(zlib.decompress(base64.b85decode(OLD)))
-    made = Model([2, 1], [np.float32([[0.5]])], [np.float32([[1.5, -2]])])
-    assert bits(serialize.load(path)) == bits(made)
-    serialize.save(tmp_path / "new.npz", made)
-    with np.load(path) as old, np.load(tmp_path / "new.npz") as new:
-        assert list(old) == list(new)
-        assert bits(list(old.values())) == bits(list(new.values()))
+def fractions(dtype, more=0):
+    shapes = zip(SMALL[1:], SMALL)
+    weights = [np.arange(n * m).reshape(n, m) / 16 - 0.5 for n, m in shapes]
+    biases = [np.arange(n).reshape(n, 1) / 8 - 0.25 + more for n in SMALL[1:]]
+    return [b.astype(dtype) for b in biases], [w.astype(dtype) for w in weights]
+
+
+def run_of_version_1(epochs, **options):
+    """Train as the run did of which version1-momentum-checkpoint.npz keeps two epochs."""
+    net = network2.Network(SMALL, seed=1)
+    net.biases, net.weights = fractions("float64", 64)
+    columns = [([i, i % 2, 2 - i % 3], [i % 2, i // 2 % 2]) for i in range(6)]
+    examples = [tuple(np.array([part], float).T for part in pair) for pair in columns]
+    net.SGD(examples, epochs, 2, 0.25, mu=0.5, verbose=False, **options)
+    return net
 
 
 @pytest.mark.parametrize(
-    "parts", [{}, {"cost": "Kosten"}, {"notes": {}}, {"notes": {"a": [1, {"b": None}]}}]
+    ("name", "kind", "dtype", "cost", "notes"),
+    [
+        ("network.npz", Network, "float32", None, NOTES),
+        ("network2.npz", network2.Network, "float64", network2.QuadraticCost, None),
+        ("network2.json", network2.Network, "float32", network2.CrossEntropyCost, NOTES),
+    ],
 )
-def test_cost_and_notes_come_back(tmp_path, parts):
+def test_networks_of_version_1_are_read(name, kind, dtype, cost, notes):
+    net = bpnet.load(DATA / f"version1-{name}")
+    assert type(net) is kind and getattr(net, "cost", None) is cost
+    assert (net.sizes, net.dtype, net.notes) == (SMALL, dtype, notes)
+    assert bits([net.biases, net.weights]) == bits(fractions(dtype))
+
+
+def test_a_run_of_version_1_goes_on_to_the_bits_of_one_that_did_not_end(tmp_path):
+    path = DATA / "version1-momentum-checkpoint.npz"
+    net, whole = run_of_version_1(5, resume=path), run_of_version_1(5)
+    assert bits([net.biases, net.weights]) == bits([whole.biases, whole.weights])
+    for record, wanted in zip(net.history, whole.history, strict=True):
+        assert record["update"] == wanted["update"] > 0
+    assert net._rng.getstate() == whole._rng.getstate()
+    best = bpnet.load(path)
+    first = run_of_version_1(1)
+    assert bits([best.biases, best.weights]) == bits([first.biases, first.weights])
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"kind": "Network2", "output": None, "cost": "Kosten"},
+        {"kind": "MLP", "hidden": "tanh", "output": "log-likelihood"},
+        {"notes": {}},
+        {"notes": {"a": [1, {"b": None}]}},
+    ],
+)
+def test_names_and_notes_come_back(tmp_path, parts):
     made = model([3, 2], **parts)
     serialize.save(tmp_path / "net.npz", made)
     assert bits(serialize.load(tmp_path / "net.npz")) == bits(made)
@@ -180,7 +225,7 @@ def test_cost_and_notes_come_back(tmp_path, parts):
 def test_what_is_loaded_is_writable_and_independent(tmp_path):
     serialize.save(tmp_path / "run.npz", checkpoint())
     loaded = serialize.load(tmp_path / "run.npz")
-    pairs = [(loaded.biases, loaded.weights), loaded.run.velocity, loaded.run.best]
+    pairs = [(loaded.biases, loaded.weights), *loaded.run.slots, loaded.run.best]
     found = [array for pair in pairs for part in pair for array in part]
     for i, array in enumerate([*found, loaded.run.order, loaded.run.random_state]):
         array[...] = i
@@ -192,8 +237,18 @@ def test_numpy_reads_what_is_saved(tmp_path):
     serialize.save(tmp_path / "run.npz", made)
     with np.load(tmp_path / "run.npz", allow_pickle=False) as members:
         assert bits(members["weights_0"]) == bits(made.weights[0])
-        assert bits(members["velocity_biases_0"]) == bits(made.run.velocity[0][0])
-        assert json.loads(members["json"].tobytes())["cost"] == made.cost
+        for k, slot in enumerate(made.run.slots):
+            assert bits(members[f"slots_{k}_biases_0"]) == bits(slot[0][0])
+            assert bits(members[f"slots_{k}_weights_0"]) == bits(slot[1][0])
+        assert (members["steps"].dtype, members["steps"]) == (np.int64, made.run.steps)
+        values = json.loads(members["json"].tobytes())
+    found = {name: values[name] for name in (*CHAPTER_3, "hidden", "notes", "rule")}
+    assert found == {
+        **CHAPTER_3,
+        "hidden": "sigmoid",
+        "notes": made.notes,
+        "rule": made.run.rule,
+    }
 
 
 def test_a_file_too_large_for_32_bits_is_read(tmp_path, monkeypatch):
@@ -209,7 +264,7 @@ def test_a_file_too_large_for_32_bits_is_read(tmp_path, monkeypatch):
 @given(st.data(), st.sampled_from(["float32", "float64"]))
 def test_json_keeps_every_number(tmp_path_factory, data, dtype):
     sizes = data.draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
-    made = model(sizes, dtype, cost="QuadraticCost")
+    made = model(sizes, dtype, **{**CHAPTER_3, "output": "quadratic", "cost": "QuadraticCost"})
     drawn = [data.draw(arrays(dtype, w.shape)) for w in made.weights]
     made = made._replace(weights=[np.where(np.isnan(w), w.dtype.type("nan"), w) for w in drawn])
     path = tmp_path_factory.getbasetemp() / "net.json"
@@ -217,18 +272,42 @@ def test_json_keeps_every_number(tmp_path_factory, data, dtype):
     assert bits(serialize.load(path)) == bits(made)
 
 
-@pytest.mark.parametrize("cost", ["QuadraticCost", None])
-def test_json_has_the_keys_of_the_book_and_those_that_are_needed(tmp_path, cost):
-    path = tmp_path / "net.json"
-    serialize.save_json(path, model([3, 2], cost=cost, notes={}))
+@pytest.mark.parametrize(
+    ("output", "cost"),
+    [("quadratic", "QuadraticCost"), ("cross-entropy", "CrossEntropyCost"), (None, "Kosten")],
+)
+def test_json_has_the_keys_of_the_book_and_those_that_are_needed(tmp_path, output, cost):
+    path, names = tmp_path / "net.json", {"kind": "Network2", "output": output, "cost": cost}
+    serialize.save_json(path, model([3, 2], **names, notes={}))
     found = json.loads(path.read_text())
     assert list(found) == ["sizes", "weights", "biases", "cost"]
     assert (found["sizes"], found["cost"]) == ([3, 2], cost)
-    assert serialize.load(path).cost == cost
-    serialize.save_json(path, model([3, 2], "float32", cost=cost, notes={"a": 1}))
+    assert bits(serialize.load(path)) == bits(model([3, 2], **names))
+    serialize.save_json(path, model([3, 2], "float32", **names, notes={"a": 1}))
     found = json.loads(path.read_text())
     assert list(found) == ["sizes", "weights", "biases", "cost", "dtype", "notes"]
     assert (found["dtype"], found["notes"]) == ("float32", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"kind": "MLP"},
+        {"hidden": "relu"},
+        {"output": "squared"},
+        {"kind": "MLP", "output": "quadratic", "cost": None},
+        {"output": None},  # of one's own of the book's name
+    ],
+)
+def test_json_names_what_is_not_chapter_3s(tmp_path, names):
+    made = model([3, 2], **{**CHAPTER_3, **names})
+    serialize.save_json(tmp_path / "net.json", made)
+    found = json.loads((tmp_path / "net.json").read_text())
+    assert list(found) == [
+        *("sizes", "weights", "biases", "cost"),
+        *(name for name in names if name != "cost"),
+    ]
+    assert bits(serialize.load(tmp_path / "net.json")) == bits(made)
 
 
 def test_json_leaves_the_run_out(tmp_path):
@@ -253,7 +332,7 @@ def test_what_the_books_network2_wrote_is_read(tmp_path, space):
         [2, 3, 1],
         [np.array([[0.5], [2], [1e5]]), np.array([[inf]])],
         [np.array([[1.5, -2.25], [0.1, 1e-300], [nan, -inf]]), np.array([[1, 0, -0.0]])],
-        "CrossEntropyCost",
+        **CHAPTER_3,
     )
     assert bits(serialize.load(path)) == bits(wanted)
 
@@ -268,6 +347,29 @@ def changed(**parts):
     }
     whole |= parts
     return json.dumps({name: part for name, part in whole.items() if part is not None}).encode()
+
+
+PORTS = {
+    "without cost": (changed(cost=None), None),
+    "cost null": (changed().replace(b'"QuadraticCost"', b"null"), None),
+    "cost a number": (changed(cost=3), None),
+    "cost no name": (changed(cost="a.b"), None),
+    "cost a list": (changed(cost=["QuadraticCost"]), None),
+    "cost of its own": (changed(cost="cross-entropy"), "cross-entropy"),
+    "other keys": (changed(eta=3, layers=[{"a": None}]), "QuadraticCost"),
+    "a byte order mark": (b"\xef\xbb\xbf" + changed(), "QuadraticCost"),
+    "a mark and space": (b"\xef\xbb\xbf\r\n " + changed(), "QuadraticCost"),
+}
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_what_a_port_wrote_is_read(tmp_path, name):
+    content, cost = PORTS[name]
+    (tmp_path / "net.json").write_bytes(content)
+    output = "quadratic" if cost == "QuadraticCost" else None
+    found = serialize.load(tmp_path / "net.json")
+    assert found[3:7] == ("Network2", "sigmoid", output, cost)
+    assert bits(found.weights) == bits([np.array([[0.5, 1], [2, 3], [4, 5]])])
 
 
 def with_weights(text):
@@ -285,7 +387,8 @@ BAD_JSON = {
     "NUL bytes": (bytes(300), "neither an npz nor a JSON object"),
     "UTF-16": (changed().decode().encode("utf-16"), "neither an npz nor a JSON object"),
     "UTF-16 without a mark": (changed().decode().encode("utf-16-le"), "double quotes"),
-    "a mark": (b"\xef\xbb\xbf" + changed(), "neither an npz nor a JSON object"),
+    "two marks": (b"\xef\xbb\xbf" * 2 + changed(), "BOM"),
+    "a mark after space": (b" \xef\xbb\xbf" + changed(), "Expecting value"),
     "NUL bytes within": (changed().replace(b"[", b"[\0"), "Expecting value"),
     "a NUL byte after": (changed() + b"\0", "Extra data"),
     "two objects": (changed() * 2, "Extra data"),
@@ -294,11 +397,10 @@ BAD_JSON = {
     "no sizes": (changed(sizes=None), "sizes must be a list, got None"),
     "no weights": (changed(weights=None), "weights must be a list, got None"),
     "no biases": (changed(biases=None), "biases must be a list, got None"),
-    "no cost": (changed(cost=None), "it has no cost"),
     "no keys": (b"{}", "sizes must be a list, got None"),
-    "another key": (changed(eta=3), "no keys but sizes, weights, biases, cost"),
-    "cost a number": (changed(cost=3), "cost must be the name of a class, got 3"),
-    "cost no name": (changed(cost="a.b"), r"cost must be the name of a class, got 'a\.b'"),
+    "kind a list": (changed(kind=[]), "kind must be a name, got ..$"),
+    "hidden a number": (changed(hidden=30), "hidden must be a name, got 30$"),
+    "output no name": (changed(output="a b"), "output must be a name, got 'a b'$"),
     "notes a list": (changed(notes=[]), "notes must be a dict, got list"),
     "notes deep": (changed(notes="N").replace(b'"N"', deep(10**5)), "recursion"),
     "another dtype": (changed(dtype="float16"), "dtype must be float32 or float64, got 'fl"),
@@ -400,12 +502,17 @@ def literal(text, rest=b"", version=b"\1\0"):
     return b"\x93NUMPY" + version + len(text).to_bytes(width, "little") + text + rest
 
 
+def as_bytes(values):
+    return np.frombuffer(json.dumps(values).encode(), np.uint8)
+
+
 def members(of=None, **parts):
     """The arrays of a network [3, 2], or of a model, with other ones; None: without."""
     of = of or model([3, 2])
-    found = {"format": "bpnet.Network", "version": np.int64(1), "sizes": np.int64(of.sizes)}
+    found = {"format": "bpnet.Network", "version": np.int64(2), "sizes": np.int64(of.sizes)}
     found |= {f"biases_{l}": b for l, b in enumerate(of.biases)}
     found |= {f"weights_{l}": w for l, w in enumerate(of.weights)}
+    found["json"] = as_bytes({"kind": "Network", "hidden": "sigmoid", "output": "quadratic"})
     found |= parts
     return {name: part for name, part in found.items() if part is not None}
 
@@ -422,11 +529,15 @@ def archive(found, method=zipfile.ZIP_STORED, end=".npy"):
 def resumed(json_parts=(), **parts):
     """A checkpoint of a network [3, 2] with other parts."""
     made = run((3, 2))
-    values = {"state": {}, **dict(json_parts)}
-    text = np.frombuffer(json.dumps(values).encode(), np.uint8)
-    return members(
-        **{"json": text, "order": made.order, "random_state": made.random_state, **parts}
-    )
+    values = {"kind": "Network", "hidden": "sigmoid", "rule": "plain", "state": {}}
+    found = {"json": as_bytes({**values, **dict(json_parts)}), "steps": np.int64(7)}
+    found |= {"order": made.order, "random_state": made.random_state}
+    return members(**{**found, **parts})
+
+
+def of_version_1(values, **parts):
+    """What version 1 wrote of a network [3, 2]; its JSON is values."""
+    return members(**{"version": np.int64(1), "json": as_bytes(values), **parts})
 
 
 class Runs:
@@ -505,7 +616,10 @@ BAD = {
         members(format=header((), "<U13") + b"\xff" * 52),
         "it has another format",
     ),
-    "a newer version": (members(version=np.int64(2)), "it has version 2, this bpnet"),
+    "a newer version": (
+        members(version=np.int64(3)),
+        "it has version 3, this bpnet reads 1 and 2$",
+    ),
     "version 0": (members(version=np.int64(0)), "it has version 0, this bpnet"),
     "version a float": (members(version=1.0), "version must be int64"),
     "an object array": (members(weights_0=np.array([Runs()])), HEADER + ".*O"),
@@ -537,7 +651,7 @@ BAD = {
     "other sizes": (of_size(2, 2, claim=False), "weights_0 must be float64 .2, 2., got"),
     "no bytes": (members(weights_0=header((2, 3))), "got 0 bytes"),
     "bytes too many": (members(weights_0=npy(np.zeros((2, 3))) + b"0"), "got 49 by"),
-    # What numpy would evaluate.
+    # What numpy would parse.
     "parentheses": (members(weights_0=literal("(" * 9000)), HEADER),
     "parentheses that close": (members(weights_0=literal("(" * 4000 + ")" * 4000)), HEADER),
     "minus signs": (members(weights_0=literal("-" * 9000 + "1")), HEADER),
@@ -584,11 +698,12 @@ BAD = {
         patched(WHOLE, b"PK\1\2", 16, "<I", 1),
         "its directory must list 'format.npy' as it is",
     ),
-    "another sum": (WHOLE.replace(npy(np.int64(1)), npy(np.int64(2))), "version is damaged"),
+    "another sum": (WHOLE.replace(npy(np.int64(2)), npy(np.int64(1))), "version is damaged"),
     "a member twice": (twice("weights_0"), "'weights_0.npy' must be there once"),
     "one member many times": (overlapping(), "must end with the directory"),
     "a zip within": (nested(), "its directory must list"),
     "something before": (b"\0" + WHOLE, "neither an npz nor a JSON object"),
+    "a mark before a zip": (b"\xef\xbb\xbf" + WHOLE, "must end with the directory"),
     "a program before": (b"PK\0\0" + WHOLE, "must end with the directory"),
     "something after": (WHOLE + b"\0", "must end with the directory"),
     "much after": (WHOLE + bytes(10**6), "must end with the directory"),
@@ -616,12 +731,23 @@ BAD = {
     "json not UTF-8": (members(json=np.frombuffer(b'"\xff"', "u1")), "utf-8"),
     "json deep": (members(json=np.frombuffer(deep(10**5), "u1")), "recursion"),
     "json a matrix": (members(json=np.zeros((2, 2), "u1")), "json must be uint8"),
-    "an unknown key": (resumed({"eta": 3}), "no keys but cost, notes, state"),
+    "an unknown key": (resumed({"eta": 3}), "an unknown member 'eta'"),
+    "no names": (members(json=None), "kind must be a name, got None"),
+    "no kind": (resumed({"kind": None}), "kind must be a name, got None"),
+    "no hidden": (resumed({"hidden": None}), "hidden must be a name, got None"),
+    "output a number": (resumed({"output": 3}), "output must be a name, got 3"),
+    "no rule": (resumed({"rule": None}), "rule must be a name, got None"),
+    "rule no name": (resumed({"rule": "a b"}), "rule must be a name, got 'a b'"),
+    "no steps": (resumed(steps=None), "it has no steps"),
+    "steps a float": (resumed(steps=7.0), "steps must be int64"),
+    "steps below 0": (resumed(steps=np.int64(-1)), "steps must be at least 0, got -1"),
+    "steps of no run": (members(steps=np.int64(7)), "an unknown member 'steps.npy'"),
     "state a list": (resumed({"state": [1]}), "state must be a dict, got list"),
     "state null": (resumed({"state": None}), "state must be a dict, got NoneType"),
     "notes a list": (resumed({"notes": []}), "notes must be a dict, got list"),
-    "cost a list": (resumed({"cost": []}), "cost must be the name of a class"),
-    "no state": (resumed(json=None), "an unknown member 'order.npy'"),
+    "cost a list": (resumed({"cost": []}), "cost must be a name, got .."),
+    "cost a list, version 1": (of_version_1({"cost": [1]}), r"cost must be a name, got \[1\]"),
+    "no state": (resumed(json=None), "an unknown member '(steps|order).npy'"),
     "no order": (resumed(order=None), "it has no order"),
     "no random state": (resumed(random_state=None), "it has no random_state"),
     "an order twice": (resumed(order=np.array([0, 1, 1, 3, 4])), ORDER),
@@ -638,17 +764,25 @@ BAD = {
         resumed(random_state=np.zeros(624, np.uint32)),
         r"random_state must be uint32 \(625,\)",
     ),
-    "half a velocity": (
-        resumed(velocity_biases_0=np.zeros((2, 1))),
-        "it has no velocity_weights_0",
+    "half a slot": (
+        resumed(slots_0_biases_0=np.zeros((2, 1))),
+        "it has no slots_0_weights_0",
+    ),
+    "no first slot": (
+        resumed(slots_1_biases_0=np.zeros((2, 1)), slots_1_weights_0=np.zeros((2, 3))),
+        "an unknown member 'slots_1_biases_0.npy'",
+    ),
+    "a velocity": (
+        resumed(velocity_biases_0=np.zeros((2, 1)), velocity_weights_0=np.zeros((2, 3))),
+        "an unknown member 'velocity_biases_0.npy'",
     ),
     "the other half": (
         resumed(best_weights_0=np.zeros((2, 3))),
         "an unknown member 'best_weights_0.npy'",
     ),
-    "a velocity of another dtype": (
-        resumed(velocity_biases_0=np.zeros((2, 1), "f4")),
-        r"velocity_biases_0 must be float64 \(2, 1\)",
+    "a slot of another dtype": (
+        resumed(slots_0_biases_0=np.zeros((2, 1), "f4")),
+        r"slots_0_biases_0 must be float64 \(2, 1\)",
     ),
     "a best of another shape": (
         resumed(best_biases_0=np.zeros((3, 1))),
@@ -662,8 +796,32 @@ def test_the_files_that_these_tests_change_are_read(tmp_path):
     path.write_bytes(WHOLE)
     assert bits(serialize.load(path)) == bits(model([3, 2]))
     path.write_bytes(archive(resumed()))
-    found = run((3, 2))._replace(state={}, velocity=None, best=None)
+    found = run((3, 2), rule="plain", steps=7, slots=[], best=None)._replace(state={})
     assert bits(serialize.load(path).run) == bits(found)
+
+
+@pytest.mark.parametrize("momentum", [False, True])
+@pytest.mark.parametrize(
+    ("cost", "names"),
+    [
+        (None, ("Network", "sigmoid", "quadratic", None)),
+        ("CrossEntropyCost", ("Network2", "sigmoid", "cross-entropy", "CrossEntropyCost")),
+        ("Kosten", ("Network2", "sigmoid", None, "Kosten")),
+    ],
+)
+def test_what_version_1_did_not_say_is_known(tmp_path, cost, names, momentum):
+    path, made, (biases, weights) = tmp_path / "run", run((3, 2)), parameters((3, 2), seed=2)
+    values = {"notes": {"a": 1}, "state": {}, **({"cost": cost} if cost else {})}
+    velocity = {"velocity_biases_0": biases[0], "velocity_weights_0": weights[0]}
+    parts = {"order": made.order, "random_state": made.random_state}
+    path.write_bytes(archive(of_version_1(values, **parts, **(velocity if momentum else {}))))
+    rule, slots = ("momentum", [(biases, weights)]) if momentum else ("plain", [])
+    wanted = made._replace(state={}, rule=rule, steps=0, slots=slots, best=None)
+    found = serialize.load(path)
+    assert (found[3:7], found.notes) == (names, {"a": 1})
+    assert bits(found.run) == bits(wanted)
+    path.write_bytes(archive(of_version_1({}, json=None)))
+    assert bits(serialize.load(path)) == bits(model([3, 2]))
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -711,7 +869,7 @@ def test_damage_anywhere_is_refused_or_harmless(tmp_path, made):
 
 @posix
 def test_damaged_json_is_refused_or_a_model_of_its_shapes(tmp_path):
-    made = model([2, 1], cost="QuadraticCost", notes={"a": [1, "b"]})
+    made = model([2, 1], **CHAPTER_3, notes={"a": [1, "b"]})
     serialize.save_json(tmp_path / "net.json", made)
 
     def fits(found):
@@ -737,7 +895,7 @@ any_json = st.recursive(
 
 
 @given(
-    st.sampled_from(["sizes", "weights", "biases", "cost", "dtype", "notes"]),
+    st.sampled_from(["sizes", "weights", "biases", "dtype", *serialize._VALUES]),
     any_json | st.sampled_from(["float32", "float64", "Cost"]),
 )
 def test_any_json_is_refused_or_a_model(tmp_path_factory, name, part):
@@ -792,8 +950,11 @@ def nest(n):
 UNFIT = {
     "weights": (model([3, 2])._replace(weights=[np.ones((3, 3))]), r"weights\[0\] has shape"),
     "sizes": (model([3, 2])._replace(sizes=[3]), "sizes must list two layers or more"),
-    "cost": (model([3, 2], cost="my cost"), "cost must be the name of a class, got 'my cost'"),
-    "cost a class": (model([3, 2], cost=Runs), "cost must be the name of a class"),
+    "cost": (model([3, 2], cost="my cost"), "cost must be a name, got 'my cost'"),
+    "cost a class": (model([3, 2], cost=Runs), "cost must be a name, got <class"),
+    "kind": (model([3, 2], kind=None), "kind must be a name, got None"),
+    "hidden": (model([3, 2], hidden=""), "hidden must be a name, got ''"),
+    "output": (model([3, 2], output=7), "output must be a name, got 7"),
     "notes": (model([3, 2], notes=[]), "notes must be a dict, got list"),
     "notes an array": (model([3, 2], notes={"a": np.ones(2)}), "notes must be what JSON can"),
     "notes without end": (model([3, 2], notes=endless()), "notes must be what JSON can hold"),
@@ -809,7 +970,13 @@ UNFIT_RUN = {
         r"must be uint32 \(625,\), got float64 \(625,\)",
     ),
     "position": ({"random_state": np.full(625, 625, "u4")}, "must end in at most 624, got 625"),
-    "velocity": ({"velocity": parameters([2, 2])}, r"weights\[0\] has shape \(2, 2\)"),
+    "rule": ({"rule": None}, "rule must be a name, got None"),
+    "steps": ({"steps": -1}, "steps must be at least 0, got -1"),
+    "steps a float": ({"steps": 1.0}, r"steps must be an integer, got 1\.0"),
+    "slots": (
+        {"slots": [parameters([3, 2]), parameters([2, 2])]},
+        r"weights\[0\] has shape \(2, 2\)",
+    ),
     "best": ({"best": ([], [])}, "biases must hold 1 arrays"),
 }
 for _name, (_parts, _words) in UNFIT_RUN.items():

@@ -4,8 +4,21 @@ import functools
 import os
 
 from bpcore._core import Data, Engine, Net, Order, compiler, engines
+from bpcore.packing import CSR, Source, blocks, pack
 
-__all__ = ["Data", "Engine", "Net", "Order", "compiler", "engine", "engines"]
+__all__ = [
+    "CSR",
+    "Data",
+    "Engine",
+    "Net",
+    "Order",
+    "Source",
+    "blocks",
+    "compiler",
+    "engine",
+    "engines",
+    "pack",
+]
 
 
 @functools.cache

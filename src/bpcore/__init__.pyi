@@ -6,7 +6,23 @@ from bpcore._core import Net as Net
 from bpcore._core import Order as Order
 from bpcore._core import compiler as compiler
 from bpcore._core import engines as engines
+from bpcore.packing import CSR as CSR
+from bpcore.packing import Source as Source
+from bpcore.packing import blocks as blocks
+from bpcore.packing import pack as pack
 
-__all__ = ["Data", "Engine", "Net", "Order", "compiler", "engine", "engines"]
+__all__ = [
+    "CSR",
+    "Data",
+    "Engine",
+    "Net",
+    "Order",
+    "Source",
+    "blocks",
+    "compiler",
+    "engine",
+    "engines",
+    "pack",
+]
 
 def engine(dtype: DTypeLike) -> Engine: ...

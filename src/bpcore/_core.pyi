@@ -1,26 +1,25 @@
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _Array = NDArray[Any]
+_Parameters = tuple[list[_Array], list[_Array]]
 
-class _Rows(Protocol):
-    @property
-    def shape(self) -> tuple[int, int]: ...
-    def read(self, begin: int, out: _Array) -> None: ...
-    def dense(self) -> _Array: ...
-
-CSR_MAX_DENSITY: float
+MAX_CODES: int
+MAX_CSR_INPUTS: int
 
 class Engine:
     isa: str
     dtype: np.dtype[Any]
+    activations: tuple[str, ...]
+    outputs: dict[str, bool]
+    rules: dict[str, tuple[tuple[str, ...], int]]
     @property
     def lanes(self) -> int: ...
     def gemm(self, a: _Array, b: _Array, c: _Array) -> None: ...
-    def sigmoid(self, z: _Array) -> None: ...
+    def activate(self, name: str, z: _Array) -> None: ...
 
 class Order:
     n: int
@@ -29,17 +28,35 @@ class Order:
     def assign(self, items: _Array) -> None: ...
     def tolist(self) -> list[int]: ...
 
-class Data:
+class Encoder:
+    items: int
     def __init__(
         self,
         engine: Engine,
-        x: _Array | _Rows | Data,
+        n_in: int,
+        limit: int,
+        offsets: NDArray[np.int64],
+        columns: NDArray[np.uint16],
+        values: _Array,
+        *,
+        codes: NDArray[np.uint8] | None = None,
+        table: _Array | None = None,
+    ) -> None: ...
+    @property
+    def used(self) -> int: ...
+    def append(self, x: _Array) -> int: ...
+
+class Data:
+    inputs: Any
+    def __init__(
+        self,
+        engine: Engine,
+        x: _Array | tuple[Any, ...] | Data,
         n_out: int,
         *,
         y: _Array | None = None,
         labels: NDArray[np.int64] | None = None,
-        sparse: bool | None = None,
-        coded: bool = True,
+        weights: _Array | None = None,
     ) -> None: ...
     def __len__(self) -> int: ...
     @property
@@ -62,12 +79,17 @@ class Net:
         sizes: Sequence[int],
         rows: int,
         n_threads: int = 1,
-        cost: str = "quadratic",
+        *,
+        hidden: str = "sigmoid",
+        output: str = "quadratic",
+        rule: str = "plain",
     ) -> None: ...
     def load(self, biases: Sequence[_Array], weights: Sequence[_Array]) -> None: ...
-    def store(self) -> tuple[list[_Array], list[_Array]]: ...
+    def store(self) -> _Parameters: ...
+    def state(self) -> tuple[int, list[_Parameters]]: ...
+    def restore(self, steps: int, slots: Sequence[_Parameters]) -> None: ...
     def feedforward(self, data: Data) -> _Array: ...
-    def backprop(self, data: Data) -> tuple[list[_Array], list[_Array]]: ...
+    def backprop(self, data: Data) -> _Parameters: ...
     def sgd(
         self,
         data: Data,
@@ -77,11 +99,14 @@ class Net:
         *,
         l2: float = 0.0,
         l1: float = 0.0,
-        mu: float = 0.0,
-        velocity: Net | None = None,
+        l2_by_batch: bool = False,
+        parameters: Sequence[float] = (),
+        losses: NDArray[np.float64] | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> None: ...
-    def evaluate(self, data: Data, costs: _Array | None = None) -> int: ...
+    def evaluate(
+        self, data: Data, costs: _Array | None = None, count: bool = True
+    ) -> int: ...
 
 def engines() -> list[Engine]: ...
 def compiler() -> str: ...

@@ -3,9 +3,7 @@
 
 import array as _array
 import random as _random
-import sys
-from operator import index as _index, mul as _mul
-from time import perf_counter
+from operator import index as _index
 
 import numpy as np
 
@@ -14,7 +12,6 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
-from libc.string cimport memset, strcmp
 
 
 cdef extern from "core.h" nogil:
@@ -24,32 +21,29 @@ cdef extern from "core.h" nogil:
         BP_GEMM_SCRATCH
         BP_MAX_CSR_INPUTS
         BP_MAX_THREADS
-        BP_QUADRATIC
-        BP_CROSS_ENTROPY
+        BP_PARAMETERS
+        BP_ROWS
+        BP_WHOLE
+        BP_ACTIVATIONS
+        BP_OUTPUTS
+        BP_RULES
 
-    ctypedef struct bp_barrier:
-        ptrdiff_t threads, arrived, rounds
-
-    ctypedef struct bp_layer:
-        ptrdiff_t n_in, n_out, stride
-        int shared
-        void *weights
-        void *biases
-        void *a
-        void *delta
+    ctypedef struct bp_row:
+        const char *name
+        const char **parameters
+        int slots
+        int classifies
 
     ctypedef struct bp_net:
         ptrdiff_t num_layers, rows
-        int cost
-        bp_layer *layers
-        void *next_a
-        void *x
-        void *next_x
-        int64_t *picked
-        int64_t *cursors
-        void *packed
-        ptrdiff_t thread, threads
-        bp_barrier *barrier
+        int slots
+        int64_t steps
+
+    ctypedef struct bp_shape:
+        const ptrdiff_t *sizes
+        ptrdiff_t num_layers, rows, threads
+        int hidden, output, rule, slots
+        size_t itemsize
 
     ctypedef struct bp_data:
         ptrdiff_t n, n_in, n_out
@@ -60,65 +54,56 @@ cdef extern from "core.h" nogil:
         const uint8_t *codes
         const void *y
         const int64_t *labels
+        const void *weights
 
-    ctypedef struct bp_rule:
-        double eta, mu, l2, l1
+    ctypedef struct bp_descent:
+        const bp_data *data
+        const int64_t *order
+        ptrdiff_t begin, mini_batch_size
+        double eta, l2, l1
+        int l2_by_batch
+        double *parameters
+        double *losses
+
+    ctypedef struct bp_questions:
+        void *outputs
+        void *costs
+        int64_t *correct
 
     ctypedef struct bp_codes:
         int used
+
+    ctypedef int bp_look(void *, ptrdiff_t) noexcept nogil
 
     ctypedef struct bp_engine:
         const char *isa
         size_t itemsize
         ptrdiff_t lanes
-        void (*load)(bp_net *, ptrdiff_t, const void *, const void *) noexcept nogil
-        void (*store)(const bp_net *, ptrdiff_t, void *, void *) noexcept nogil
-        void (*feedforward)(bp_net *, const bp_data *, void *) noexcept nogil
-        int64_t (*evaluate)(bp_net *, const bp_data *, ptrdiff_t, ptrdiff_t,
-                            void *) noexcept nogil
-        void (*backprop)(bp_net *, const bp_data *, bp_net *) noexcept nogil
-        void (*sgd)(bp_net *, bp_net *, const bp_data *, const int64_t *, ptrdiff_t,
-                    ptrdiff_t, ptrdiff_t, const bp_rule *) noexcept nogil
+        const bp_row *(*row)(int, ptrdiff_t) noexcept nogil
+        void (*load)(bp_net *, ptrdiff_t, int, const void *, const void *) noexcept nogil
+        void (*store)(const bp_net *, ptrdiff_t, int, void *, void *) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
-        void (*settle)(bp_net *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
                               uint8_t *) noexcept nogil
         void (*gemm)(ptrdiff_t, ptrdiff_t, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t,
                      const void *, ptrdiff_t, ptrdiff_t, void *, ptrdiff_t,
                      void *) noexcept nogil
-        void (*sigmoid)(ptrdiff_t, void *) noexcept nogil
+        void (*activate)(ptrdiff_t, ptrdiff_t, void *) noexcept nogil
 
     const char *bp_compiler()
-    const bp_engine *const *bp_engines()
+    const char *bp_csr_fault(const bp_data *, int64_t, int64_t)
+    const bp_engine *const *bp_engines(ptrdiff_t *)
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t)
-    size_t bp_lay_out(void *, const ptrdiff_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t, size_t,
-                      bp_net **)
-    void bp_sgd(const bp_engine *, bp_net *, bp_net *, ptrdiff_t, const bp_data *,
-                const int64_t *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const bp_rule *)
-    int64_t bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *, ptrdiff_t,
-                        ptrdiff_t, void *)
+    size_t bp_lay_out(void *, const bp_shape *, bp_net **)
+    void bp_sgd(const bp_engine *, bp_net *, ptrdiff_t, const bp_descent *, bp_look *, void *)
+    void bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *,
+                     const bp_questions *, bp_look *, void *)
+    void bp_backprop(const bp_engine *, bp_net *, const bp_data *, bp_look *, void *)
 
-
-# Between two looks for signals the core works this long, roughly.  A first slice visits so many
-# weights, which takes a millisecond or two; the next are twice as long while they are short.
-cdef double SLICE_SECONDS = 2e-2
-_FIRST_SLICE = 2**23
-
-# Every so many slices half of one tries whether one thread would be faster than all, or all
-# again than one: threads that meet all the time wait for one whose processor another has.  The
-# results are the same bits.
-cdef int _FIRST_TRIAL = 4
-cdef int _LAST_TRIAL = 64
 
 # As it is before anybody replaces it.
 _SHUFFLE = _random.Random.shuffle
-
-# Below this share of nonzeros the CSR form of the inputs is the faster one (bench/sparsity.py).
-CSR_MAX_DENSITY = 0.3
-
-# Inputs are read this many bytes at a time, which stay in cache until they are compressed.
-_BLOCK_BYTES = 2**18
 
 
 cdef class _Buffer:
@@ -147,14 +132,32 @@ cdef class Engine:
     cdef const bp_engine *row
     cdef readonly str isa
     cdef readonly object dtype
+    cdef readonly tuple activations  # names of what hidden layers may do
+    cdef readonly dict outputs       # names of last layers: whether they classify
+    cdef readonly dict rules         # names of steps: (names of parameters, slots)
 
     def __cinit__(self, size_t index):
-        n = _engine_count()
-        if index >= n:
+        cdef ptrdiff_t n
+        cdef const bp_engine *const *rows = bp_engines(&n)
+        if index >= <size_t>n:
             raise IndexError(f"index must be less than the {n} engines, got {index}")
-        self.row = bp_engines()[index]
+        self.row = rows[index]
         self.isa = self.row.isa.decode()
         self.dtype = np.dtype(f"float{8 * self.row.itemsize}")
+        self.activations = tuple(name for name, _, _, _ in self.table(BP_ACTIVATIONS))
+        self.outputs = {name: bool(row[2]) for name, *row in self.table(BP_OUTPUTS)}
+        self.rules = {name: tuple(row[:2]) for name, *row in self.table(BP_RULES)}
+
+    cdef list table(self, int which):
+        """The rows (name, parameters, slots, classifies) of one of the core's tables."""
+        cdef const bp_row *row
+        cdef int i
+        found = []
+        while (row := self.row.row(which, len(found))) != NULL:
+            parameters = tuple(row.parameters[i].decode() for i in range(BP_PARAMETERS)
+                               if row.parameters[i] != NULL)
+            found.append((row.name.decode(), parameters, row.slots, row.classifies))
+        return found
 
     @property
     def lanes(self):
@@ -191,15 +194,22 @@ cdef class Engine:
                           scratch)
             PyMem_RawFree(block)
 
-    def sigmoid(self, z):
-        """Replace z, C-contiguous with a multiple of ``lanes`` items, by its sigmoid."""
+    def activate(self, str name, z):
+        """Replace z, C-contiguous with a multiple of ``lanes`` items, by an activation of it."""
         cdef _Buffer buffer = _Buffer(z, "z", self.dtype, z.shape, True)
         _check_vectors("z", <uintptr_t>buffer.view.buf, self.row)
-        cdef ptrdiff_t n = z.size
+        cdef ptrdiff_t n = z.size, i = _place("name", name, self.activations)
         if n % self.row.lanes:
             raise ValueError(f"z must have a multiple of {self.row.lanes} items, got {n}")
         with nogil:
-            self.row.sigmoid(n, buffer.view.buf)
+            self.row.activate(i, n, buffer.view.buf)
+
+
+cdef ptrdiff_t _place(str argument, name, names) except -1:
+    """Where name is in the names of a table."""
+    if name not in (names := list(names)):
+        raise ValueError(f"{argument} must be one of {', '.join(names)}, got {name!r}")
+    return names.index(name)
 
 
 cdef uintptr_t _strided(array, str name, dtype) except? 0:
@@ -227,22 +237,10 @@ def compiler():
 
 def engines():
     """Return the engines that this CPU and OS can run, the slowest instruction set first."""
-    return [Engine(i) for i in range(_engine_count())]
+    cdef ptrdiff_t n
+    bp_engines(&n)
+    return [Engine(i) for i in range(n)]
 
-
-cdef const bp_engine *_row(const char *isa, size_t itemsize):
-    """The engine of this instruction set and item size."""
-    cdef const bp_engine *const *row = bp_engines()
-    while strcmp(row[0].isa, isa) or row[0].itemsize != itemsize:
-        row += 1
-    return row[0]
-
-
-cdef size_t _engine_count():
-    cdef size_t n = 0
-    while bp_engines()[n] != NULL:
-        n += 1
-    return n
 
 
 cdef class Order:
@@ -295,60 +293,123 @@ cdef class Order:
         return self.items.tolist()
 
 
+# The most inputs in CSR form, and the values that codes tell apart.
+MAX_CSR_INPUTS, MAX_CODES = BP_MAX_CSR_INPUTS, BP_CODES
+
+_OFFSETS, _COLUMNS, _CODES = np.dtype(np.int64), np.dtype(np.uint16), np.dtype(np.uint8)
+
+
+cdef class Encoder:
+    """Writes rows of n_in inputs in CSR form, a block at a time, to arrays of the caller.
+
+    offsets has room for all rows; columns and codes for limit + n_in items.  So has values,
+    without codes; with them it has room for the rows of a block, and table
+    for MAX_CODES different ones.  One thread at a time may use it, and nobody may
+    write to the arrays or resize them while it lives.
+    """
+
+    cdef Engine engine
+    cdef ptrdiff_t n_in, n, rows, room  # rows of n are written; room is that of values
+    cdef int64_t limit
+    cdef readonly int64_t items         # of the rows that are written
+    cdef _Buffer offsets, columns, values, codes, table, places
+
+    def __cinit__(self, Engine engine not None, n_in, limit, offsets, columns, values, *,
+                  codes=None, table=None):
+        self.engine, self.n_in, self.limit = engine, n_in, limit
+        self.n, self.room = offsets.size - 1, values.size
+        if n_in > BP_MAX_CSR_INPUTS:
+            raise ValueError(f"sparse data must have at most {BP_MAX_CSR_INPUTS} inputs, "
+                             f"got {n_in}")
+        if min(limit, n_in) < 0:
+            raise ValueError(f"limit and n_in must be at least 0, got {limit} and {n_in}")
+        room = limit + n_in
+        self.offsets = _Buffer(offsets, "offsets", _OFFSETS, (offsets.size,), True)
+        self.columns = _Buffer(columns, "columns", _COLUMNS, (room,), True)
+        self.values = _Buffer(values, "values", engine.dtype,
+                              (room if codes is None else values.size,), True)
+        if codes is not None:
+            self.codes = _Buffer(codes, "codes", _CODES, (room,), True)
+            self.table = _Buffer(table, "table", engine.dtype, (BP_CODES,), True)
+            places = np.zeros(sizeof(bp_codes), np.uint8)
+            self.places = _Buffer(places, "places", places.dtype, places.shape, True)
+
+    @property
+    def used(self):
+        """The number of values in the table."""
+        return 0 if self.codes is None else (<bp_codes *>self.places.view.buf).used
+
+    def append(self, x):
+        """Append rows; return how many items have no code because the table is full.
+
+        Once there are more items than limit, nothing else is right.
+        """
+        cdef ptrdiff_t m = len(x)
+        cdef _Buffer x_ = _Buffer(x, "x", self.engine.dtype, (m, self.n_in))
+        cdef bint coded = self.codes is not None
+        if m > self.n - self.rows or coded and m * self.n_in > self.room:
+            raise ValueError(f"x must have no more rows than there is room for, got {m}")
+        cdef int64_t *ends = <int64_t *>self.offsets.view.buf + self.rows
+        cdef int64_t first = min(self.items, self.limit), missing = 0  # no item is past it
+        cdef uint16_t *columns = <uint16_t *>self.columns.view.buf + first
+        cdef char *values = <char *>self.values.view.buf
+        if not coded:
+            values += first * self.engine.row.itemsize
+        with nogil:
+            ends[0] = self.items
+            self.engine.row.csr_append(m, self.n_in, x_.view.buf, self.limit, ends, columns,
+                                       values)
+            self.rows, self.items = self.rows + m, ends[m]
+            if coded and self.items <= self.limit:
+                missing = self.items - first
+                missing -= self.engine.row.csr_encode(
+                    missing, values, <bp_codes *>self.places.view.buf, self.table.view.buf,
+                    <uint8_t *>self.codes.view.buf + first)
+        return missing
+
+
 cdef class Data:
     """Examples in the core's form: inputs dense or CSR, desired outputs vectors or labels.
 
-    x (n, n_in) and y (n, n_out) are C-contiguous arrays of the engine's dtype, labels (n) of
-    int64 in [0, n_out), or -1 for none of them.  They are kept, not copied, and labels must not
-    change while this lives.  In place of an array, x may be another Data, whose inputs are
-    shared, or any object with ``shape``; ``read(begin, out)``, which writes the rows from begin
-    on to an array of dtype; ``check(begin, rows)``, which may refuse such rows where items are
-    not finite; and ``dense()``, which returns an array of all of them, checked.
-    sparse says whether the CSR form is built; None: if few enough of x are nonzero.  Its values
-    are a table and a code for each item, where that is allowed (coded) and few values occur.
+    x is a C-contiguous array (n, n_in) of the engine's dtype; or a CSR form, a tuple (n_in,
+    offsets, columns, values, codes); or another Data, whose inputs are shared.  Row i of a CSR
+    form is the items [offsets[i], offsets[i + 1]), int64: ascending columns, uint16, and their
+    values; or codes, uint8, that say which of the values, or None.  y (n, n_out) is of the
+    engine's dtype, labels (n) of int64 in [0, n_out), or -1 for none of them; weights (n), a
+    factor of each example's error and cost, are at least 0 and not all 0.
+    The arrays are kept, not copied, and must not change while this lives.
     """
 
     cdef Engine engine
     cdef bp_data data
     cdef list buffers
-    cdef tuple inputs
+    cdef readonly object inputs  # an array, or the tuple of a CSR form
     cdef int64_t least_label
 
-    def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, sparse=None,
-                  coded=True):
-        n, n_in = x.shape
-        n_out = _index(n_out)
+    def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, weights=None):
         self.engine = engine
         self.buffers = []
-        self.data.n, self.data.n_in, self.data.n_out = n, n_in, n_out
+        if isinstance(x, Data):
+            self.share(x)
+        elif isinstance(x, tuple):
+            self.hold_csr(x)
+        else:
+            self.data.n, self.data.n_in = x.shape
+            self.data.x = self.hold(x, "x", engine.dtype, self.shape)
+            self.inputs = x
+        n, n_out = self.data.n, _index(n_out)
+        self.data.n_out = n_out
         if y is not None:
             self.data.y = self.hold(y, "y", engine.dtype, (n, n_out))
         if labels is not None:
             self.data.labels = <const int64_t *>self.hold(labels, "labels", np.dtype("q"), (n,))
             self.least_label = labels.min() if n else 0
-            if n and not -1 <= self.least_label <= labels.max() < n_out:
+            if n and not -1 <= self.least_label <= labels.max() < (2 if n_out == 1 else n_out):
                 raise ValueError(f"labels must be in [0, {n_out}), or -1 for none of them")
-        if isinstance(x, Data):
-            self.share(x)
-            return
-        if sparse is None:
-            sparse = 0 < n_in <= BP_MAX_CSR_INPUTS and n > 0
-            wanted = CSR_MAX_DENSITY
-        elif sparse and n_in > BP_MAX_CSR_INPUTS:
-            raise ValueError(f"sparse data must have at most {BP_MAX_CSR_INPUTS} inputs, "
-                             f"got {n_in}")
-        else:
-            wanted = 1.0
-        if sparse:
-            limit = int(wanted * (n * n_in))
-            packed = self.compress(x, limit, True) if coded else None
-            if packed is None:
-                packed = self.compress(x, limit, False)
-            if packed:
-                return
-        dense = x.dense() if hasattr(x, "dense") else x
-        self.data.x = self.hold(dense, "x", engine.dtype, (n, n_in))
-        self.inputs = (dense,)
+        if weights is not None:
+            self.data.weights = self.hold(weights, "weights", engine.dtype, (n,))
+            if n and not (np.isfinite(weights).all() and weights.min() >= 0 < weights.max()):
+                raise ValueError("weights must be finite, at least 0 and not all 0")
 
     cdef void *hold(self, array, str name, dtype, tuple shape) except? NULL:
         cdef _Buffer buffer = _Buffer(array, name, dtype, shape)
@@ -359,78 +420,32 @@ cdef class Data:
         """Use the inputs of other, which are never written."""
         if other.engine.row != self.engine.row:
             raise ValueError("data that share inputs must be of the same engine")
+        self.data.n, self.data.n_in = other.data.n, other.data.n_in
         self.data.x, self.data.offsets = other.data.x, other.data.offsets
         self.data.columns, self.data.values = other.data.columns, other.data.values
         self.data.codes = other.data.codes
         self.inputs = other.inputs
         self.buffers.append(other)
 
-    cdef compress(self, x, limit, bint coded):
-        """Build the CSR form and return True; False if more than limit items are nonzero.
-
-        coded: of a table of values and a code for every item; None if the table is too small.
-        No other thread sees the arrays, and what they hold is in range whatever x does.
-        """
-        dtype = self.engine.dtype
-        given = getattr(x, "narrow", dtype) if coded else dtype  # converts the table alone
-        cdef const bp_engine *row = _row(self.engine.row.isa, given.itemsize)
-        cdef ptrdiff_t n = self.data.n, n_in = self.data.n_in, item = row.itemsize, begin, m
-        cdef ptrdiff_t rows = max(1, min(n, _BLOCK_BYTES // (n_in * item)))
-        cdef int64_t most = limit, first, count
-        cdef bint whole = type(x) is np.ndarray
-        cdef bp_codes places
-        memset(&places, 0, sizeof(places))
-        room = limit + n_in
-        offsets, columns = np.zeros(n + 1, np.int64), np.empty(room, np.uint16)
-        codes = np.empty(room if coded else 0, np.uint8)
-        values = np.zeros(BP_CODES, given) if coded else np.empty(room, given)
-        items = np.empty(rows * n_in if coded else 0, given)
-        block = x if whole else np.empty((rows, n_in), given)
-        cdef _Buffer offsets_ = _Buffer(offsets, "offsets", offsets.dtype, offsets.shape, True)
-        cdef _Buffer columns_ = _Buffer(columns, "columns", columns.dtype, columns.shape, True)
-        cdef _Buffer codes_ = _Buffer(codes, "codes", codes.dtype, codes.shape, True)
-        cdef _Buffer values_ = _Buffer(values, "values", given, values.shape, True)
-        cdef _Buffer items_ = _Buffer(items, "items", given, items.shape, True)
-        cdef _Buffer x_ = _Buffer(block, "x", given, (n if whole else rows, n_in))
-        cdef int64_t *ends = <int64_t *>offsets_.view.buf
-        for begin in range(0, n, rows):
-            m, first = min(rows, n - begin), ends[begin]
-            if not whole:
-                x.read(begin, block[:m])
-            with nogil:
-                row.csr_append(
-                    m, n_in, <char *>x_.view.buf + (begin * n_in * item if whole else 0), most,
-                    ends + begin, <uint16_t *>columns_.view.buf + first,
-                    items_.view.buf if coded else <char *>values_.view.buf + first * item)
-                count = ends[begin + m] - first
-                if coded and ends[begin + m] <= most:
-                    count -= row.csr_encode(count, items_.view.buf, &places, values_.view.buf,
-                                            <uint8_t *>codes_.view.buf + first)
-            if ends[begin + m] > most:
-                return False
-            if coded and count:
-                return None
-        columns_ = codes_ = values_ = None  # lets go of the memory, which a resize may move
-        columns.resize(ends[n], refcheck=False)
-        codes.resize(ends[n] if coded else 0, refcheck=False)
-        values.resize(places.used if coded else ends[n], refcheck=False)
-        if not whole and not np.isfinite(values).all():  # cheaper than asking for each block
-            for begin in range(0, n, rows):
-                m = min(rows, n - begin)
-                x.read(begin, block[:m])
-                x.check(begin, block[:m])
-        values = values.astype(dtype, copy=False)
-        self.data.offsets = ends
-        self.buffers.append(offsets_)
+    cdef hold_csr(self, form):
+        """Use a CSR form, of which nothing is trusted."""
+        n_in, offsets, columns, values, codes = form
+        cdef int64_t items = columns.size, n_values = values.size
+        self.data.n, self.data.n_in = offsets.size - 1, n_in
+        self.data.offsets = <const int64_t *>self.hold(
+            offsets, "offsets", _OFFSETS, (offsets.size,))
         self.data.columns = <const uint16_t *>self.hold(
-            columns, "columns", columns.dtype, columns.shape)
-        self.data.values = self.hold(values, "values", dtype, values.shape)
-        self.inputs = (offsets, columns, values)
-        if coded:
+            columns, "columns", _COLUMNS, (columns.size,))
+        self.data.values = self.hold(values, "values", self.engine.dtype, (values.size,))
+        if codes is not None:
             self.data.codes = <const uint8_t *>self.hold(
-                codes, "codes", codes.dtype, codes.shape)
-            self.inputs += (codes,)
-        return True
+                codes, "codes", _CODES, (columns.size,))
+        cdef const char *wrong
+        with nogil:
+            wrong = bp_csr_fault(&self.data, items, n_values)
+        if wrong != NULL:
+            raise ValueError(wrong.decode())
+        self.inputs = n_in, offsets, columns, values, codes
 
     def __len__(self):
         return self.data.n
@@ -443,7 +458,7 @@ cdef class Data:
     @property
     def sparse(self):
         """Whether the inputs are in CSR form."""
-        return self.data.x == NULL and self.data.offsets != NULL
+        return self.data.offsets != NULL
 
     @property
     def coded(self):
@@ -453,28 +468,27 @@ cdef class Data:
     @property
     def nonzeros(self):
         """The number of inputs that are not zero."""
-        return int(self.inputs[0][-1]) if self.sparse else np.count_nonzero(self.inputs[0])
+        return self.inputs[2].size if self.sparse else np.count_nonzero(self.inputs)
 
     @property
     def nbytes(self):
         """Bytes that the inputs take."""
-        return sum(array.nbytes for array in self.inputs)
+        arrays = self.inputs[1:] if self.sparse else (self.inputs,)
+        return sum(array.nbytes for array in arrays if array is not None)
 
     def rows(self, begin, end):
         """Return inputs [begin, end) as a fresh array of rows; -0.0 may have become 0.0."""
         begin, end, _ = slice(begin, end).indices(self.data.n)
         if not self.sparse:
-            return self.inputs[0][begin:end].copy()
-        offsets, columns, values, *codes = self.inputs
+            return self.inputs[begin:end].copy()
+        n_in, offsets, columns, values, codes = self.inputs
         ends = offsets[begin:end + 1] if begin < end else offsets[:1]
-        out = np.zeros((len(ends) - 1, self.data.n_in), self.engine.dtype)
+        out = np.zeros((len(ends) - 1, n_in), self.engine.dtype)
         taken = slice(ends[0], ends[-1])
         row = np.repeat(np.arange(len(out)), np.diff(ends))
-        out[row, columns[taken]] = values[codes[0][taken]] if codes else values[taken]
+        out[row, columns[taken]] = values[taken] if codes is None else values[codes[taken]]
         return out
 
-
-_COSTS = {"quadratic": BP_QUADRATIC, "cross-entropy": BP_CROSS_ENTROPY}
 
 # Memory of networks that are gone: a method called by hand makes a network each time, and fresh
 # pages from the system cost more than what it computes.  Two, because backprop makes another.
@@ -505,59 +519,86 @@ cdef void _give_back(void *block, size_t size) noexcept:
     PyMem_RawFree(block)
 
 
+cdef class _Look:
+    """What a call does now and then: handle signals and tell of progress.  One that raises ends
+    the call."""
+
+    cdef object progress, error
+
+    def __cinit__(self, progress=None):
+        self.progress = progress
+
+    cdef int after(self, ptrdiff_t done) noexcept:
+        try:
+            PyErr_CheckSignals()
+            if self.progress is not None:
+                self.progress(done)
+        except BaseException as error:
+            self.error = error
+        return self.error is not None
+
+    cdef finish(self):
+        if self.error is not None:
+            raise self.error
+
+
+cdef int _look(void *look, ptrdiff_t done) noexcept with gil:
+    return (<_Look>look).after(done)
+
+
 cdef class Net:
     """A network's parameters in the core's layout, with scratch for ``rows`` examples.
 
-    All parameters are zero at first; the cost is "quadratic" or "cross-entropy".  One Python
-    thread at a time may use it; sgd and evaluate share their work among up to n_threads
-    threads, which live for one call, and whose number does not change a bit of the results.
+    All parameters are zero at first.  hidden, output and rule are names of the engine's tables.
+    One Python thread at a time may use it; sgd and evaluate share their work among up to
+    n_threads threads, which live for one call, and whose number does not change a bit of the
+    results.  Python handles signals about every 20 milliseconds of a call.
     """
 
     cdef Engine engine
     cdef tuple sizes
     cdef readonly ptrdiff_t n_threads
+    cdef str rule
+    cdef bint whole  # of its rule: mini-batches of any size are summed before they are used
     cdef void *block
     cdef size_t size
     cdef bp_net *nets
-    cdef ptrdiff_t first_slice  # in examples
-    cdef bint alone             # one thread was faster: others had the processors
-    cdef double pace[2]         # seconds an example took all threads, and one
-    cdef int until_trial, trials_apart
 
-    def __cinit__(self, Engine engine not None, sizes, rows, n_threads=1, cost="quadratic"):
+    def __cinit__(self, Engine engine not None, sizes, rows, n_threads=1, *,
+                  hidden="sigmoid", output="quadratic", rule="plain"):
         cdef array numbers
+        cdef bp_shape shape
         try:
             numbers, rows = _array.array("q", sizes), _index(rows)
         except OverflowError:
             raise MemoryError(
                 f"a network of sizes {list(sizes)} does not fit in memory") from None
-        cdef ptrdiff_t n_rows = rows, item = engine.row.itemsize, num_layers = len(numbers) - 1
-        cdef ptrdiff_t *pointer = <ptrdiff_t *>numbers.data.as_longlongs
-        if num_layers < 1 or min(numbers) < 1 or n_rows < 1:
+        shape.sizes = <ptrdiff_t *>numbers.data.as_longlongs
+        shape.num_layers, shape.rows = len(numbers) - 1, min(rows, BP_ROWS)
+        shape.itemsize = engine.row.itemsize
+        if shape.num_layers < 1 or min(numbers) < 1 or shape.rows < 1:
             raise ValueError(f"sizes must be two or more positive numbers and rows positive, "
                              f"got {tuple(sizes)} and {rows}")
         if n_threads < 1:
             raise ValueError(f"n_threads must be positive, got {n_threads}")
-        if cost not in _COSTS:
-            raise ValueError(f"cost must be one of {', '.join(_COSTS)}, got {cost!r}")
-        self.engine, self.sizes = engine, tuple(numbers)
-        weights = sum(map(_mul, self.sizes, self.sizes[1:]))
-        self.first_slice = _FIRST_SLICE // weights
-        self.n_threads = min(n_threads, BP_MAX_THREADS, -(-max(numbers[1:]) * item // BP_ALIGN))
-        size = bp_lay_out(NULL, pointer, num_layers, n_rows, self.n_threads, item, &self.nets)
-        self.size = size + BP_ALIGN
+        shape.hidden = _place("hidden", hidden, engine.activations)
+        shape.output = _place("output", output, engine.outputs)
+        shape.rule = _place("rule", rule, engine.rules)
+        shape.slots = engine.rules[rule][1]
+        self.engine, self.sizes, self.rule = engine, tuple(numbers), rule
+        self.n_threads = shape.threads = min(
+            n_threads, BP_MAX_THREADS, -(-max(numbers[1:]) * shape.itemsize // BP_ALIGN))
+        self.size = bp_lay_out(NULL, &shape, &self.nets) + BP_ALIGN
         self.block = _take(self.size)
         if self.block == NULL:
-            raise MemoryError(f"a network of sizes {list(sizes)} takes {size:,} bytes")
-        bp_lay_out(<void *>_aligned(<uintptr_t>self.block), pointer, num_layers, n_rows,
-                   self.n_threads, item, &self.nets)
-        self.nets.cost = _COSTS[cost]
-        self.until_trial, self.trials_apart = _FIRST_TRIAL, _FIRST_TRIAL
+            raise MemoryError(
+                f"a network of sizes {list(sizes)} takes {self.size - BP_ALIGN:,} bytes")
+        bp_lay_out(<void *>_aligned(<uintptr_t>self.block), &shape, &self.nets)
 
     def __dealloc__(self):
         _give_back(self.block, self.size)
 
-    def load(self, biases, weights):
+    cdef put(self, int place, biases, weights):
         """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
         cdef _Buffer b, w
         cdef ptrdiff_t l
@@ -566,9 +607,9 @@ cdef class Net:
             b = _Buffer(biases[l], f"biases[{l}]", self.engine.dtype, (n_out, 1))
             w = _Buffer(weights[l], f"weights[{l}]", self.engine.dtype, (n_out, n_in))
             with nogil:
-                self.engine.row.load(self.nets, l, w.view.buf, b.view.buf)
+                self.engine.row.load(self.nets, l, place, w.view.buf, b.view.buf)
 
-    def store(self):
+    cdef get(self, int place):
         """Return fresh lists (biases, weights) in the book's shapes."""
         cdef _Buffer b, w
         cdef ptrdiff_t l
@@ -580,128 +621,115 @@ cdef class Net:
             b = _Buffer(biases[l], "biases", self.engine.dtype, (n_out, 1), True)
             w = _Buffer(weights[l], "weights", self.engine.dtype, (n_out, n_in), True)
             with nogil:
-                self.engine.row.store(self.nets, l, w.view.buf, b.view.buf)
+                self.engine.row.store(self.nets, l, place, w.view.buf, b.view.buf)
         return biases, weights
+
+    def load(self, biases, weights):
+        """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
+        self.put(0, biases, weights)
+
+    def store(self):
+        """Return fresh lists (biases, weights) in the book's shapes."""
+        return self.get(0)
+
+    def state(self):
+        """Return (steps, slots): mini-batches so far, and what the rule keeps of each weight.
+
+        slots is a list of pairs (biases, weights), as store returns them.
+        """
+        return self.nets.steps, [self.get(place + 1) for place in range(self.nets.slots)]
+
+    def restore(self, steps, slots):
+        """Put back what state returned."""
+        if len(slots) != self.nets.slots:
+            raise ValueError(f"slots must be {self.nets.slots} for the rule {self.rule}, "
+                             f"got {len(slots)}")
+        for place, (biases, weights) in enumerate(slots, 1):
+            self.put(place, biases, weights)
+        self.nets.steps = steps
 
     def feedforward(self, Data data not None):
         """Return the output (n, n_out) for every example of data."""
         self.check(data)
         out = np.empty((data.data.n, self.sizes[-1]), self.engine.dtype)
         cdef _Buffer buffer = _Buffer(out, "out", out.dtype, out.shape, True)
-        with nogil:
-            self.engine.row.feedforward(self.nets, &data.data, buffer.view.buf)
+        cdef bp_questions asked = bp_questions(buffer.view.buf, NULL, NULL)
+        self.ask(data, &asked)
         return out
+
+    def evaluate(self, Data data not None, costs=None, count=True):
+        """Return how many examples have their label as the answer: the most active output, or,
+        of one output, whether it is above 1/2.  Without count, 0.
+
+        costs, an array (n,) of the engine's dtype, gets each example's cost times its weight.
+        """
+        cdef _Buffer buffer = None
+        cdef int64_t correct = 0
+        cdef bp_questions asked = bp_questions(NULL, NULL, NULL)
+        self.check(data, targets=costs is not None)
+        if count:
+            if data.data.labels == NULL:
+                raise ValueError("data must have labels")
+            asked.correct = &correct
+        if costs is not None:
+            buffer = _Buffer(costs, "costs", self.engine.dtype, (data.data.n,), True)
+            asked.costs = buffer.view.buf
+        self.ask(data, &asked)
+        return correct
+
+    cdef ask(self, Data data, const bp_questions *asked):
+        look = _Look()
+        with nogil:
+            bp_evaluate(self.engine.row, self.nets, self.n_threads, &data.data, asked, _look,
+                        <void *>look)
+        look.finish()
 
     def backprop(self, Data data not None):
         """Return (nabla_b, nabla_w), the gradient of the cost summed over data."""
         self.check(data, targets=True)
-        if data.data.n > self.nets.rows:
-            raise ValueError(f"data must have at most {self.nets.rows} examples, "
-                             f"got {len(data)}")
-        cdef Net nabla = Net(self.engine, self.sizes, 1)
+        look = _Look()
         with nogil:
-            self.engine.row.backprop(self.nets, &data.data, nabla.nets)
-        return nabla.store()
+            bp_backprop(self.engine.row, self.nets, &data.data, _look, <void *>look)
+        look.finish()
+        return self.get(self.nets.slots + 1)
 
     def sgd(self, Data data not None, Order order not None, mini_batch_size, eta, *,
-            l2=0.0, l1=0.0, mu=0.0, Net velocity=None, progress=None):
-        """Descend over all of data, in this order and in mini-batches.
+            l2=0.0, l1=0.0, l2_by_batch=False, parameters=(), losses=None, progress=None):
+        """Descend over all of data, in this order and in mini-batches, by the net's rule.
 
-        With velocity, a network of the same shape, engine and threads, v = mu v - eta (g +
-        l2 w + l1 sgn(w)) and w += v for the mean gradient g of a mini-batch; without, mu is 0.
-        Where one thread is faster than all, because others have the processors, it works alone.
-        Python handles signals about every 20 milliseconds, and progress(examples), if given,
-        is called with the number that are done since it was last called.  If either raises,
+        The gradient is of a mini-batch's mean cost (over the sum of the examples' weights) plus
+        l2 w + l1 sgn(w) for weights; with l2_by_batch, l2 is divided by that sum.  parameters
+        are the rule's, in its order.  losses, float64 (mini-batches), gets what a mini-batch's
+        mean cost, penalty included, was before its step.  progress(examples) is called with
+        the number that are done since it was last called.  If it or a signal's handler raises,
         the parameters are those after a whole number of mini-batches.
         """
-        self.check(data, targets=True)
-        mini_batch_size = _index(mini_batch_size)
-        if order.n != data.data.n:
-            raise ValueError(f"order must have {len(data)} items, got {order.n}")
-        if not 1 <= mini_batch_size <= self.nets.rows:
-            raise ValueError(f"mini_batch_size must be in [1, {self.nets.rows}], "
-                             f"got {mini_batch_size}")
-        if velocity is None and mu:
-            raise ValueError(f"mu must be 0 without a velocity, got {mu}")
-        if velocity is not None and (
-                velocity is self or velocity.sizes != self.sizes
-                or velocity.engine.row != self.engine.row
-                or velocity.n_threads != self.n_threads):
-            raise ValueError("velocity must be another network of the same sizes, engine and "
-                             "threads")
-        cdef bp_net *velocities = NULL if velocity is None else velocity.nets
-        cdef bp_rule rule
-        rule.eta, rule.mu, rule.l2, rule.l1 = eta, mu, l2, l1
-        cdef ptrdiff_t m = mini_batch_size, begin = 0, end, n = data.data.n
-        cdef ptrdiff_t step = max(1, self.first_slice // m) * m
-        cdef ptrdiff_t threads
-        cdef bint trial, alone
-        cdef double start, seconds
-        try:
-            while begin < n:
-                trial = self.n_threads > 1 and self.until_trial == 0
-                alone = self.alone != trial
-                threads = 1 if alone else self.n_threads
-                end = begin + min(max(step // m // 2, 1) * m if trial else step, n - begin)
-                start = perf_counter()
-                with nogil:
-                    bp_sgd(self.engine.row, self.nets, velocities, threads, &data.data,
-                           order.pointer, begin, end, m, &rule)
-                seconds = perf_counter() - start
-                PyErr_CheckSignals()
-                if progress is not None:
-                    progress(end - begin)
-                self.judge(alone, trial, seconds / (end - begin))
-                begin = end
-                if seconds < SLICE_SECONDS / 2 and not trial:
-                    step *= 2
-        finally:
-            self.engine.row.settle(self.nets)
-
-    cdef void judge(self, bint alone, bint trial, double pace) noexcept:
-        """Note how fast one thread or all were; after a trial, choose between them.
-
-        One must be clearly faster: all find their caches cold when they come back.
-        """
-        self.pace[alone] = pace
-        if not trial:
-            self.until_trial -= self.n_threads > 1
-            return
-        if pace < (0.8 if alone else 1.0) * self.pace[not alone]:
-            self.alone = alone
-            self.trials_apart = _FIRST_TRIAL
-        else:
-            self.trials_apart = min(2 * self.trials_apart, _LAST_TRIAL)
-        self.until_trial = self.trials_apart
-
-    def evaluate(self, Data data not None, costs=None):
-        """Return how many examples have their label as the most active output.
-
-        costs, an array (n,) of the engine's dtype, gets the cost of each example.
-        """
         cdef _Buffer buffer = None
-        cdef void *pointer = NULL
-        self.check(data, targets=costs is not None)
-        if data.data.labels == NULL:
-            raise ValueError("data must have labels")
-        if costs is not None:
-            buffer = _Buffer(costs, "costs", self.engine.dtype, (data.data.n,), True)
-            pointer = buffer.view.buf
-        cdef ptrdiff_t begin = 0, end, n = data.data.n
-        cdef ptrdiff_t step = max(self.first_slice, self.nets.rows)
-        cdef int64_t correct = 0
-        cdef double start
-        while begin < n:
-            start = perf_counter()
-            end = begin + min(step, n - begin)
-            with nogil:
-                correct += bp_evaluate(self.engine.row, self.nets, self.n_threads, &data.data,
-                                       begin, end, pointer)
-            PyErr_CheckSignals()
-            begin = end
-            if perf_counter() - start < SLICE_SECONDS / 2:
-                step *= 2
-        return correct
+        cdef bp_descent told
+        cdef int i
+        self.check(data, targets=True)
+        cdef ptrdiff_t m = _index(mini_batch_size), n = data.data.n
+        if order.n != n:
+            raise ValueError(f"order must have {len(data)} items, got {order.n}")
+        if m < 1 or m > self.nets.rows and m < BP_WHOLE:
+            raise ValueError(f"mini_batch_size must be in [1, {self.nets.rows}], got {m}")
+        names = self.engine.rules[self.rule][0]
+        if len(parameters) != len(names):
+            raise ValueError(f"parameters must be {', '.join(names) or 'none'} for the rule "
+                             f"{self.rule}, got {parameters}")
+        told.data, told.order, told.begin, told.mini_batch_size = (
+            &data.data, order.pointer, 0, m)
+        told.eta, told.l2, told.l1, told.l2_by_batch = eta, l2, l1, l2_by_batch
+        for i in range(BP_PARAMETERS):
+            told.parameters[i] = parameters[i] if i < len(parameters) else 0
+        told.losses = NULL
+        if losses is not None:
+            buffer = _Buffer(losses, "losses", np.dtype("d"), (-(-n // m),), True)
+            told.losses = <double *>buffer.view.buf
+        look = _Look(progress)
+        with nogil:
+            bp_sgd(self.engine.row, self.nets, self.n_threads, &told, _look, <void *>look)
+        look.finish()
 
     cdef check(self, Data data, bint targets=False):
         if data.engine.row != self.engine.row:

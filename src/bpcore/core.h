@@ -31,40 +31,78 @@
 #define BP_GEMM_DEPTH 1024
 #define BP_GEMM_SCRATCH (BP_GEMM_DEPTH * (BP_GEMM_COLUMNS / 4 + 16))
 
+/* Sums, seconds, and numbers as Python gives them, whatever the item type. */
+typedef double bp_wide;
+
+/* What is kept of each weight and bias: place 0 is the parameter itself, 1 .. slots are the
+ * rule's, slots + 1 is the gradient of a mini-batch. */
+#define BP_SLOTS 2
+#define BP_PLACES (BP_SLOTS + 2)
+
 /* One layer of neurons, the input layer excepted, and its scratch for `rows` examples.
- * Padding (columns n_out and up) stays zero in weights, biases and errors: nothing reads it,
- * and nothing may grow in it. */
+ * Padding (columns n_out and up) is zero in all places and errors, by decree: what passes over
+ * whole vectors must leave it so. */
 typedef struct {
     ptrdiff_t n_in, n_out; /* neurons of the layer before, of this layer */
     ptrdiff_t stride;      /* n_out rounded up to BP_ALIGN bytes */
     int shared;            /* threads own columns of it; else each has its own, and does all */
-    void *weights;         /* real (n_in, stride): input-major */
-    void *biases;          /* real (stride) */
-    void *a;               /* real (rows, stride): activations */
-    void *delta;           /* real (rows, stride): dC/dz; before that, the last layer's z */
+    void *weights[BP_PLACES]; /* real (n_in, stride): input-major */
+    void *biases[BP_PLACES];  /* real (stride) */
+    void *a;                  /* real (rows, stride): activations */
+    void *delta;              /* real (rows, stride): dC/dz; before that, the last layer's z */
+    void *penalties;          /* real (stride): what regularisation costs, by column */
 } bp_layer;
 
-/* The cost of an example: |a - y|^2 / 2, or -sum(y ln a + (1 - y) ln(1 - a)). */
-enum { BP_QUADRATIC, BP_CROSS_ENTROPY };
+/* A row of one of the engine's tables, as far as it is not arithmetic. */
+enum { BP_ACTIVATIONS, BP_OUTPUTS, BP_RULES };
+#define BP_PARAMETERS 3
+typedef struct {
+    const char *name;
+    const char *parameters[BP_PARAMETERS]; /* of a rule */
+    int slots;                             /* of a rule */
+    int classifies;                        /* an output: the most active neuron is an answer */
+} bp_row;
+
+/* How fast a call went on with all threads [0] and with one [1], and what follows from it. */
+typedef struct {
+    bp_wide seconds[2]; /* an example took */
+    int alone;          /* one thread was faster: others had the processors */
+    int until_trial, trials_apart; /* slices */
+    ptrdiff_t slice;    /* examples; 0: not known yet */
+} bp_pace;
 
 /* A network as one thread of a call sees it: shared layers, and what is its own. */
 typedef struct {
-    ptrdiff_t num_layers; /* of bp_layer: one less than the book's num_layers */
-    ptrdiff_t rows;       /* examples that the scratch holds */
-    int cost;             /* BP_QUADRATIC or BP_CROSS_ENTROPY */
-    double scale;         /* the first layer's weights are so many times what is stored: 1, but
-                           * between sgd and settle */
+    ptrdiff_t num_layers;     /* of bp_layer: one less than the book's num_layers */
+    ptrdiff_t rows;           /* examples that the scratch holds */
+    int hidden, output, rule; /* rows of the engine's tables */
+    int slots;                /* the rule's */
+    int64_t steps;            /* mini-batches begun, the rule's t */
+    bp_wide factor; /* first layer: true weights = factor * stored weights.  1 except inside
+                     * sgd, until settle() */
     bp_layer *layers;
-    void *next_a;         /* like a of the first layer, for the next mini-batch */
-    void *x, *next_x;     /* real (rows, n_in): gathered dense inputs of two mini-batches */
-    int64_t *picked;      /* (rows): 0, 1, 2, ... from somewhere on */
-    int64_t *cursors;     /* (2 rows) for CSR */
-    void *packed;         /* BP_GEMM_SCRATCH bytes */
-    void *own_weights;    /* real (n_in + 1, its columns) of the first layer, while they train;
-                           * NULL where a thread's part of a row is long */
+    void *next_a;     /* like a of the first layer, for the next mini-batch */
+    void *x, *next_x; /* real (rows, n_in): gathered dense inputs of two mini-batches */
+    void *costs;      /* real (rows): of a mini-batch's examples */
+    void *y;          /* real (stride of the last layer): desired outputs of one example */
+    int64_t *picked;  /* (rows): 0, 1, 2, ... from somewhere on */
+    int64_t *cursors; /* (2 rows) for CSR */
+    void *packed;     /* BP_GEMM_SCRATCH bytes */
+    void *own_part;   /* real (slots + 2, n_in + 1, its columns): this thread's copy of its
+                       * columns of the first layer's places during sgd; NULL if the part is
+                       * too wide to be worth copying */
     ptrdiff_t thread, threads;
     bp_barrier *barrier;
+    bp_pace pace;
 } bp_net;
+
+/* What a network is made of. */
+typedef struct {
+    const ptrdiff_t *sizes; /* (num_layers + 1) */
+    ptrdiff_t num_layers, rows, threads;
+    int hidden, output, rule, slots;
+    size_t itemsize;
+} bp_shape;
 
 /* Examples, one a row.  The inputs are dense (x) or CSR (x is NULL); the desired outputs are
  * vectors (y), labels, or absent. */
@@ -77,15 +115,33 @@ typedef struct {
     const uint8_t *codes;    /* where few values occur: the place of each item's; or NULL */
     const void *y;           /* real (n, n_out) */
     const int64_t *labels;   /* (n) */
+    const void *weights;     /* real (n): a factor of each example's error and cost; NULL: 1 */
 } bp_data;
 
-/* How a mini-batch of mean gradient g moves weights w, whose velocity is v:
- *     v = mu v - eta (g + l2 w + l1 sgn(w)),  w += v
- * and biases likewise, without l2 and l1.  mu = 0 needs no velocity.  Nielsen, chapter 3, where
- * l2 is lmbda / n. */
+/* Gradient descent over the examples order[begin .. n), in mini-batches from 0 on, with the
+ * gradient g of a mini-batch's mean cost plus l2 w + l1 sgn(w) for weights (Nielsen, chapter 3,
+ * where l2 is lmbda / n).  From BP_WHOLE examples on, and for a rule that needs it, a
+ * mini-batch's gradient is summed before it meets a parameter, BP_ROWS examples at a time at
+ * most: shares of it that were added one by one would each be rounded away. */
+#define BP_WHOLE 128
+#define BP_ROWS 128
 typedef struct {
-    double eta, mu, l2, l1;
-} bp_rule;
+    const bp_data *data;
+    const int64_t *order;
+    ptrdiff_t begin, mini_batch_size;
+    bp_wide eta, l2, l1;
+    int l2_by_batch; /* l2 is of the mini-batch's summed cost: divided by its examples' weights */
+    bp_wide parameters[BP_PARAMETERS]; /* the rule's, in the table's order */
+    bp_wide *losses; /* (mini-batches): mean cost and penalty before each step; or NULL */
+} bp_descent;
+
+/* What is asked about examples; NULL: it is not. */
+typedef struct {
+    void *outputs;    /* real (data->n, n_out) */
+    void *costs;      /* real (data->n), each times its example's weight */
+    int64_t *correct; /* how many have their label as the answer: the most active output, or,
+                       * of one output, whether it is above 1/2 */
+} bp_questions;
 
 /* Where each of up to BP_CODES values is in a table of them; all zero at first.  Slots are
  * many, so that few values collide: a second look is a branch that cannot be foreseen. */
@@ -103,23 +159,24 @@ typedef struct {
     size_t itemsize;   /* 4 or 8 */
     ptrdiff_t lanes;   /* items in a vector register */
 
-    /* Between the book's (n_out, n_in) and (n_out, 1) arrays and layer l. */
-    void (*load)(bp_net *net, ptrdiff_t l, const void *w, const void *b);
-    void (*store)(const bp_net *net, ptrdiff_t l, void *w, void *b);
+    /* Row i of a table; NULL past its end. */
+    const bp_row *(*row)(int table, ptrdiff_t i);
 
-    /* out (data->n, n_out): the network's output for every example. */
-    void (*feedforward)(bp_net *net, const bp_data *data, void *out);
-    /* How many of the examples [begin, end) have their label as the most active output.  The
-     * cost of example i goes to costs[i], real, unless that is NULL. */
-    int64_t (*evaluate)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end,
-                        void *costs);
-    /* nabla, a zeroed network of the same shape, gets the gradient of the summed cost of all
-     * examples; there are at most net->rows. */
-    void (*backprop)(bp_net *net, const bp_data *data, bp_net *nabla);
-    /* Gradient descent over examples order[begin..end), in mini-batches from `begin` on.
-     * velocity is a network of the same shape and threads, or NULL without momentum. */
-    void (*sgd)(bp_net *net, bp_net *velocity, const bp_data *data, const int64_t *order,
-                ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size, const bp_rule *rule);
+    /* Between the book's (n_out, n_in) and (n_out, 1) arrays and a place of layer l. */
+    void (*load)(bp_net *net, ptrdiff_t l, int place, const void *w, const void *b);
+    void (*store)(const bp_net *net, ptrdiff_t l, int place, void *w, void *b);
+
+    /* Answer for the examples [begin, end). */
+    void (*evaluate)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end,
+                     const bp_questions *asked);
+    /* The gradient's place gets the gradient of the summed cost of the examples [begin, end),
+     * beside what is there unless begin is 0. */
+    void (*backprop)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end);
+    /* Descend from descent->begin to `end` or a little further: mini-batches that are not
+     * summed whole are not cut.  Return where that is. */
+    ptrdiff_t (*sgd)(bp_net *net, const bp_descent *descent, ptrdiff_t end);
+    /* Make the factor 1, as all entries but sgd take it to be. */
+    void (*settle)(bp_net *net);
 
     /* CSR of dense rows x (n, n_in): offsets[1..n], counted from offsets[0] on, and the rows'
      * items, the first at columns[0]; once there are more than `limit`, nothing.  There is room
@@ -131,33 +188,40 @@ typedef struct {
     int64_t (*csr_encode)(int64_t n, const void *items, bp_codes *codes, void *table,
                           uint8_t *out);
 
-    /* Make the scale 1, as all entries but sgd take it to be. */
-    void (*settle)(bp_net *net);
-
     /* The kernels, for tests and benchmarks.  c (m, n) += a (m, k) b (k, n), where a
      * and b are addressed by two strides each and rows of c are whole vectors. */
     void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
                  ptrdiff_t a_column, const void *b, ptrdiff_t b_row, ptrdiff_t b_column,
                  void *c, ptrdiff_t ldc, void *scratch);
-    void (*sigmoid)(ptrdiff_t n, void *z); /* in place; n is whole vectors */
+    /* Hidden activation i of n items z, whole vectors, in place. */
+    void (*activate)(ptrdiff_t i, ptrdiff_t n, void *z);
 } bp_engine;
 
 /* The engines this CPU and OS can run, slowest first, a float32 and a float64 row for each
- * instruction set.  Ends with NULL. */
-const bp_engine *const *bp_engines(void);
+ * instruction set, and how many they are. */
+const bp_engine *const *bp_engines(ptrdiff_t *n);
 
-/* Lay a network out in a block that starts on a boundary of BP_ALIGN, its parameters zero, and
- * set *nets to its views, one for each thread.  Return how many bytes that takes; with block
- * NULL do nothing else.  sizes has num_layers + 1 items. */
-size_t bp_lay_out(void *block, const ptrdiff_t *sizes, ptrdiff_t num_layers, ptrdiff_t rows,
-                  ptrdiff_t threads, size_t itemsize, bp_net **nets);
+/* Lay a network out in a block that starts on a boundary of BP_ALIGN, its parameters and slots
+ * zero, and set *nets to its views, one for each thread.  Return how many bytes that takes; with
+ * block NULL do nothing else. */
+size_t bp_lay_out(void *block, const bp_shape *shape, bp_net **nets);
 
-/* The engine's sgd and evaluate, shared among threads; the other entries take nets[0]. */
-void bp_sgd(const bp_engine *engine, bp_net *nets, bp_net *velocities, ptrdiff_t threads,
-            const bp_data *data, const int64_t *order, ptrdiff_t begin, ptrdiff_t end,
-            ptrdiff_t mini_batch_size, const bp_rule *rule);
-int64_t bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
-                    const bp_data *data, ptrdiff_t begin, ptrdiff_t end, void *costs);
+/* Called about every 20 milliseconds with the number of examples done since; not 0: stop. */
+typedef int bp_look(void *context, ptrdiff_t done);
+
+/* The engine's entries over all examples, in slices between which `look` is called, shared among
+ * as many threads as were laid out, or fewer where that is faster: the bits are the same.  Stop
+ * early, with a whole number of mini-batches done, if look says so. */
+void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
+            const bp_descent *descent, bp_look *look, void *context);
+void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
+                 const bp_questions *asked, bp_look *look, void *context);
+void bp_backprop(const bp_engine *engine, bp_net *nets, const bp_data *data, bp_look *look,
+                 void *context);
+
+/* What is wrong with the CSR form of data, which has so many items and values and may come
+ * from anywhere; or NULL.  The other entries read a form that passed without looking again. */
+const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values);
 
 /* The compiler that built this, and its version. */
 const char *bp_compiler(void);

@@ -8,7 +8,9 @@
 typedef float real;
 typedef int32_t lane_int;
 #define R(x) x##f
+#define SQUARE_ROOT sqrtf
 #define MANTISSA_BITS 23
+#define FRACTION_MASK 0x7fffff
 #define ROUND_SHIFTER 12582912.0f /* 3 2^22 */
 #define LARGEST 3.40282347e+38f
 #define EXP_UNDERFLOW -104.0f
@@ -23,7 +25,9 @@ typedef int32_t lane_int;
 typedef double real;
 typedef int64_t lane_int;
 #define R(x) x
+#define SQUARE_ROOT sqrt
 #define MANTISSA_BITS 52
+#define FRACTION_MASK 0xfffffffffffff
 #define ROUND_SHIFTER 6755399441055744.0 /* 3 2^51 */
 #define LARGEST 1.7976931348623157e+308
 #define EXP_UNDERFLOW -746.0
@@ -39,3 +43,4 @@ typedef int64_t lane_int;
 #define ATANH_TERMS 16
 #endif
 #define MOST_TERMS 16
+#define TWO_64 R(18446744073709551616.0)

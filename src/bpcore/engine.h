@@ -18,21 +18,43 @@
 
 #include "gemm.h"
 
+#include "activations.h"
+
+#include "outputs.h"
+
+#include "rules.h"
+
+#include "parts.h"
+
 #include "sparse.h"
 
+#include "first.h"
+
 #include "train.h"
+
+#define ROW(table) (i < (ptrdiff_t)(sizeof table / sizeof *table) ? &table[i].row : NULL)
+
+static const bp_row *row(int table, ptrdiff_t i)
+{
+    switch (table) {
+    case BP_ACTIVATIONS: return ROW(ACTIVATION_TABLE);
+    case BP_OUTPUTS: return ROW(OUTPUT_TABLE);
+    default: return ROW(RULE_TABLE);
+    }
+}
 
 /* The table speaks of void *, so that one type of row serves both dtypes. */
 static void gemm_entry(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
                        ptrdiff_t a_column, const void *b, ptrdiff_t b_row, ptrdiff_t b_column,
                        void *c, ptrdiff_t ldc, void *scratch)
 {
-    gemm(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, scratch);
+    const matrix left = {a, a_row, a_column}, right = {b, b_row, b_column};
+    gemm(m, n, k, left, right, c, ldc, scratch);
 }
 
-static void sigmoid_entry(ptrdiff_t n, void *z)
+static void activate_entry(ptrdiff_t i, ptrdiff_t n, void *z)
 {
-    sigmoid(n, z);
+    ACTIVATION_TABLE[i].apply(1, n, n, z);
 }
 
 extern const bp_engine ENGINE;
@@ -40,9 +62,9 @@ const bp_engine ENGINE = {
     .isa = ISA,
     .itemsize = sizeof(real),
     .lanes = LANES,
+    .row = row,
     .load = load,
     .store = store,
-    .feedforward = feedforward,
     .evaluate = evaluate,
     .backprop = backprop,
     .sgd = sgd,
@@ -50,7 +72,7 @@ const bp_engine ENGINE = {
     .csr_append = csr_append,
     .csr_encode = csr_encode,
     .gemm = gemm_entry,
-    .sigmoid = sigmoid_entry,
+    .activate = activate_entry,
 };
 
 #if defined(__clang__) && defined(TARGET)

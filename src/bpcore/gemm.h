@@ -16,6 +16,31 @@ enum {
     BLOCK_COLUMNS = BP_GEMM_COLUMNS / REAL_BYTES
 };
 
+/* A matrix wherever it lies: item (i, j) is at[i * row + j * column]. */
+typedef struct {
+    const real *at;
+    ptrdiff_t row, column;
+} matrix;
+
+INLINED matrix by_rows(const real *at, ptrdiff_t stride)
+{
+    const matrix found = {at, stride, 1};
+    return found;
+}
+
+INLINED matrix transposed(matrix m)
+{
+    const matrix found = {m.at, m.column, m.row};
+    return found;
+}
+
+/* What is left of m from row i and column j on. */
+INLINED matrix from(matrix m, ptrdiff_t i, ptrdiff_t j)
+{
+    const matrix found = {m.at + i * m.row + j * m.column, m.row, m.column};
+    return found;
+}
+
 /* What to cut off next: the most there can be, but the last two pieces are halves, because a
  * small tile is slow. */
 INLINED ptrdiff_t piece(ptrdiff_t left, ptrdiff_t most)
@@ -113,72 +138,67 @@ INLINED ptrdiff_t packed_at(const ptrdiff_t width, ptrdiff_t k, ptrdiff_t p, ptr
 
 /* Rows [p, k) of one vector of a panel, of which n <= LANES items exist; the rest is 0. */
 INLINED void pack_vector(const ptrdiff_t width, ptrdiff_t p, ptrdiff_t k, ptrdiff_t n,
-                         const real *in, ptrdiff_t in_row, ptrdiff_t in_column, real *out)
+                         matrix in, real *out)
 {
     const vreal zero = {0};
     for (; p < k; p++) {
         if (n < LANES)
             *(vreal *)(out + p * width) = zero;
         for (ptrdiff_t j = 0; j < n; j++)
-            out[p * width + j] = in[p * in_row + j * in_column];
+            out[p * width + j] = from(in, p, j).at[0];
     }
 }
 
-/* out = in (k, n) in panels of `width` columns, with zeros up to a whole vector.  in is
- * addressed by two strides, and read in the order of its memory: it is far away. */
-INLINED void pack(const ptrdiff_t width, ptrdiff_t k, ptrdiff_t n, const real *in,
-                  ptrdiff_t in_row, ptrdiff_t in_column, real *out)
+/* out = in (k, n) in panels of `width` columns, with zeros up to a whole vector.  in is read in
+ * the order of its memory: it is far away. */
+INLINED void pack(const ptrdiff_t width, ptrdiff_t k, ptrdiff_t n, matrix in, real *out)
 {
     const ptrdiff_t whole = n / LANES * LANES;
     /* Rows of the whole vectors that are copied a vector, or a square of them, at a time. */
-    const ptrdiff_t done = in_column == 1 ? k : in_row == 1 ? k / LANES * LANES : 0;
-    if (in_column == 1)
+    const ptrdiff_t done = in.column == 1 ? k : in.row == 1 ? k / LANES * LANES : 0;
+    if (in.column == 1)
         for (ptrdiff_t p = 0; p < done; p++)
             for (ptrdiff_t j = 0; j < whole; j += LANES)
-                *(vreal *)(out + packed_at(width, k, p, j)) = unaligned(in + p * in_row + j);
+                *(vreal *)(out + packed_at(width, k, p, j)) = unaligned(in.at + p * in.row + j);
     else
         for (ptrdiff_t j = 0; j < whole; j += LANES)
             for (ptrdiff_t p = 0; p < done; p += LANES)
-                transpose_lanes(LANES, LANES, in + p + j * in_column, in_column,
+                transpose_lanes(LANES, LANES, in.at + p + j * in.column, in.column,
                                 out + packed_at(width, k, p, j), width);
     for (ptrdiff_t j = done < k ? 0 : whole; j < n; j += LANES)
         pack_vector(width, j < whole ? done : 0, k, n - j < LANES ? n - j : LANES,
-                    in + j * in_column, in_row, in_column, out + packed_at(width, k, 0, j));
+                    from(in, 0, j), out + packed_at(width, k, 0, j));
 }
 
 /* c (m, n) += a (m, k) b (k, n), where b is a packed block. */
-static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                       ptrdiff_t a_column, const real *b, real *c, ptrdiff_t ldc,
-                       real *packed_a)
+static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, const real *b, real *c,
+                       ptrdiff_t ldc, real *packed_a)
 {
     for (ptrdiff_t i = 0, R; i < m; i += R) {
         const ptrdiff_t left = m - i, width = left < TILE_WIDTH ? left : TILE_WIDTH;
         R = piece(left, TILE_ROWS);
-        pack(TILE_WIDTH, k, width, a + i * a_row, a_column, a_row, packed_a);
+        pack(TILE_WIDTH, k, width, transposed(from(a, i, 0)), packed_a);
         add_tile_row(R, &(tile_row){n, k, packed_a, 1, TILE_WIDTH, b, PANEL, k * PANEL,
                                     c + i * ldc, ldc});
     }
 }
 
-static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                        ptrdiff_t a_column, const real *b, ptrdiff_t b_row, ptrdiff_t b_column,
-                        real *c, ptrdiff_t ldc, real *scratch)
+static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
+                        ptrdiff_t ldc, real *scratch)
 {
     real *packed_b = scratch + TILE_WIDTH * BLOCK_DEPTH;
     for (ptrdiff_t j = 0, wide; j < n; j += wide) {
         wide = n - j < BLOCK_COLUMNS ? n - j : BLOCK_COLUMNS;
         for (ptrdiff_t p = 0, deep; p < k; p += deep) {
             deep = piece(k - p, BLOCK_DEPTH);
-            pack(PANEL, deep, wide, b + p * b_row + j * b_column, b_row, b_column, packed_b);
-            gemm_block(m, wide, deep, a + p * a_column, a_row, a_column, packed_b, c + j, ldc,
-                       scratch);
+            pack(PANEL, deep, wide, from(b, p, j), packed_b);
+            gemm_block(m, wide, deep, from(a, 0, p), packed_b, c + j, ldc, scratch);
         }
     }
 }
 
 /* Blocks of b are 128 kB: read along its rows from far away, then again for every tile. */
-static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                        ptrdiff_t a_column, const real *b, ptrdiff_t b_row, real *c,
+static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
                         ptrdiff_t ldc)
 {
     const ptrdiff_t fit = (1 << 17) / REAL_BYTES / (n + !n), most = fit < 64 ? 64 : fit;
@@ -186,33 +206,30 @@ static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, pt
         deep = piece(k - p, most);
         for (ptrdiff_t i = 0, R; i < m; i += R) {
             R = piece(m - i, TILE_ROWS);
-            add_tile_row(R, &(tile_row){n, deep, a + i * a_row + p * a_column, a_row, a_column,
-                                        b + p * b_row, b_row, PANEL, c + i * ldc, ldc});
+            add_tile_row(R, &(tile_row){n, deep, from(a, i, p).at, a.row, a.column,
+                                        b.at + p * b.row, b.row, PANEL, c + i * ldc, ldc});
         }
     }
 }
 
 /* Whether gemm copies what it reads: the tiles cannot read it where it is, or enough of them
  * read it again and its rows are long (measured: 1 kB, and 256 kB of c). */
-static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t a_row,
-                      ptrdiff_t a_column, const real *b, ptrdiff_t b_row, ptrdiff_t b_column)
+static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
 {
-    if ((a_row != 1 && a_column != 1) || b_column != 1 || n % LANES || b_row % LANES ||
-        (uintptr_t)b % sizeof(vreal))
+    if ((a.row != 1 && a.column != 1) || b.column != 1 || n % LANES || b.row % LANES ||
+        (uintptr_t)b.at % sizeof(vreal))
         return 1;
     return k >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
 }
 
-/* c (m, n) += a (m, k) b (k, n).  a and b are addressed by two strides each, so this is also
- * the product with either of them transposed.  Rows of c are whole vectors; what is beyond
- * column n is added zeros.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN boundary; it may
- * be NULL where gemm_packs() is 0. */
-static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                 ptrdiff_t a_column, const real *b, ptrdiff_t b_row, ptrdiff_t b_column,
-                 real *c, ptrdiff_t ldc, void *scratch)
+/* c (m, n) += a (m, k) b (k, n).  Rows of c, ldc apart, are whole vectors; what is beyond column
+ * n is added zeros.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN boundary; it may be NULL
+ * where gemm_packs() is 0. */
+static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
+                 ptrdiff_t ldc, void *scratch)
 {
-    if (gemm_packs(m, n, k, a_row, a_column, b, b_row, b_column))
-        gemm_packed(m, n, k, a, a_row, a_column, b, b_row, b_column, c, ldc, scratch);
+    if (gemm_packs(m, n, k, a, b))
+        gemm_packed(m, n, k, a, b, c, ldc, scratch);
     else
-        gemm_direct(m, n, k, a, a_row, a_column, b, b_row, c, ldc);
+        gemm_direct(m, n, k, a, b, c, ldc);
 }

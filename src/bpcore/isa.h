@@ -4,6 +4,7 @@
  * the shapes of the register tiles.  The compiler's flags live here and not in setup.py, so
  * that one command builds every file.
  */
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

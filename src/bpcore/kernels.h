@@ -1,4 +1,4 @@
-/* The arithmetic that is no matrix product: sigmoid, and passes over a matrix's rows. */
+/* Vector functions: exp and ln, sums and scales of rows, argmax, transposes. */
 
 INLINED const vreal *vectors(const real *row)
 {
@@ -19,20 +19,6 @@ INLINED void scale(ptrdiff_t n, real s, const real *x, real *y)
         *(vreal *)(y + j) = splat(s) * *vectors(x + j);
 }
 
-/* v = keep v - l2 w - l1 sgn(w), where v may be w; with move, w += v first. */
-INLINED void decay(const int move, ptrdiff_t n, real keep, real l2, real l1, real *w, real *v)
-{
-    const vreal zero = {0}, up = splat(l1), down = -up;
-    for (ptrdiff_t j = 0; j < n; j += LANES) {
-        const vreal velocity = *vectors(v + j);
-        vreal from = *vectors(w + j);
-        if (move)
-            *(vreal *)(w + j) = from += velocity;
-        const vreal sign = choose(less(zero, from), up, choose(less(from, zero), down, zero));
-        *(vreal *)(v + j) = splat(keep) * velocity - splat(l2) * from - sign;
-    }
-}
-
 /* The sum of c[i] x^i.  Estrin's order: neighbours first, so that a vector waits for 4
  * products, not for 11. */
 INLINED vreal polynomial(const int terms, const real *c, vreal x)
@@ -49,90 +35,86 @@ INLINED vreal polynomial(const int terms, const real *c, vreal x)
     return q[0];
 }
 
-/* exp(-|z|) for any z, as the sum of the result and the much smaller *low.
+/* exp(x) = 2^n (1 + rest) for |x| <= -EXP_UNDERFLOW, with n in the low bits of *rounded.
  *
- * Cody and Waite: exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2.  ln 2 is split
- * so that n times its high part is exact.  The polynomial is Taylor's, cut where the rest is
- * under a tenth of an ulp.  2^n is applied as 2^(n + 64) and 2^-64, so that the first factor
- * is a normal number and subnormal results are right too. */
+ * Cody and Waite: n = round(x / ln 2), r = x - n ln 2, |r| <= ln 2 / 2.  ln 2 is split so that
+ * n times its high part is exact.  The polynomial is Taylor's, cut where the rest is under a
+ * tenth of an ulp. */
+INLINED vreal exp_rest(vreal x, vreal *rounded)
+{
+    static const real taylor[] = {EXP_TAYLOR};
+    const vreal shifter = splat(ROUND_SHIFTER); /* adding it rounds to an integer */
+    *rounded = x * splat(R(1.4426950408889634)) + shifter;
+    const vreal n = *rounded - shifter;
+    const vreal r = (x - n * splat(LN2_HIGH)) - n * splat(LN2_LOW);
+    return r + r * r * polynomial(EXP_TERMS, taylor, r);
+}
+
+/* 2^n times `beside`, a power of two that keeps the product a normal number: dividing by it
+ * afterwards makes subnormal and infinite results right, too. */
+INLINED vreal two_to(vreal rounded, vreal beside)
+{
+    return from_bits((bits(rounded) << MANTISSA_BITS) + bits(beside));
+}
+
+/* -|z|, but not so far below 0 that exp of it is out of reach. */
+INLINED vreal minus_abs(vreal z)
+{
+    const vreal least = splat(EXP_UNDERFLOW);
+    const vreal x = from_bits(bits(z) | bits(splat(-R(0.0))));
+    return choose(less(x, least), least, x);
+}
+
+/* exp(-|z|) for any z, as the sum of the result and the much smaller *low. */
 INLINED vreal exp_minus_abs(vreal z, vreal *low)
 {
-    const vreal one = splat(R(1.0)), least = splat(EXP_UNDERFLOW);
-    const vreal shifter = splat(ROUND_SHIFTER); /* adding it rounds to an integer */
-    vreal x = from_bits(bits(z) | bits(splat(-R(0.0))));
-    x = choose(less(x, least), least, x);
-    const vreal rounded = x * splat(R(1.4426950408889634)) + shifter; /* n in its low bits */
-    const vreal n = rounded - shifter;
-    const vreal r = (x - n * splat(LN2_HIGH)) - n * splat(LN2_LOW);
-
-    static const real taylor[] = {EXP_TAYLOR};
-    const vreal rest = r + r * r * polynomial(EXP_TERMS, taylor, r); /* exp(r) - 1 */
+    const vreal one = splat(R(1.0)), two_64 = splat(TWO_64);
+    vreal rounded;
+    const vreal rest = exp_rest(minus_abs(z), &rounded);
     const vreal e = one + rest;
     const vreal e_low = rest - (e - one);
-
-    const vreal two_64 = splat(R(18446744073709551616.0));
-    const vreal scale = from_bits((bits(rounded) << MANTISSA_BITS) + bits(two_64));
+    const vreal scale = two_to(rounded, two_64);
     *low = e_low * scale * (one / two_64);
     return e * scale * (one / two_64);
 }
 
-/* z = 1 / (1 + exp(-z)), in place; n is whole vectors.
- *
- * With t = exp(-|z|) this is 1 / (1 + t), or t / (1 + t) where z is negative: nothing can
- * overflow.  What rounding took from t and from 1 + t is put back to first order; two
- * roundings are left, and the result is within 2 ulp for every z.  sigmoid(0) is exactly
- * 1/2, which keeps padding as it is. */
-static void sigmoid(ptrdiff_t n, real *z)
+/* exp(-|z|) - 1, without loss where z is small. */
+INLINED vreal exp_minus_abs_minus_1(vreal z)
 {
-    const vreal zero = {0}, one = splat(R(1.0));
-    for (ptrdiff_t j = 0; j < n; j += LANES) {
-        vreal *a = (vreal *)(z + j), t_low;
-        const vint negative = less(*a, zero);
-        const vreal t = exp_minus_abs(*a, &t_low);
-        const vreal sum = one + t;
-        const vreal sum_low = (t - (sum - one)) + t_low;
-        const vreal s = choose(negative, t, one) / sum;
-        const vreal inverse = choose(negative, one - s, s); /* of sum, roughly */
-        *a = s + (choose(negative, t_low, zero) - s * sum_low) * inverse;
-    }
+    const vreal one = splat(R(1.0)), two_64 = splat(TWO_64);
+    vreal rounded;
+    const vreal rest = exp_rest(minus_abs(z), &rounded);
+    const vreal power = two_to(rounded, two_64) * (one / two_64);
+    return (power - one) + power * rest;
 }
 
-/* z = the cross-entropy cost of a = sigmoid(z) for a desired output y, in place:
- *     -y ln a - (1 - y) ln(1 - a) = ln(1 + exp(-|z|)) + (1 - y) max(z, 0) + y max(-z, 0)
- * From z and not from a, which rounds to 0 or 1: finite, and for y in [0, 1] a sum of nothing
- * negative.  An infinite |z| is taken for the largest number, so that 0 times it is 0.
- * ln(1 + t) = 2 atanh(s), s = t / (2 + t) <= 1/3, cut as exp is. */
-static void cross_entropy(ptrdiff_t n, const real *y, real *z)
+/* exp(z) for any z, within 2 ulp. */
+INLINED vreal exponential(vreal z)
+{
+    const vreal zero = {0}, one = splat(R(1.0)), most = splat(-EXP_UNDERFLOW);
+    const vint negative = less(z, zero);
+    const vreal beside = choose(negative, splat(TWO_64), splat(R(1.0) / TWO_64));
+    vreal rounded;
+    vreal x = choose(less(z, -most), -most, z);
+    x = choose(less(most, x), most, x);
+    const vreal rest = exp_rest(x, &rounded);
+    return (one + rest) * two_to(rounded, beside) * (one / beside);
+}
+
+/* ln(x) for a normal x > 0: of x = 2^n m with m within a factor of sqrt(2) of 1,
+ * n ln 2 + 2 atanh((m - 1) / (m + 1)). */
+INLINED vreal logarithm(vreal x)
 {
     static const real series[] = {ATANH_SERIES};
-    const vreal zero = {0}, one = splat(R(1.0)), two = splat(R(2.0));
-    for (ptrdiff_t j = 0; j < n; j += LANES) {
-        vreal *v = (vreal *)(z + j), low;
-        const vint negative = less(*v, zero);
-        const vreal t = exp_minus_abs(*v, &low), s = t / (two + t);
-        const vreal logarithm = two * s * polynomial(ATANH_TERMS, series, s * s);
-        const vreal far = choose(negative, *vectors(y + j), one - *vectors(y + j));
-        const vreal size = choose(negative, -*v, *v), most = splat(LARGEST);
-        *v = logarithm + far * choose(less(most, size), most, size);
-    }
-}
-
-/* y = the quadratic cost of a for a desired output y, in place. */
-INLINED void squared_error(ptrdiff_t n, const real *a, real *y)
-{
-    for (ptrdiff_t j = 0; j < n; j += LANES) {
-        const vreal error = *vectors(a + j) - *vectors(y + j);
-        *(vreal *)(y + j) = splat(R(0.5)) * error * error;
-    }
-}
-
-/* delta *= sigmoid'(z), given a = sigmoid(z): sigmoid' = a (1 - a). */
-INLINED void sigmoid_prime_mul(ptrdiff_t n, const real *a, real *delta)
-{
-    for (ptrdiff_t j = 0; j < n; j += LANES) {
-        const vreal v = *vectors(a + j);
-        *(vreal *)(delta + j) *= v * (splat(R(1.0)) - v);
-    }
+    const vreal one = splat(R(1.0)), two = splat(R(2.0)), shifter = splat(ROUND_SHIFTER);
+    vreal m = from_bits((bits(x) & FRACTION_MASK) | bits(one));
+    vreal n = from_bits(((bits(x) - bits(one)) >> MANTISSA_BITS) + bits(shifter)) - shifter;
+    const vint large = less(splat(R(1.4142135623730951)), m);
+    m = choose(large, m * splat(R(0.5)), m);
+    n = choose(large, n + one, n);
+    const vreal s = (m - one) / (m + one);
+    const vreal part = two * s * polynomial(ATANH_TERMS, series, s * s);
+    return n * splat(LN2_HIGH) + (part + n * splat(LN2_LOW));
 }
 
 /* The first index of the largest item, or of the first NaN, as numpy.argmax. */

@@ -6,9 +6,15 @@
 /* Up to this many weights, computing a whole layer costs less than waiting for a part of it. */
 enum { MAX_REPEATED_WEIGHTS = 4096 };
 
-/* Processors fetch lines beside those that are read: parts of a row that are shorter than this
- * would move between them all the time. */
+/* False sharing: processors fetch the lines beside one that they read, so parts of a row that
+ * are shorter than this would move between processors all the time. */
 enum { SHORT_LINES = 8 };
+
+/* Slices of a call: their length in seconds, the weights that the first visits (a millisecond or
+ * two; the next are twice as long while they are short), and after how many of them all threads
+ * and one are compared. */
+#define SLICE_SECONDS 2e-2
+enum { FIRST_SLICE = 1 << 23, FIRST_TRIAL = 4, LAST_TRIAL = 64 };
 
 /* Arrays one after the other, on boundaries of BP_ALIGN; without a start they are only counted.
  * What does not fit in memory counts as MOST. */
@@ -39,67 +45,74 @@ static size_t line_bytes(ptrdiff_t n, size_t itemsize)
     return (times((size_t)n, itemsize) + BP_ALIGN - 1) / BP_ALIGN * BP_ALIGN;
 }
 
-static bp_layer lay_out_layer(arena *arena, const ptrdiff_t *sizes, ptrdiff_t rows,
-                              size_t itemsize)
+static bp_layer lay_out_layer(arena *arena, const bp_shape *shape, ptrdiff_t l)
 {
-    const size_t n_in = (size_t)sizes[0], stride = line_bytes(sizes[1], itemsize) / itemsize;
-    bp_layer layer = {sizes[0], sizes[1], (ptrdiff_t)stride, 0, NULL, NULL, NULL, NULL};
-    layer.weights = take(arena, times(n_in, stride), itemsize);
-    layer.biases = take(arena, stride, itemsize);
-    layer.a = take(arena, times((size_t)rows, stride), itemsize);
-    layer.delta = take(arena, times((size_t)rows, stride), itemsize);
-    if (arena->start) {
-        memset(layer.weights, 0, n_in * stride * itemsize);
-        memset(layer.biases, 0, stride * itemsize);
+    const size_t n_in = (size_t)shape->sizes[l], rows = (size_t)shape->rows;
+    const size_t row = line_bytes(shape->sizes[l + 1], shape->itemsize);
+    bp_layer layer = {0};
+    layer.n_in = shape->sizes[l];
+    layer.n_out = shape->sizes[l + 1];
+    layer.stride = (ptrdiff_t)(row / shape->itemsize);
+    for (int q = 0; q < shape->slots + 2; q++) {
+        layer.weights[q] = take(arena, n_in, row);
+        layer.biases[q] = take(arena, 1, row);
+        if (arena->start && q <= shape->slots) {
+            memset(layer.weights[q], 0, n_in * row);
+            memset(layer.biases[q], 0, row);
+        }
     }
+    layer.a = take(arena, rows, row);
+    layer.delta = take(arena, rows, row);
+    layer.penalties = take(arena, 1, row);
     return layer;
 }
 
 /* One thread's layers: parts of the first thread's, or its own. */
-static void lay_out_layers(arena *arena, const ptrdiff_t *sizes, size_t itemsize,
-                           const bp_layer *first, bp_net *net)
+static void lay_out_layers(arena *arena, const bp_shape *shape, const bp_layer *first,
+                           bp_net *net)
 {
     net->layers = take(arena, (size_t)net->num_layers, sizeof *net->layers);
     for (ptrdiff_t l = 0; l < net->num_layers; l++) {
-        const size_t weights = times((size_t)sizes[l], (size_t)sizes[l + 1]);
+        const size_t weights = times((size_t)shape->sizes[l], (size_t)shape->sizes[l + 1]);
         const int shared = l == 0 || weights > MAX_REPEATED_WEIGHTS;
         bp_layer layer = {0};
         if (net->thread == 0 || !shared)
-            layer = lay_out_layer(arena, sizes + l, net->rows, itemsize);
+            layer = lay_out_layer(arena, shape, l);
         else if (first)
             layer = first[l];
-        if (net->thread > 0 && l == 0) /* its own columns, which nobody else reads */
-            layer.delta = take(arena, (size_t)net->rows, line_bytes(sizes[1], itemsize));
+        if (net->thread > 0 && l == 0 && net->num_layers > 1) /* nobody else reads its columns */
+            layer.delta = take(arena, (size_t)net->rows,
+                               line_bytes(shape->sizes[1], shape->itemsize));
         layer.shared = shared;
         if (arena->start)
             net->layers[l] = layer;
     }
 }
 
-size_t bp_lay_out(void *block, const ptrdiff_t *sizes, ptrdiff_t num_layers, ptrdiff_t rows,
-                  ptrdiff_t threads, size_t itemsize, bp_net **nets)
+size_t bp_lay_out(void *block, const bp_shape *shape, bp_net **nets)
 {
     arena arena = {block, 0};
-    const size_t examples = (size_t)rows, inputs = times(examples, (size_t)sizes[0]);
-    const size_t lines = line_bytes(sizes[1], itemsize) / BP_ALIGN;
-    const size_t part = (lines + (size_t)threads - 1) / (size_t)threads;
-    bp_net net = {0};
-    net.num_layers = num_layers;
-    net.rows = rows;
-    net.threads = 1;
-    net.scale = 1;
-    *nets = take(&arena, (size_t)threads, sizeof net);
+    const size_t rows = (size_t)shape->rows, threads = (size_t)shape->threads;
+    const size_t n_in = (size_t)shape->sizes[0], item = shape->itemsize;
+    const size_t first_row = line_bytes(shape->sizes[1], item), lines = first_row / BP_ALIGN;
+    const size_t part = (lines + threads - 1) / threads * BP_ALIGN;
+    bp_net net = {.num_layers = shape->num_layers, .rows = shape->rows, .hidden = shape->hidden,
+                  .output = shape->output, .rule = shape->rule, .slots = shape->slots,
+                  .factor = 1, .threads = 1};
+    *nets = take(&arena, threads, sizeof net);
     net.barrier = take(&arena, 1, sizeof *net.barrier);
-    net.picked = take(&arena, examples, sizeof *net.picked);
-    net.x = take(&arena, inputs, itemsize);
-    net.next_x = take(&arena, inputs, itemsize);
-    net.next_a = take(&arena, examples, lines * BP_ALIGN);
-    for (; net.thread < threads; net.thread++) {
-        net.cursors = take(&arena, times(2, examples), sizeof *net.cursors);
+    net.picked = take(&arena, rows, sizeof *net.picked);
+    net.x = take(&arena, times(rows, n_in), item);
+    net.next_x = take(&arena, times(rows, n_in), item);
+    net.next_a = take(&arena, rows, first_row);
+    net.costs = take(&arena, rows, item);
+    for (; net.thread < shape->threads; net.thread++) {
+        net.y = take(&arena, 1, line_bytes(shape->sizes[shape->num_layers], item));
+        net.cursors = take(&arena, times(2, rows), sizeof *net.cursors);
         net.packed = take(&arena, 1, BP_GEMM_SCRATCH);
-        if (threads > 1 && part <= SHORT_LINES)
-            net.own_weights = take(&arena, (size_t)sizes[0] + 1, part * BP_ALIGN);
-        lay_out_layers(&arena, sizes, itemsize, block ? (*nets)[0].layers : NULL, &net);
+        if (threads > 1 && part <= SHORT_LINES * BP_ALIGN)
+            net.own_part = take(&arena, times(n_in + 1, (size_t)shape->slots + 2), part);
+        lay_out_layers(&arena, shape, block ? (*nets)[0].layers : NULL, &net);
         if (block)
             (*nets)[net.thread] = net;
     }
@@ -115,70 +128,55 @@ static void share(bp_net *nets, ptrdiff_t threads, size_t itemsize)
     for (ptrdiff_t t = 1; t < threads; t++) {
         bp_net *net = &nets[t];
         net->threads = threads;
-        net->cost = nets->cost;
-        net->scale = nets->scale;
+        net->factor = nets->factor;
+        net->steps = nets->steps;
         net->next_a = nets->next_a;
         net->x = nets->x;
         net->next_x = nets->next_x;
         for (ptrdiff_t l = 0; l < net->num_layers; l++) {
-            const bp_layer *from = &nets->layers[l];
+            const bp_layer *first = &nets->layers[l];
             bp_layer *layer = &net->layers[l];
-            const size_t line = (size_t)layer->stride * itemsize;
+            const size_t row = (size_t)layer->stride * itemsize;
             if (l == 0)
-                layer->a = from->a; /* which the first view may have exchanged */
-            if (!layer->shared) {
-                memcpy(layer->weights, from->weights, (size_t)layer->n_in * line);
-                memcpy(layer->biases, from->biases, line);
+                layer->a = first->a; /* which the first view may have exchanged */
+            for (int q = 0; q < net->slots + 2 && !layer->shared; q++) {
+                memcpy(layer->weights[q], first->weights[q], (size_t)layer->n_in * row);
+                memcpy(layer->biases[q], first->biases[q], row);
             }
         }
     }
 }
 
-/* A call of sgd, or of evaluate where there is no order. */
+/* The arguments of one slice of a call. */
 typedef struct {
     const bp_engine *engine;
-    bp_net *nets, *velocities;
+    bp_net *nets;
+    ptrdiff_t threads, begin, end;
+    const bp_descent *descent;
     const bp_data *data;
-    const int64_t *order;
-    ptrdiff_t begin, end, mini_batch_size;
-    const bp_rule *rule;
-    void *costs;
-    ptrdiff_t threads;
+    const bp_questions *asked;
+    ptrdiff_t reached; /* by sgd */
     int64_t correct[BP_MAX_THREADS];
-} call;
+} slice;
 
-static void train(void *job, ptrdiff_t thread)
+static void train_part(void *job, ptrdiff_t thread)
 {
-    call *c = job;
-    c->engine->sgd(&c->nets[thread], c->velocities ? &c->velocities[thread] : NULL, c->data,
-                   c->order, c->begin, c->end, c->mini_batch_size, c->rule);
+    slice *s = job;
+    bp_descent told = *s->descent;
+    told.begin = s->begin;
+    const ptrdiff_t reached = s->engine->sgd(&s->nets[thread], &told, s->end);
+    if (thread == 0)
+        s->reached = reached;
 }
 
-static void test(void *job, ptrdiff_t thread)
+static void sgd_slice(slice *s)
 {
-    call *c = job;
-    const ptrdiff_t n = c->end - c->begin;
-    c->correct[thread] = c->engine->evaluate(&c->nets[thread], c->data,
-                                             c->begin + n * thread / c->threads,
-                                             c->begin + n * (thread + 1) / c->threads,
-                                             c->costs);
-}
-
-void bp_sgd(const bp_engine *engine, bp_net *nets, bp_net *velocities, ptrdiff_t threads,
-            const bp_data *data, const int64_t *order, ptrdiff_t begin, ptrdiff_t end,
-            ptrdiff_t mini_batch_size, const bp_rule *rule)
-{
-    call c = {engine, nets, velocities, data, order, begin, end, mini_batch_size, rule, NULL,
-              threads, {0}};
-    share(nets, threads, engine->itemsize);
-    if (velocities)
-        share(velocities, threads, engine->itemsize);
-    const int done = bp_run(train, &c, threads);
-    share(nets, 1, engine->itemsize);
-    if (velocities)
-        share(velocities, 1, engine->itemsize);
+    const size_t itemsize = s->engine->itemsize;
+    share(s->nets, s->threads, itemsize);
+    const int done = bp_run(train_part, s, s->threads);
+    share(s->nets, 1, itemsize);
     if (!done) /* one does it all: the bits are the same */
-        train(&c, 0);
+        train_part(s, 0);
 }
 
 /* Make what a view uses of the shared scratch for examples start so many rows later. */
@@ -197,31 +195,134 @@ static void move_rows(bp_net *net, ptrdiff_t rows, size_t itemsize)
         }
 }
 
-/* Examples are evaluated one by one: each thread takes some of them, and rows of its own. */
-int64_t bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
-                    const bp_data *data, ptrdiff_t begin, ptrdiff_t end, void *costs)
+static void evaluate_part(void *job, ptrdiff_t thread)
 {
-    const ptrdiff_t all_rows = nets->rows, used = threads < all_rows ? threads : all_rows;
-    const ptrdiff_t rows = all_rows / used;
-    call c = {engine, nets, NULL, data, NULL, begin, end, 0, NULL, costs, used, {0}};
-    int64_t correct = 0;
-    share(nets, used, engine->itemsize);
+    slice *s = job;
+    const ptrdiff_t n = s->end - s->begin;
+    bp_questions asked = *s->asked;
+    if (asked.correct)
+        asked.correct = &s->correct[thread];
+    s->engine->evaluate(&s->nets[thread], s->data, s->begin + n * thread / s->threads,
+                        s->begin + n * (thread + 1) / s->threads, &asked);
+}
+
+/* Examples are evaluated one by one: each thread takes some of them, and rows of its own. */
+static void evaluate_slice(slice *s)
+{
+    bp_net *nets = s->nets;
+    const size_t itemsize = s->engine->itemsize;
+    const ptrdiff_t all_rows = nets->rows;
+    s->threads = s->threads < all_rows ? s->threads : all_rows;
+    const ptrdiff_t rows = all_rows / s->threads;
+    share(nets, s->threads, itemsize);
     nets->barrier->threads = 1;
-    for (ptrdiff_t t = 0; t < used; t++) {
+    for (ptrdiff_t t = 0; t < s->threads; t++) {
         nets[t].rows = rows;
         nets[t].thread = 0;
         nets[t].threads = 1;
-        move_rows(&nets[t], t * rows, engine->itemsize);
+        s->correct[t] = 0;
+        move_rows(&nets[t], t * rows, itemsize);
     }
-    if (!bp_run(test, &c, used))
-        for (ptrdiff_t t = 0; t < used; t++)
-            test(&c, t);
-    for (ptrdiff_t t = 0; t < used; t++) {
-        move_rows(&nets[t], -t * rows, engine->itemsize);
+    if (!bp_run(evaluate_part, s, s->threads))
+        for (ptrdiff_t t = 0; t < s->threads; t++)
+            evaluate_part(s, t);
+    for (ptrdiff_t t = 0; t < s->threads; t++) {
+        move_rows(&nets[t], -t * rows, itemsize);
         nets[t].rows = all_rows;
         nets[t].thread = t;
-        correct += c.correct[t];
+        if (s->asked->correct)
+            *s->asked->correct += s->correct[t];
     }
-    share(nets, 1, engine->itemsize);
-    return correct;
+    share(nets, 1, itemsize);
+}
+
+/* How many examples a first slice has. */
+static ptrdiff_t first_slice(const bp_net *net)
+{
+    ptrdiff_t weights = 0;
+    for (ptrdiff_t l = 0; l < net->num_layers; l++)
+        weights += net->layers[l].n_in * net->layers[l].n_out;
+    return FIRST_SLICE / weights + 1;
+}
+
+/* Note how fast one thread or all were; after a trial, choose between them.  One must be clearly
+ * faster: all find their caches cold when they come back. */
+static void judge_pace(bp_pace *pace, int alone, int trial, bp_wide seconds)
+{
+    pace->seconds[alone] = seconds;
+    if (!trial) {
+        pace->until_trial--;
+        return;
+    }
+    if (seconds < (alone ? 0.8 : 1.0) * pace->seconds[!alone]) {
+        pace->alone = alone;
+        pace->trials_apart = FIRST_TRIAL;
+    } else
+        pace->trials_apart = pace->trials_apart < LAST_TRIAL / 2 ? 2 * pace->trials_apart
+                                                                 : LAST_TRIAL;
+    pace->until_trial = pace->trials_apart;
+}
+
+/* Threads that meet all the time wait for one whose processor another program has: so half a
+ * slice now and then tries whether one thread would be faster than all, or all again. */
+void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
+            const bp_descent *descent, bp_look *look, void *context)
+{
+    bp_pace *pace = &nets->pace;
+    const ptrdiff_t n = descent->data->n;
+    slice s = {.engine = engine, .nets = nets, .descent = descent, .reached = descent->begin};
+    if (pace->slice == 0)
+        *pace = (bp_pace){.slice = first_slice(nets), .until_trial = FIRST_TRIAL,
+                          .trials_apart = FIRST_TRIAL};
+    ptrdiff_t length = pace->slice;
+    while (s.reached < n) {
+        const int trial = threads > 1 && pace->until_trial <= 0, alone = pace->alone != trial;
+        const ptrdiff_t wanted = trial ? length / 2 + 1 : length;
+        s.threads = alone ? 1 : threads;
+        s.begin = s.reached;
+        s.end = wanted < n - s.begin ? s.begin + wanted : n;
+        const bp_wide start = bp_seconds();
+        sgd_slice(&s);
+        const bp_wide seconds = bp_seconds() - start;
+        const ptrdiff_t done = s.reached - s.begin;
+        if (look(context, done))
+            break;
+        if (threads > 1)
+            judge_pace(pace, alone, trial, seconds / (bp_wide)done);
+        if (seconds < SLICE_SECONDS / 2 && !trial)
+            length *= 2;
+    }
+    if (s.reached < n && s.reached % descent->mini_batch_size)
+        nets->steps--; /* of a mini-batch that was begun and is dropped */
+    engine->settle(nets);
+}
+
+void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
+                 const bp_questions *asked, bp_look *look, void *context)
+{
+    ptrdiff_t length = first_slice(nets), more = 1;
+    slice s = {.engine = engine, .nets = nets, .data = data, .asked = asked};
+    length = length < nets->rows ? nets->rows : length;
+    for (; more && s.begin < data->n; s.begin = s.end) {
+        const bp_wide start = bp_seconds();
+        s.threads = threads;
+        s.end = length < data->n - s.begin ? s.begin + length : data->n;
+        evaluate_slice(&s);
+        more = !look(context, s.end - s.begin);
+        if (bp_seconds() - start < SLICE_SECONDS / 2)
+            length *= 2;
+    }
+}
+
+void bp_backprop(const bp_engine *engine, bp_net *nets, const bp_data *data, bp_look *look,
+                 void *context)
+{
+    ptrdiff_t begin = 0;
+    do {
+        const ptrdiff_t end = begin + nets->rows < data->n ? begin + nets->rows : data->n;
+        engine->backprop(nets, data, begin, end);
+        if (look(context, end - begin))
+            return;
+        begin = end;
+    } while (begin < data->n);
 }

@@ -82,24 +82,6 @@ typedef struct {
     const uint8_t *codes;
 } csr_rows;
 
-/* Some examples of the data. */
-typedef struct {
-    const int64_t *examples;
-    ptrdiff_t m;
-} batch;
-
-/* What passes over the first layer's weights at once: the update of one mini-batch, the
- * forward pass of the next and, ahead of it, the inputs of the one after that. */
-typedef struct {
-    batch down, up, ahead;
-    const real *delta; /* (down.m, stride) */
-    real *z;           /* (up.m, stride) */
-    ptrdiff_t stride;
-    real *w;           /* (n_in, ldw) */
-    ptrdiff_t ldw;
-    int64_t *cursors;  /* (down.m + up.m): the items of each row that come next */
-} first_step;
-
 INLINED vreal csr_value(const int coded, csr_rows x, int64_t p)
 {
     return splat(x.values[coded ? x.codes[p] : p]);
@@ -185,92 +167,4 @@ INLINED void csr_descend(const int V, const int coded, csr_rows x, int64_t *curs
             row[v] += value * d[v];
     }
     *cursor = p;
-}
-
-/* Ask for the desired output of an example. */
-INLINED void fetch_target(const bp_data *data, int64_t example)
-{
-    if (data->y)
-        fetch((const real *)data->y + example * data->n_out,
-              (const real *)data->y + (example + 1) * data->n_out);
-    else
-        fetch(data->labels + example, data->labels + example + 1);
-}
-
-/* Ask for what row i of the next mini-batch needs, and for where row i of the one after that
- * is. */
-INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
-{
-    const batch ahead = s->ahead;
-    if (i < ahead.m) {
-        const int64_t example = ahead.examples[i];
-        const int64_t begin = data->offsets[example], end = data->offsets[example + 1];
-        fetch(data->columns + begin, data->columns + end);
-        if (data->codes)
-            fetch(data->codes + begin, data->codes + end);
-        else
-            fetch((const real *)data->values + begin, (const real *)data->values + end);
-    }
-    if (i + s->up.m < ahead.m) {
-        const int64_t later = ahead.examples[i + s->up.m];
-        fetch(data->offsets + later, data->offsets + later + 2);
-        fetch_target(data, later);
-    }
-}
-
-/* The step for the V vectors of neurons from column j on.  Several rows pass over a block of w
- * before the next block, because they share most of its lines. */
-INLINED void csr_panel(const int V, const int coded, const bp_data *data, const first_step *s,
-                       ptrdiff_t j)
-{
-    const csr_rows x = {data->columns, data->values, data->codes};
-    const int64_t *offsets = data->offsets, *down = s->down.examples, *up = s->up.examples;
-    int64_t *down_cursors = s->cursors, *up_cursors = s->cursors + s->down.m;
-    const ptrdiff_t blocks = (data->n_in * V * VECTOR_BYTES - 1) / CSR_BLOCK_BYTES + 1;
-    real *w = s->w + j, *z = s->z + j;
-    for (ptrdiff_t i = 0; i < s->down.m; i++)
-        down_cursors[i] = offsets[down[i]];
-    for (ptrdiff_t i = 0; i < s->up.m; i++)
-        up_cursors[i] = offsets[up[i]];
-
-    for (ptrdiff_t block = 0; block < blocks; block++) {
-        const ptrdiff_t limit = data->n_in * (block + 1) / blocks;
-        for (ptrdiff_t i = 0; i < s->down.m; i++)
-            csr_descend(V, coded, x, down_cursors + i, offsets[down[i] + 1], limit,
-                        s->delta + i * s->stride + j, w, s->ldw);
-        for (ptrdiff_t i = 0; i < s->up.m; i++, z += s->stride) {
-            if (j == 0 && block == 0)
-                csr_fetch(data, s, i);
-            if (V <= PAIRED && i % 2 == 0 && i + 1 < s->up.m)
-                csr_forward_pair(V, coded, x, up_cursors + i, offsets[up[i] + 1],
-                                 offsets[up[i + 1] + 1], limit, w, s->ldw, z, z + s->stride);
-            csr_forward(V, coded, x, up_cursors + i, offsets[up[i] + 1], limit, w, s->ldw, z);
-        }
-        z -= s->up.m * s->stride;
-    }
-}
-
-/* Each panel reads the items again: narrow vectors and long rows take more of them at a time,
- * though then fewer rows of w fit a block. */
-INLINED void csr_panels(const int coded, const bp_data *data, const first_step *s, ptrdiff_t n)
-{
-    const int wide = VECTOR_BYTES < 64 || n >= 16 * LANES;
-    ptrdiff_t j = 0;
-    for (; wide && j + 8 * LANES <= n; j += 8 * LANES)
-        csr_panel(8, coded, data, s, j);
-    for (; j + 4 * LANES <= n; j += 4 * LANES)
-        csr_panel(4, coded, data, s, j);
-    for (; j + 2 * LANES <= n; j += 2 * LANES)
-        csr_panel(2, coded, data, s, j);
-    for (; j < n; j += LANES)
-        csr_panel(1, coded, data, s, j);
-}
-
-/* The step for n neurons, whole vectors. */
-static void csr_step(const bp_data *data, const first_step *s, ptrdiff_t n)
-{
-    if (data->codes)
-        csr_panels(1, data, s, n);
-    else
-        csr_panels(0, data, s, n);
 }

@@ -21,4 +21,7 @@ void bp_wait(bp_barrier *barrier);
  * started. */
 int bp_run(void (*work)(void *job, ptrdiff_t thread), void *job, ptrdiff_t threads);
 
+/* Seconds since some moment, by a clock that nobody sets. */
+double bp_seconds(void);
+
 #endif

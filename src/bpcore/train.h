@@ -1,4 +1,4 @@
-/* The book's algorithm: forward, backward, descend, one mini-batch, one epoch, evaluate.
+/* The book's algorithm: forward, backward, descend, update_mini_batch, sgd, backprop, evaluate.
  *
  * Equations BP1-BP4 are those of Nielsen, Neural Networks and Deep Learning, chapter 2.
  * Weights are input-major here: forward is a w, the gradient aT delta, and one input's
@@ -9,159 +9,40 @@
  * that evaluates has examples of its own, and all columns.
  */
 
-static void load(bp_net *net, ptrdiff_t l, const void *w, const void *b)
+static const batch none = {NULL, 0};
+
+static void load(bp_net *net, ptrdiff_t l, int place, const void *w, const void *b)
 {
     const bp_layer *layer = &net->layers[l];
-    transpose_in(layer->n_in, layer->n_out, w, layer->weights, layer->stride);
-    memcpy(layer->biases, b, (size_t)layer->n_out * sizeof(real));
+    transpose_in(layer->n_in, layer->n_out, w, layer->weights[place], layer->stride);
+    memcpy(layer->biases[place], b, (size_t)layer->n_out * sizeof(real));
 }
 
-static void store(const bp_net *net, ptrdiff_t l, void *w, void *b)
+static void store(const bp_net *net, ptrdiff_t l, int place, void *w, void *b)
 {
     const bp_layer *layer = &net->layers[l];
-    transpose_out(layer->n_in, layer->n_out, layer->weights, layer->stride, w);
-    memcpy(b, layer->biases, (size_t)layer->n_out * sizeof(real));
+    transpose_out(layer->n_in, layer->n_out, layer->weights[place], layer->stride, w);
+    memcpy(b, layer->biases[place], (size_t)layer->n_out * sizeof(real));
 }
 
-static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b)
+/* The last layer's activations of m examples, in this thread's columns; z is kept in delta. */
+static void activate_output(const bp_net *net, ptrdiff_t m, ptrdiff_t begin, ptrdiff_t end)
 {
-    return a < b ? a : b;
-}
-
-/* This thread's columns of a layer: whole lines, so that no line is written by two threads, up
- * to the last vector that holds a neuron. */
-static void own(const bp_net *net, const bp_layer *layer, ptrdiff_t *begin, ptrdiff_t *end)
-{
-    const ptrdiff_t line = BP_ALIGN / REAL_BYTES, lines = layer->stride / line;
-    const ptrdiff_t used = (layer->n_out + LANES - 1) / LANES * LANES;
-    const ptrdiff_t thread = layer->shared ? net->thread : 0;
-    const ptrdiff_t threads = layer->shared ? net->threads : 1;
-    *begin = least(lines * thread / threads * line, used);
-    *end = least(lines * (thread + 1) / threads * line, used);
-}
-
-/* Examples begin, begin + 1, ... as a mini-batch. */
-static batch in_order(const bp_net *net, ptrdiff_t begin, ptrdiff_t m)
-{
-    const batch picked = {net->picked, m};
+    const bp_layer *layer = &net->layers[net->num_layers - 1];
+    const output *f = &OUTPUT_TABLE[net->output];
+    const ptrdiff_t stride = layer->stride;
+    real *a = layer->a, *z = layer->delta;
     for (ptrdiff_t i = 0; i < m; i++)
-        net->picked[i] = begin + i;
-    return picked;
-}
-
-/* Gather dense inputs, so that the products run over rows at one distance. */
-static void gather(const bp_net *net, const bp_data *data, batch examples, real *x)
-{
-    const ptrdiff_t n_in = data->n_in;
-    for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
-        memcpy(x + i * n_in, (const real *)data->x + examples.examples[i] * n_in,
-               (size_t)n_in * sizeof(real));
-    bp_wait(net->barrier);
-}
-
-/* A layer's parameters, in the columns of one thread. */
-typedef struct {
-    real *w, *biases;
-    ptrdiff_t n, stride; /* columns, and how far apart rows are */
-    double scale;        /* of w */
-} parameters;
-
-static parameters own_parameters(const bp_net *net, ptrdiff_t l)
-{
-    const bp_layer *layer = &net->layers[l];
-    ptrdiff_t begin, end;
-    own(net, layer, &begin, &end);
-    const parameters found = {(real *)layer->weights + begin, (real *)layer->biases + begin,
-                              end - begin, layer->stride, l ? 1 : net->scale};
-    return found;
-}
-
-/* Copies of the first layer's beside one another, away from the other threads'. */
-static parameters borrow(const bp_net *net)
-{
-    const parameters from = own_parameters(net, 0);
-    ptrdiff_t k = 0;
-    if (net->threads == 1 || !net->own_weights)
-        return from;
-    const ptrdiff_t n = from.n;
-    real *w = net->own_weights;
-    for (; k < net->layers->n_in; k++)
-        memcpy(w + k * n, from.w + k * from.stride, (size_t)n * sizeof(real));
-    memcpy(w + k * n, from.biases, (size_t)n * sizeof(real));
-    const parameters copies = {w, w + k * n, n, n, from.scale};
-    return copies;
-}
-
-static void give_back(const bp_net *net, parameters copies)
-{
-    const parameters to = own_parameters(net, 0);
-    const size_t row = (size_t)to.n * sizeof(real);
-    if (copies.w == to.w)
+        memcpy(z + i * stride + begin, a + i * stride + begin,
+               (size_t)(end - begin) * sizeof(real));
+    if (f->apply) {
+        f->apply(m, end - begin, stride, a + begin);
         return;
-    for (ptrdiff_t k = 0; k < net->layers->n_in; k++)
-        memcpy(to.w + k * to.stride, copies.w + k * copies.stride, row);
-    memcpy(to.biases, copies.biases, row);
-}
-
-/* The step for dense inputs, gathered in x and next_x, and n neurons. */
-static void dense_step(const bp_net *net, const bp_data *data, const first_step *s, ptrdiff_t n)
-{
-    const ptrdiff_t n_in = data->n_in;
-    const ptrdiff_t bytes = n * REAL_BYTES;
-    const ptrdiff_t fit = DENSE_BLOCK_BYTES / (bytes + !bytes);
-    const ptrdiff_t block = bytes >= DENSE_ROW_BYTES ? n_in : fit;
-    for (ptrdiff_t k = 0; k < n_in; k += block) {
-        const ptrdiff_t depth = n_in - k < block ? n_in - k : block;
-        real *w = s->w + k * s->ldw;
-        gemm(depth, n, s->down.m, (const real *)net->x + k, 1, n_in, s->delta, s->stride, 1, w,
-             s->ldw, net->packed);
-        gemm(s->up.m, n, depth, (const real *)net->next_x + k, n_in, 1, w, s->ldw, 1, s->z,
-             s->stride, net->packed);
-        for (ptrdiff_t i = 0; i < s->ahead.m && i < s->up.m && block < n_in; i++) {
-            const real *x = (const real *)data->x + s->ahead.examples[i] * n_in + k;
-            fetch(x, x + depth);
-            if (k == 0)
-                fetch_target(data, s->ahead.examples[i]);
-        }
     }
-}
-
-/* Where training spends its time: the first layer's update for the mini-batch `down` (BP3,
- * BP4; delta is scaled), then its weighted inputs for the mini-batch `up`, in one pass over
- * the weights, which are to.scale times what is stored.  Either may be empty. */
-static void first_layer(bp_net *net, const bp_data *data, batch down, batch up, batch ahead,
-                        parameters to)
-{
-    bp_layer *layer = &net->layers[0];
-    const ptrdiff_t stride = layer->stride, n = to.n;
-    ptrdiff_t begin, end;
-    own(net, layer, &begin, &end);
-    const first_step s = {down, up, ahead, (real *)layer->delta + begin,
-                          (real *)net->next_a + begin, stride, to.w, to.stride, net->cursors};
-    const real factor = (real)to.scale, inverse = (real)(1 / to.scale);
-    for (ptrdiff_t i = 0; i < down.m; i++) {
-        real *delta = (real *)layer->delta + begin + i * stride;
-        axpy(n, R(1.0), delta, to.biases);
-        if (to.scale != 1)
-            scale(n, inverse, delta, delta);
-    }
-    for (ptrdiff_t i = 0; i < up.m; i++)
-        scale(n, inverse, to.biases, s.z + i * stride);
-    if (data->x) {
-        gather(net, data, up, net->next_x);
-        dense_step(net, data, &s, n);
-    } else
-        csr_step(data, &s, n);
-    for (ptrdiff_t i = 0; i < up.m && to.scale != 1; i++)
-        scale(n, factor, s.z + i * stride, s.z + i * stride);
-
-    void *const a = layer->a, *const x = net->x;
-    if (up.m) {
-        layer->a = net->next_a;
-        net->next_a = a;
-        net->x = net->next_x;
-        net->next_x = x;
-    }
+    if (layer->shared)
+        bp_wait(net->barrier);
+    for (ptrdiff_t i = 0; i < m; i++)
+        f->apply_whole(layer->n_out, z + i * stride, begin, end, a + i * stride);
 }
 
 /* Activations of every layer for m examples, whose weighted inputs the first layer has; the
@@ -176,52 +57,53 @@ static void forward(const bp_net *net, ptrdiff_t m)
         own(net, layer, &begin, &end);
         if (l > 0) {
             for (ptrdiff_t i = 0; i < m; i++)
-                memcpy(z + i * stride + begin, (const real *)layer->biases + begin,
+                memcpy(z + i * stride + begin, (const real *)layer->biases[0] + begin,
                        (size_t)(end - begin) * sizeof(real));
-            gemm(m, end - begin, layer->n_in, before->a, before->stride, 1,
-                 (const real *)layer->weights + begin, stride, 1, z + begin, stride,
+            gemm(m, end - begin, layer->n_in, by_rows(before->a, before->stride),
+                 by_rows((const real *)layer->weights[0] + begin, stride), z + begin, stride,
                  net->packed);
         }
-        for (ptrdiff_t i = 0; i < m; i++) {
-            if (l == net->num_layers - 1)
-                memcpy((real *)layer->delta + i * stride + begin, z + i * stride + begin,
-                       (size_t)(end - begin) * sizeof(real));
-            sigmoid(end - begin, z + i * stride + begin);
-        }
+        if (l < net->num_layers - 1)
+            ACTIVATION_TABLE[net->hidden].apply(m, end - begin, stride, z + begin);
+        else
+            activate_output(net, m, begin, end);
         if (layer->shared)
             bp_wait(net->barrier);
     }
 }
 
-/* y = the desired outputs [begin, end) of an example; 1/2, the activation of padding, for what
- * is padding. */
+/* y = the desired outputs [begin, end) of an example, 0 where it is padding. */
 static void desired(const bp_data *data, int64_t example, ptrdiff_t begin, ptrdiff_t end,
                     real *y)
 {
     const ptrdiff_t n_out = data->n_out, real_end = end < n_out ? end : n_out;
     const real *given = data->y ? (const real *)data->y + example * n_out : NULL;
+    const int64_t label = given ? 0 : data->labels[example];
     for (ptrdiff_t j = begin; j < real_end; j++)
-        y[j] = given ? given[j] : R(0.0);
-    if (!given && begin <= data->labels[example] && data->labels[example] < real_end)
-        y[data->labels[example]] = R(1.0);
+        y[j] = given ? given[j] : n_out == 1 ? (real)label : R(0.0);
+    if (!given && n_out > 1 && begin <= label && label < real_end)
+        y[label] = R(1.0);
     for (ptrdiff_t j = real_end; j < end; j++)
-        y[j] = R(0.5);
+        y[j] = R(0.0);
 }
 
-/* The error of the output layer in columns [begin, end): a - y for the cross-entropy, times
- * a (1 - a) for the quadratic cost (BP1). */
+/* The error of the output layer in columns [begin, end) (BP1): 0 where it is padding, whatever
+ * the activation of 0. */
 static void output_error(const bp_net *net, const bp_data *data, batch examples,
                          ptrdiff_t begin, ptrdiff_t end)
 {
     const bp_layer *layer = &net->layers[net->num_layers - 1];
     for (ptrdiff_t i = 0; i < examples.m; i++) {
+        const int64_t example = examples.examples[i];
         const real *a = (const real *)layer->a + i * layer->stride;
         real *delta = (real *)layer->delta + i * layer->stride;
-        desired(data, examples.examples[i], begin, end, delta);
-        for (ptrdiff_t j = begin; j < end; j += LANES)
-            *(vreal *)(delta + j) = *vectors(a + j) - *vectors(delta + j);
-        if (net->cost == BP_QUADRATIC)
-            sigmoid_prime_mul(end - begin, a + begin, delta + begin);
+        desired(data, example, begin, end, delta);
+        OUTPUT_TABLE[net->output].error(end - begin, a + begin, delta + begin);
+        if (data->weights)
+            scale(end - begin, ((const real *)data->weights)[example], delta + begin,
+                  delta + begin);
+        for (ptrdiff_t j = begin > layer->n_out ? begin : layer->n_out; j < end; j++)
+            delta[j] = R(0.0);
     }
 }
 
@@ -237,231 +119,316 @@ static void backward(const bp_net *net, const bp_data *data, batch examples)
     for (; layer > net->layers; layer--) { /* BP2 */
         const bp_layer *before = layer - 1;
         const ptrdiff_t stride = before->stride;
+        real *delta = before->delta;
         own(net, before, &begin, &end);
         const ptrdiff_t n = (end < before->n_out ? end : before->n_out) - begin;
         if (layer->shared)
             bp_wait(net->barrier);
         shared |= layer->shared;
         for (ptrdiff_t i = 0; i < m; i++)
-            memset((real *)before->delta + i * stride + begin, 0,
-                   (size_t)(end - begin) * sizeof(real));
-        gemm(m, n > 0 ? n : 0, layer->n_out, layer->delta, layer->stride, 1,
-             (const real *)layer->weights + begin * layer->stride, 1, layer->stride,
-             (real *)before->delta + begin, stride, net->packed);
-        for (ptrdiff_t i = 0; i < m; i++)
-            sigmoid_prime_mul(end - begin, (const real *)before->a + i * stride + begin,
-                              (real *)before->delta + i * stride + begin);
+            memset(delta + i * stride + begin, 0, (size_t)(end - begin) * sizeof(real));
+        gemm(m, n > 0 ? n : 0, layer->n_out, by_rows(layer->delta, layer->stride),
+             transposed(by_rows((const real *)layer->weights[0] + begin * layer->stride,
+                                layer->stride)),
+             delta + begin, stride, net->packed);
+        ACTIVATION_TABLE[net->hidden].prime_mul(m, end - begin, stride,
+                                                (const real *)before->a + begin,
+                                                delta + begin);
     }
     if (shared) /* BP2 has read the weights of others: they may change now */
         bp_wait(net->barrier);
 }
 
-/* Scale the errors by alpha and add the gradient of the upper layers to target's weights (BP4)
- * and biases (BP3); the first layer's errors are only scaled. */
-static void descend(const bp_net *net, ptrdiff_t m, real alpha, bp_net *target)
+/* Scale a layer's errors by alpha and, above the first layer, add the gradient to a place of its
+ * weights (BP4) and biases (BP3). */
+static void add_gradient(const bp_net *net, ptrdiff_t l, ptrdiff_t m, real alpha, int place)
 {
-    for (ptrdiff_t l = 0; l < net->num_layers; l++) {
-        const bp_layer *layer = &net->layers[l], *before = layer - 1;
-        const ptrdiff_t stride = layer->stride;
-        ptrdiff_t begin, end;
-        own(net, layer, &begin, &end);
-        for (ptrdiff_t i = 0; i < m; i++) {
-            real *delta = (real *)layer->delta + i * stride;
-            scale(end - begin, alpha, delta + begin, delta + begin);
-            if (l > 0)
-                axpy(end - begin, R(1.0), delta + begin,
-                     (real *)target->layers[l].biases + begin);
-        }
+    const bp_layer *layer = &net->layers[l], *before = layer - 1;
+    const part p = own_part(net, l);
+    ptrdiff_t begin, end;
+    own(net, layer, &begin, &end);
+    real *delta = (real *)layer->delta + begin;
+    for (ptrdiff_t i = 0; i < m; i++) {
+        scale(p.n, alpha, delta + i * layer->stride, delta + i * layer->stride);
         if (l > 0)
-            gemm(layer->n_in, end - begin, m, before->a, 1, before->stride,
-                 (const real *)layer->delta + begin, stride, 1,
-                 (real *)target->layers[l].weights + begin, stride, net->packed);
+            axpy(p.n, R(1.0), delta + i * layer->stride, p.biases[place]);
+    }
+    if (l > 0)
+        gemm(layer->n_in, p.n, m, transposed(by_rows(before->a, before->stride)),
+             by_rows(delta, layer->stride), p.w[place], p.stride, net->packed);
+}
+
+/* The cost of an example that the network has run forward over, times its weight. */
+static real cost_of(const bp_net *net, const bp_data *data, int64_t example, ptrdiff_t i)
+{
+    const bp_layer *last = &net->layers[net->num_layers - 1];
+    const ptrdiff_t row = i * last->stride;
+    real *y = net->y, sum = R(0.0);
+    desired(data, example, 0, last->stride, y);
+    OUTPUT_TABLE[net->output].cost(last->n_out, (const real *)last->delta + row,
+                                   (const real *)last->a + row, y);
+    for (ptrdiff_t j = 0; j < last->n_out; j++)
+        sum += y[j];
+    return data->weights ? ((const real *)data->weights)[example] * sum : sum;
+}
+
+/* A call of sgd in one thread. */
+typedef struct {
+    bp_net *net;
+    const bp_descent *told;
+    const rule *rule;
+    int whole;         /* mini-batches are summed before they are used; else taken in shares */
+    int place;         /* what the products are added to */
+    part first;        /* the first layer's, borrowed */
+    batch due;         /* examples whose gradient the first layer has not met yet */
+    pass step;         /* of the mini-batch that they belong to */
+    int ends;          /* they are its last */
+} descent;
+
+static descent begin_descent(bp_net *net, const bp_descent *told)
+{
+    const rule *r = &RULE_TABLE[net->rule];
+    const int whole = !r->shares || told->mini_batch_size >= BP_WHOLE;
+    descent d = {.net = net, .told = told, .rule = r, .whole = whole};
+    d.place = whole ? net->slots + 1 : net->slots;
+    d.first = borrow(net, d.place + 1);
+    d.due.examples = told->order;
+    return d;
+}
+
+/* The sum of the weights of the mini-batch of examples [i, end). */
+static bp_wide sum_of_weights(const bp_descent *told, ptrdiff_t i, ptrdiff_t end)
+{
+    const real *weights = told->data->weights;
+    bp_wide sum = 0;
+    for (ptrdiff_t k = i; weights && k < end; k++)
+        sum += weights[told->order[k]];
+    return weights ? sum : (bp_wide)(end - i);
+}
+
+/* What the t-th step is told, for a mini-batch of this weight. */
+static pass told_step(const descent *d, bp_wide weight)
+{
+    const bp_descent *told = d->told;
+    const bp_wide eta = d->rule->rate ? d->rule->rate(told, d->net->steps) : told->eta;
+    const bp_wide l2 = told->l2_by_batch && weight > 0 ? told->l2 / weight : told->l2;
+    pass s = {(real)eta, (real)l2, (real)told->l1, (real)(eta * l2), (real)(eta * told->l1),
+              {0}};
+    for (int k = 0; k < BP_PARAMETERS; k++)
+        s.p[k] = (real)told->parameters[k];
+    return s;
+}
+
+static passes passes_of(const descent *d, int ends, const pass *due, int begins,
+                        const pass *next)
+{
+    const passes s = {d->rule->step, d->whole ? NULL : d->rule->shares, ends, begins, *due,
+                      *next};
+    return s;
+}
+
+/* Where the products have a place of their own: add what is due to the first layer, end its step
+ * if that was all, and begin the next. */
+static void meet_first_layer(descent *d, int starts, const pass *next)
+{
+    first_layer(d->net, d->told->data, d->due, none, none, &d->first, d->place, 1);
+    const int ends = d->due.m && d->ends;
+    if (ends || starts)
+        pass_over(&d->first, passes_of(d, ends, &d->step, starts, next));
+    d->due.m = 0;
+}
+
+/* Whether L2 is all there is, and weak: then it shrinks the first layer by its factor, and no
+ * mini-batch passes over weights that its inputs do not need. */
+static int shrinks(const descent *d, const pass *s)
+{
+    return d->place == 0 && 0 < s->eta_l2 && s->eta_l2 < R(0.125) && s->l1 == 0;
+}
+
+/* Regularise the first layer in place, which has the true weights that were used. */
+static void shrink_or_regularise(descent *d, const pass *s)
+{
+    bp_net *net = d->net;
+    if (shrinks(d, s)) {
+        net->factor *= 1 - d->told->eta * d->told->l2;
+        if (net->factor < 0.001) { /* depends on the number of steps alone: the same bits in
+                                    * any slice and thread */
+            scale_part(&d->first, net->factor);
+            net->factor = 1;
+        }
+    } else if (s->eta_l2 != 0 || s->eta_l1 != 0)
+        pass_over(&d->first, passes_of(d, 0, s, 1, s));
+}
+
+/* The step of the layers above the first, whose errors are only scaled: BP3 and BP4. */
+static void descend(descent *d, ptrdiff_t m, bp_wide weight, int starts, int ends, const pass *s)
+{
+    const bp_net *net = d->net;
+    const real inverse = weight > 0 ? (real)weight : R(1.0);
+    const real alpha = d->whole ? R(1.0) / inverse : (real)-d->told->eta / inverse;
+    add_gradient(net, 0, m, alpha, d->place);
+    for (ptrdiff_t l = 1; l < net->num_layers; l++) {
+        part p = own_part(net, l);
+        p.places = d->place + 1;
+        const int regular = d->place > 0 || s->eta_l2 != 0 || s->eta_l1 != 0;
+        if (starts && (d->whole || regular))
+            pass_over(&p, passes_of(d, 0, s, 1, s));
+        add_gradient(net, l, m, alpha, d->place);
+        if (ends && d->place > 0)
+            pass_over(&p, passes_of(d, 1, s, 0, s));
     }
 }
 
-/* The next mini-batch of order[i..end): at most m examples, none past the end. */
-static batch next_batch(const int64_t *order, ptrdiff_t i, ptrdiff_t end, ptrdiff_t m)
+/* The column sums of what regularisation costs in a layer: l2 / 2 w^2 + l1 |w|. */
+static void add_penalties(const part *p, bp_wide factor, const pass *s, real *sums)
 {
-    const ptrdiff_t left = end > i ? end - i : 0;
-    const batch next = {order + (end > i ? i : end), least(left, m)};
-    return next;
+    const vreal l2 = splat((real)(s->l2 / 2 * factor * factor));
+    const vreal l1 = splat((real)(s->l1 * factor)), zero = {0};
+    memset(sums, 0, (size_t)p->n * sizeof(real));
+    for (ptrdiff_t k = 0; k < p->n_in; k++)
+        for (ptrdiff_t j = 0; j < p->n; j += LANES) {
+            const vreal w = *vectors(p->w[0] + k * p->stride + j);
+            *(vreal *)(sums + j) += l2 * w * w + l1 * choose(less(w, zero), -w, w);
+        }
 }
 
-/* Multiply a matrix of n_in rows by its scale. */
-static void settle_rows(ptrdiff_t n_in, parameters to)
+/* Add the examples' share of their mini-batch's loss, and at its start its penalty. */
+static void add_loss(const descent *d, batch examples, bp_wide *loss, bp_wide weight, int starts,
+                     const pass *s)
 {
-    for (ptrdiff_t k = 0; k < n_in && to.scale != 1; k++)
-        scale(to.n, (real)to.scale, to.w + k * to.stride, to.w + k * to.stride);
+    const bp_net *net = d->net;
+    for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
+        ((real *)net->costs)[i] = cost_of(net, d->told->data, examples.examples[i], i);
+    for (ptrdiff_t l = 0; l < net->num_layers && starts; l++) {
+        const part p = l ? own_part(net, l) : d->first;
+        ptrdiff_t begin, end;
+        own(net, &net->layers[l], &begin, &end);
+        add_penalties(&p, l ? 1 : net->factor, s, (real *)net->layers[l].penalties + begin);
+    }
+    bp_wait(net->barrier);
+    if (net->thread > 0)
+        return;
+    bp_wide sum = 0, penalty = 0;
+    for (ptrdiff_t i = 0; i < examples.m; i++)
+        sum += ((const real *)net->costs)[i];
+    for (ptrdiff_t l = 0; l < net->num_layers && starts; l++)
+        for (ptrdiff_t j = 0; j < net->layers[l].n_out; j++)
+            penalty += ((const real *)net->layers[l].penalties)[j];
+    *loss = (starts ? penalty : *loss) + (weight > 0 ? sum / weight : 0);
+}
+
+/* One step on the mini-batch that the examples from order[i] on belong to, or a part of one that
+ * is summed whole.  BP2 needs the weights that the forward pass used: all errors first, then all
+ * updates.  The first layer's waits for the next mini-batch and passes over the weights with it
+ * or, where it has a place of its own, just before it.  Return where the next begins. */
+static ptrdiff_t update_mini_batch(descent *d, ptrdiff_t i)
+{
+    bp_net *net = d->net;
+    const bp_descent *told = d->told;
+    const ptrdiff_t n = told->data->n, size = told->mini_batch_size;
+    const ptrdiff_t begin = i - i % size, end = least(n, begin + size);
+    const ptrdiff_t m = d->whole ? piece(end - i, net->rows) : end - i;
+    const batch next = {told->order + i, m};
+    const batch ahead = {next.examples + m, least(n - i - m, 2 * m)};
+    const bp_wide weight = sum_of_weights(told, begin, end);
+    const int starts = i == begin, ends = i + m == end;
+    net->steps += starts;
+    const pass step = told_step(d, weight);
+    if (d->place > 0)
+        meet_first_layer(d, starts, &step);
+    first_layer(net, told->data, d->due, next, ahead, &d->first, 0, net->factor);
+    forward(net, m);
+    if (told->losses)
+        add_loss(d, next, told->losses + begin / size, weight, starts, &step);
+    backward(net, told->data, next);
+    if (d->place == 0)
+        shrink_or_regularise(d, &step);
+    descend(d, m, weight, starts, ends, &step);
+    d->due = next, d->step = step, d->ends = ends;
+    return i + m;
+}
+
+static ptrdiff_t sgd(bp_net *net, const bp_descent *told, ptrdiff_t end)
+{
+    const uint64_t arithmetic = flush_subnormals();
+    descent d = begin_descent(net, told);
+    ptrdiff_t i = told->begin;
+    while (i < end)
+        i = update_mini_batch(&d, i);
+    if (d.place > 0)
+        meet_first_layer(&d, 0, &d.step);
+    else
+        first_layer(net, told->data, d.due, none, none, &d.first, 0, net->factor);
+    give_back(net, &d.first);
+    restore_arithmetic(arithmetic);
+    return i;
 }
 
 static void settle(bp_net *net)
 {
-    settle_rows(net->layers[0].n_in, own_parameters(net, 0));
-    net->scale = 1;
+    const part first = own_part(net, 0);
+    scale_part(&first, net->factor);
+    net->factor = 1;
 }
 
-static int regular(const bp_rule *rule)
+/* Examples begin, begin + 1, ... as a mini-batch. */
+static batch in_order(const bp_net *net, ptrdiff_t begin, ptrdiff_t m)
 {
-    return rule->l2 != 0 || rule->l1 != 0;
+    const batch picked = {net->picked, m};
+    for (ptrdiff_t i = 0; i < m; i++)
+        net->picked[i] = begin + i;
+    return picked;
 }
 
-/* Begin a step of a layer: momentum keeps a part of v, and regularisation takes from w, which
- * is v where there is no momentum.  With move, end the step before: w += v. */
-static void begin_step(const int move, ptrdiff_t n_in, const bp_rule *rule, parameters w,
-                       parameters v)
+static batch forward_in_order(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
 {
-    const real keep = w.w == v.w ? R(1.0) : (real)rule->mu;
-    const real l2 = (real)(rule->eta * rule->l2), l1 = (real)(rule->eta * rule->l1);
-    for (ptrdiff_t k = 0; k < n_in; k++)
-        decay(move, w.n, keep, l2, l1, w.w + k * w.stride, v.w + k * v.stride);
-    decay(move, w.n, keep, R(0.0), R(0.0), w.biases, v.biases);
-}
-
-/* End it, without another. */
-static void end_step(ptrdiff_t n_in, parameters w, parameters v)
-{
-    for (ptrdiff_t k = 0; k < n_in; k++)
-        axpy(w.n, R(1.0), v.w + k * v.stride, w.w + k * w.stride);
-    axpy(w.n, R(1.0), v.biases, w.biases);
-}
-
-/* Whether L2 is all there is, and weak: then it shrinks the first layer by its scale, and no
- * mini-batch passes over weights that its inputs do not need. */
-static int shrinks(const bp_rule *rule, const bp_net *velocity)
-{
-    const int weak = 0 < rule->eta * rule->l2 && rule->eta * rule->l2 < 0.125;
-    return weak && rule->l1 == 0 && !velocity;
-}
-
-static void shrink(ptrdiff_t n_in, const bp_rule *rule, parameters *w)
-{
-    w->scale *= 1 - rule->eta * rule->l2;
-    if (w->scale < 0.001) { /* at the same mini-batch in any thread and slice */
-        settle_rows(n_in, *w);
-        w->scale = 1;
-    }
-}
-
-/* One step of all but the first layer, whose errors are scaled. */
-static void descend_by_rule(bp_net *net, ptrdiff_t m, const bp_rule *rule,
-                            bp_net *velocity)
-{
-    const real alpha = (real)-rule->eta / (real)m;
-    for (ptrdiff_t l = 1; l < net->num_layers && (velocity || regular(rule)); l++)
-        begin_step(0, net->layers[l].n_in, rule, own_parameters(net, l),
-                   own_parameters(velocity ? velocity : net, l));
-    descend(net, m, alpha, velocity ? velocity : net);
-    for (ptrdiff_t l = 1; l < net->num_layers && velocity; l++)
-        end_step(net->layers[l].n_in, own_parameters(net, l), own_parameters(velocity, l));
-}
-
-/* BP2 needs the weights that the forward pass used: all errors first, then all updates.  The
- * first layer's update waits for the next mini-batch and passes over the weights with it, or,
- * where they move by a velocity, just before it. */
-static void sgd(bp_net *net, bp_net *velocity, const bp_data *data, const int64_t *order,
-                ptrdiff_t begin, ptrdiff_t end, ptrdiff_t mini_batch_size, const bp_rule *rule)
-{
-    const uint64_t arithmetic = flush_subnormals();
-    parameters w = borrow(net);
-    const parameters v = velocity ? borrow(velocity) : w;
-    const batch none = {order, 0};
-    batch done = none;
-    for (ptrdiff_t i = begin; i < end; i += mini_batch_size) {
-        const batch now = next_batch(order, i, end, mini_batch_size);
-        const batch ahead =
-            next_batch(order, i + mini_batch_size, end, 2 * mini_batch_size);
-        if (velocity && i > begin) {
-            first_layer(net, data, done, none, none, v);
-            begin_step(1, data->n_in, rule, w, v);
-            done = none;
-        }
-        first_layer(net, data, done, now, ahead, w);
-        forward(net, now.m);
-        backward(net, data, now);
-        if (shrinks(rule, velocity))
-            shrink(data->n_in, rule, &w);
-        else if (velocity ? i == begin : regular(rule))
-            begin_step(0, data->n_in, rule, w, v);
-        descend_by_rule(net, now.m, rule, velocity);
-        done = now;
-    }
-    first_layer(net, data, done, none, none, velocity ? v : w);
-    if (velocity) {
-        end_step(data->n_in, w, v);
-        give_back(velocity, v);
-    }
-    give_back(net, w);
-    net->scale = w.scale;
-    restore_arithmetic(arithmetic);
-}
-
-static void forward_only(bp_net *net, const bp_data *data, batch examples)
-{
-    const batch none = {NULL, 0};
-    first_layer(net, data, none, examples, none, own_parameters(net, 0));
+    const part first = own_part(net, 0);
+    const batch examples = in_order(net, begin, least(end - begin, net->rows));
+    first_layer(net, data, none, examples, none, &first, 0, 1);
     forward(net, examples.m);
+    return examples;
 }
 
-static void backprop(bp_net *net, const bp_data *data, bp_net *nabla)
+static void backprop(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
 {
-    const batch all = in_order(net, 0, data->n), none = {NULL, 0};
-    forward_only(net, data, all);
-    backward(net, data, all);
-    descend(net, data->n, R(1.0), nabla);
-    first_layer(net, data, all, none, none, own_parameters(nabla, 0));
-}
-
-static void feedforward(bp_net *net, const bp_data *data, void *out)
-{
-    const bp_layer *last = &net->layers[net->num_layers - 1];
-    for (ptrdiff_t begin = 0; begin < data->n; begin += net->rows) {
-        const ptrdiff_t m = least(data->n - begin, net->rows);
-        forward_only(net, data, in_order(net, begin, m));
-        for (ptrdiff_t i = 0; i < m; i++)
-            memcpy((real *)out + (begin + i) * last->n_out, (real *)last->a + i * last->stride,
-                   (size_t)last->n_out * sizeof(real));
+    const int place = net->slots + 1;
+    const part first = own_part(net, 0);
+    for (ptrdiff_t l = 0; l < net->num_layers && begin == 0; l++) {
+        const part p = own_part(net, l);
+        pass_over(&p, (passes){.begins = 1});
     }
-}
-
-/* The costs of examples that the network has run forward over.  Where only activations or
- * weighted inputs count, the desired outputs replace the others. */
-static void output_costs(const bp_net *net, const bp_data *data, batch examples, real *costs)
-{
-    const bp_layer *last = &net->layers[net->num_layers - 1];
-    ptrdiff_t begin, end;
-    own(net, last, &begin, &end);
-    for (ptrdiff_t i = 0; i < examples.m; i++) {
-        real *a = (real *)last->a + i * last->stride;
-        real *z = (real *)last->delta + i * last->stride, sum = R(0.0);
-        if (net->cost == BP_CROSS_ENTROPY) {
-            desired(data, examples.examples[i], begin, end, a);
-            cross_entropy(end, a, z);
-        } else {
-            desired(data, examples.examples[i], begin, end, z);
-            squared_error(end, a, z);
-        }
-        for (ptrdiff_t j = 0; j < last->n_out; j++)
-            sum += z[j];
-        costs[i] = sum;
-    }
-}
-
-static int64_t evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end,
-                        void *costs)
-{
-    const bp_layer *last = &net->layers[net->num_layers - 1];
-    const uint64_t arithmetic = flush_subnormals();
-    int64_t correct = 0;
     for (; begin < end; begin += net->rows) {
-        const ptrdiff_t m = least(end - begin, net->rows);
-        const batch examples = in_order(net, begin, m);
-        forward_only(net, data, examples);
-        for (ptrdiff_t i = 0; i < m; i++)
-            correct += argmax(last->n_out, (real *)last->a + i * last->stride) ==
-                       data->labels[begin + i];
-        if (costs)
-            output_costs(net, data, examples, (real *)costs + begin);
+        const batch examples = forward_in_order(net, data, begin, end);
+        backward(net, data, examples);
+        for (ptrdiff_t l = 0; l < net->num_layers; l++)
+            add_gradient(net, l, examples.m, R(1.0), place);
+        first_layer(net, data, examples, none, none, &first, place, 1);
     }
-    restore_arithmetic(arithmetic);
-    return correct;
+}
+
+static int is_right(ptrdiff_t n_out, const real *a, int64_t label)
+{
+    return label == (n_out == 1 ? a[0] > R(0.5) : argmax(n_out, a));
+}
+
+static void evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end,
+                     const bp_questions *asked)
+{
+    const bp_layer *last = &net->layers[net->num_layers - 1];
+    const uint64_t arithmetic = asked->outputs ? 0 : flush_subnormals();
+    for (; begin < end; begin += net->rows) {
+        const batch examples = forward_in_order(net, data, begin, end);
+        for (ptrdiff_t i = 0; i < examples.m; i++) {
+            const real *a = (const real *)last->a + i * last->stride;
+            if (asked->outputs)
+                memcpy((real *)asked->outputs + (begin + i) * last->n_out, a,
+                       (size_t)last->n_out * sizeof(real));
+            if (asked->correct)
+                *asked->correct += is_right(last->n_out, a, data->labels[begin + i]);
+            if (asked->costs)
+                ((real *)asked->costs)[begin + i] = cost_of(net, data, begin + i, i);
+        }
+    }
+    if (!asked->outputs)
+        restore_arithmetic(arithmetic);
 }

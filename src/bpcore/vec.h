@@ -67,6 +67,17 @@ INLINED vreal choose(vint mask, vreal a, vreal b)
     return from_bits((mask & bits(a)) | (~mask & bits(b)));
 }
 
+/* Lane by lane: the compiler makes one instruction of it. */
+INLINED vreal square_root(vreal v)
+{
+    real lanes[LANES];
+    memcpy(lanes, &v, sizeof v);
+    for (int i = 0; i < LANES; i++)
+        lanes[i] = SQUARE_ROOT(lanes[i]);
+    memcpy(&v, lanes, sizeof v);
+    return v;
+}
+
 /* A vector that may start anywhere. */
 INLINED vreal unaligned(const real *from)
 {

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import bpcore
-from bpnet import data, reference, serialize
+from bpnet import check, data, reference, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import DTypeLike
 
-    from bpnet.data import Array
+    from bpnet.check import Array
     from bpnet.stopping import Record
 
     Parameters = tuple[list[Array], list[Array]]
@@ -44,13 +44,12 @@ class Rule(NamedTuple):
     @classmethod
     def checked(cls, lmbda: Any, l1: Any, mu: Any, dtype: np.dtype[Any], n: Any = 1) -> Rule:
         """Return the rule of these arguments; ValueError if one of them cannot be."""
-        mu = data.positive("mu", mu)
+        mu = check.not_negative("mu", mu)
         if mu >= 1:
             raise ValueError(f"mu must be less than 1, got {mu}")
-        data.real("lmbda", lmbda, dtype), data.real("l1", l1, dtype)
-        return cls(
-            data.positive("lmbda", lmbda), data.positive("l1", l1), mu, data.integer("n", n, 1)
-        )
+        lmbda = check.not_negative("lmbda", lmbda, dtype)
+        l1 = check.not_negative("l1", l1, dtype)
+        return cls(lmbda, l1, mu, check.integer("n", n, 1))
 
     def penalty(self, weights: Iterable[Array], n: int) -> float:
         """Return what regularisation adds to the mean cost of n examples."""
@@ -71,7 +70,7 @@ class BaseNetwork(reference.Network):
     """
 
     dtype: np.dtype[Any] = np.dtype(np.float64)
-    history: list[Record] = []  # noqa: RUF012 - of a network that was never trained
+    history: list[Record] = []  # noqa: RUF012 - replaced, never written to
     stopped_by: str | None = None
     notes: dict[str, Any] | None = None
     _rng: random.Random | None = None  # of a seeded network; None: the global generator
@@ -87,14 +86,14 @@ class BaseNetwork(reference.Network):
 
     def _prepare(self, sizes: Any, dtype: DTypeLike, seed: int | None) -> Any:
         """Set all but the parameters; return where these are drawn from."""
-        layers = data.layers(sizes)
-        dtype = data.floating(dtype)
+        layers = check.layers(sizes)
+        dtype = check.floating(dtype)
         if seed is not None:
-            seed = data.integer("seed", seed, 0, 2**32 - 1)
-        data.check_memory(layers)  # before anything is drawn
+            seed = check.integer("seed", seed, 0, 2**32 - 1)
+        check.check_memory(layers)  # before anything is drawn
         self.num_layers = len(layers)
         self.sizes = sizes
-        self.biases, self.weights = [], []  # their place among the attributes
+        self.biases, self.weights = [], []  # in the order of the book's attributes
         if dtype != BaseNetwork.dtype:
             self.dtype = dtype
         if seed is None:
@@ -104,7 +103,7 @@ class BaseNetwork(reference.Network):
 
     def _draw(self, source: Any, scaled: bool) -> None:
         """Draw all biases, then all weights, N(0, 1); scaled: weights of N(0, 1 / n_in)."""
-        layers, dtype = data.layers(self.sizes), self.dtype
+        layers, dtype = check.layers(self.sizes), self.dtype
         biases = [source.randn(n_out, 1).astype(dtype, copy=False) for n_out in layers[1:]]
         weights = []
         for n_in, n_out in zip(layers, layers[1:]):
@@ -119,9 +118,9 @@ class BaseNetwork(reference.Network):
 
         Several inputs may be the columns of a; the outputs are columns then, too.
         """
-        layers = data.layers(self.sizes)
+        layers = check.layers(self.sizes)
         x = data.columns("x", a, layers[0], self.dtype)
-        net = self._load(layers, min(len(x), ROWS))
+        net = self._in_core(layers, min(len(x), ROWS))
         if self._sigmoid_replaced():
             return super().feedforward(x.T)
         return net.feedforward(self._inputs(x, layers)).T
@@ -135,10 +134,10 @@ class BaseNetwork(reference.Network):
 
         Equations BP1-BP4, Nielsen, Neural Networks and Deep Learning, ch. 2.
         """
-        layers = data.layers(self.sizes)
+        layers = check.layers(self.sizes)
         row = data.column("x", x, layers[0], self.dtype)
         target = data.column("y", y, layers[-1], self.dtype)
-        net = self._load(layers, 1)
+        net = self._in_core(layers, 1)
         if self._sigmoid_replaced() or self._cost_replaced():
             return super().backprop(row.T, target.T)
         return net.backprop(self._inputs(row, layers, target))
@@ -153,13 +152,13 @@ class BaseNetwork(reference.Network):
     def _evaluate(self, name: str, given: Any) -> int:
         """Return how many examples have their label as the most active output."""
         examples = data.materialise(name, given)
-        layers = data.layers(self.sizes)
+        layers = check.layers(self.sizes)
         if self._sigmoid_replaced() or self._overrides("feedforward"):
             pairs = data.as_list(examples, layers[-1])
             labels = data.labels(name, examples, layers[-1])
             return super().evaluate([(x, label) for (x, _), label in zip(pairs, labels)])
         packed = data.labelled(name, examples, layers, bpcore.engine(self.dtype))
-        return self._load(layers, ROWS).evaluate(packed)
+        return self._in_core(layers, ROWS).evaluate(packed)
 
     def _mean_cost(
         self, name: str, given: Any, fn: Callable[[Any, Any], Any] | None
@@ -169,7 +168,7 @@ class BaseNetwork(reference.Network):
         Without fn it is the cost that the core knows, computed there.
         """
         examples = data.materialise(name, given)
-        layers, n = data.layers(self.sizes), data.count(examples)
+        layers, n = check.layers(self.sizes), data.count(examples)
         if not n:
             raise ValueError(f"{name} must hold at least one example, got none")
         packed = data.labelled(name, examples, layers, bpcore.engine(self.dtype), outputs=True)
@@ -177,7 +176,7 @@ class BaseNetwork(reference.Network):
             pairs = data.vectorised(name, examples, layers[-1])
             return sum(float(fn(self.feedforward(x), y)) for x, y in pairs) / n, n
         costs = np.empty(n, self.dtype)
-        self._load(layers, ROWS).evaluate(packed, costs)
+        self._in_core(layers, ROWS).evaluate(packed, costs)
         return float(costs.sum(dtype=np.float64)) / n, n
 
     def _step(
@@ -188,11 +187,11 @@ class BaseNetwork(reference.Network):
         velocity: Parameters | None = None,
     ) -> None:
         """Take one step of gradient descent on mini_batch: all of it, or nothing."""
-        layers, engine = data.layers(self.sizes), bpcore.engine(self.dtype)
-        rate = data.real("eta", eta, self.dtype)
+        layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
+        rate = check.finite("eta", eta, self.dtype)
         examples = data.materialise("mini_batch", mini_batch)
         packed = data.training("mini_batch", examples, layers, engine, sparse=False)
-        net = self._load(layers, len(packed))
+        net = self._in_core(layers, len(packed))
         if self._gradient_by_hand() or velocity:
             before = self.biases, self.weights
             try:
@@ -208,12 +207,12 @@ class BaseNetwork(reference.Network):
                     l1=rule.l1 / rule.n,
                     **({"mu": rule.mu} if velocity else {}),
                 )
-                self.biases, self.weights = data.parameters(
+                self.biases, self.weights = check.parameters(
                     layers, self.biases, self.weights, self.dtype
                 )
                 if velocity and slots:  # what a checkpoint keeps of it
                     moved, depth = [slot for [slot] in slots], len(layers) - 1
-                    velocity[0][:], velocity[1][:] = data.parameters(
+                    velocity[0][:], velocity[1][:] = check.parameters(
                         layers, moved[:depth], moved[depth:], self.dtype
                     )
             except BaseException:  # all of the step, or nothing of it
@@ -227,19 +226,23 @@ class BaseNetwork(reference.Network):
 
     def _model(self, run: serialize.Run | None = None) -> serialize.Model:
         """Return what a file holds of the network."""
-        layers = data.layers(self.sizes)
-        biases, weights = data.parameters(layers, self.biases, self.weights, self.dtype)
-        return serialize.Model(layers, biases, weights, self._saved_cost(), self.notes, run)
+        layers = check.layers(self.sizes)
+        biases, weights = check.parameters(layers, self.biases, self.weights, self.dtype)
+        names = self._saved_names()
+        return serialize.Model(layers, biases, weights, notes=self.notes, run=run, **names)
 
-    def _load(self, layers: list[int], rows: int, n_threads: int = 1) -> bpcore.Net:
+    def _in_core(
+        self, layers: list[int], rows: int, n_threads: int = 1, rule: str = "plain"
+    ) -> bpcore.Net:
         """Return the parameters in the core, as they are now."""
         cost = self._cost_name() or "quadratic"
-        net = bpcore.Net(bpcore.engine(self.dtype), layers, max(rows, 1), n_threads, cost)
-        net.load(*data.parameters(layers, self.biases, self.weights, self.dtype))
+        engine = bpcore.engine(self.dtype)
+        net = bpcore.Net(engine, layers, max(rows, 1), n_threads, output=cost, rule=rule)
+        net.load(*check.parameters(layers, self.biases, self.weights, self.dtype))
         return net
 
     def _inputs(self, x: Array, layers: list[int], y: Array | None = None) -> bpcore.Data:
-        return bpcore.Data(bpcore.engine(self.dtype), x, layers[-1], y=y, sparse=False)
+        return bpcore.Data(bpcore.engine(self.dtype), x, layers[-1], y=y)
 
     # Which steps are the scripts' own
 
@@ -279,8 +282,8 @@ class BaseNetwork(reference.Network):
         """Return the core's name of the cost; None if it is a cost of the script's own."""
         raise NotImplementedError
 
-    def _saved_cost(self) -> str | None:
-        """Return the name of the cost in a file; None for chapter 1's network."""
+    def _saved_names(self) -> dict[str, Any]:
+        """Return a file's kind, output and cost."""
         raise NotImplementedError
 
     def _cost_replaced(self) -> bool:
@@ -304,8 +307,13 @@ class BaseNetwork(reference.Network):
         raise NotImplementedError
 
 
-def empty(cls: type[BaseNetwork], model: serialize.Model) -> Any:
+def filled(cls: type[BaseNetwork], model: serialize.Model) -> Any:
     """Return a network of cls with the parameters of a file, the best that patience kept."""
+    if model.hidden != "sigmoid" or model.output not in (None, "quadratic", "cross-entropy"):
+        raise ValueError(
+            f"the network must be one of sigmoid neurons, got {model.hidden} in hidden layers "
+            f"and {model.output} in the last"
+        )
     net = cls.__new__(cls)
     net.num_layers, net.sizes = len(model.sizes), model.sizes
     net.biases, net.weights = (model.run and model.run.best) or (model.biases, model.weights)

@@ -1,4 +1,4 @@
-"""What callers pass, in any accepted form, checked and turned into what the core takes.
+"""Examples in any accepted form, checked and turned into what the core takes.
 
 Every function raises before anything has changed, with one sentence that names the argument
 as the caller wrote it, what it must be and what it was.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,11 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 import bpcore
+from bpnet import check
 
 if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
     from numpy.typing import DTypeLike, NDArray
 
-    Array = NDArray[Any]
+    from bpnet.check import Array
+
     Examples: TypeAlias = "list[Any] | tuple[Array, Array] | Dataset"
 
 # Items taken at a time: they stay in cache from being gathered to being checked.
@@ -29,143 +30,16 @@ _BLOCK = 2**16
 _UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 
 _SINGLE = np.dtype(np.float32)
-_REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
 
-def integer(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
-    """Return value as an int in [least, most]."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name} must be at least {least}, got {number}")
-    if number > most:
-        raise ValueError(f"{name} must be at most {most}, got {number}")
-    return number
-
-
-def real(name: str, value: Any, dtype: np.dtype[Any]) -> float:
-    """Return value as a float that is finite in dtype."""
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
-    except OverflowError:
-        number = float("inf")
-    if not abs(number) <= float(np.finfo(dtype).max):
-        raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
-    return number
-
-
-def positive(name: str, value: Any) -> float:
-    """Return value as a finite float of at least 0."""
-    number = real(name, value, np.dtype(np.float64))
-    if number < 0:
-        raise ValueError(f"{name} must be at least 0, got {value!r}")
-    return number
-
-
-def floating(dtype: Any) -> np.dtype[Any]:
-    """Return dtype as float32 or float64, the two that the core computes in."""
-    try:
-        name = np.dtype(dtype).name if dtype is not None else "None"
-    except TypeError:
-        name = "unknown"
-    if name not in ("float32", "float64"):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return np.dtype(name)
-
-
-def layers(sizes: Any) -> list[int]:
-    """Return sizes as ints: two layers or more."""
-    try:
-        len(sizes)  # it is read more than once
-        found = list(sizes)
-    except TypeError:
-        raise TypeError(f"sizes must list the neurons of each layer, got {sizes!r}") from None
-    if len(found) < 2:
-        raise ValueError(f"sizes must list two layers or more, got {sizes!r}")
-    return [integer(f"sizes[{l}]", n, 1) for l, n in enumerate(found)]
-
-
-def check_memory(sizes: Sequence[int]) -> None:
-    """Raise MemoryError if there is no room for the parameters in float64."""
-    count = sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:]))
-    try:
-        if 8 * count > _physical_memory():
-            raise MemoryError
-        np.empty(count)  # never touched, so it costs nothing
-    except MemoryError:
-        raise MemoryError(
-            f"sizes {list(sizes)} make a network of {count:,} parameters, which do not fit "
-            f"in memory"
-        ) from None
-
-
-def _physical_memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on this system
-        return sys.maxsize
-
-
-def parameters(
-    sizes: Sequence[int], biases: Any, weights: Any, dtype: np.dtype[Any]
-) -> tuple[list[Array], list[Array]]:
-    """Return (biases, weights) as lists of C-contiguous arrays of dtype that fit sizes."""
-    n_layers = len(sizes) - 1
-    for name, given in (("biases", biases), ("weights", weights)):
-        if not hasattr(given, "__len__"):
-            raise TypeError(
-                f"{name} must be a list of {n_layers} arrays, got {type(given).__name__}"
-            )
-        if len(given) != n_layers:
-            raise ValueError(
-                f"{name} must hold {n_layers} arrays to match sizes {list(sizes)}, "
-                f"got {len(given)}"
-            )
-    return (
-        [
-            _matrix("biases", l, biases[l], (n_out, 1), sizes, dtype)
-            for l, n_out in enumerate(sizes[1:])
-        ],
-        [
-            _matrix("weights", l, weights[l], (n_out, n_in), sizes, dtype)
-            for l, (n_in, n_out) in enumerate(zip(sizes, sizes[1:]))
-        ],
-    )
-
-
-def _matrix(
-    name: str,
-    l: int,
-    value: Any,
-    shape: tuple[int, int],
-    sizes: Sequence[int],
-    dtype: np.dtype[Any],
-) -> Array:
-    if type(value) is np.ndarray and value.shape == shape and value.dtype == dtype:
-        return _require(value, dtype)
-    array = _array(f"{name}[{l}]", value)
-    if array.shape != shape:
-        raise ValueError(
-            f"{name}[{l}] has shape {array.shape}, expected {shape} to match sizes "
-            f"{list(sizes)}"
-        )
-    return _require(array, dtype)
-
-
 def columns(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
     """Return value, whose k columns are vectors of n items, as rows (k, n) of finite dtype."""
-    array = _array(name, value)
+    array = check.array(name, value)
     if array.ndim != 2 or array.shape[0] != n:
         raise _misfit(name, array, (n, 1))
-    return _finite(name, _require(array.T, dtype))
+    return _finite(name, check.require(array.T, dtype))
 
 
 def column(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
@@ -243,22 +117,22 @@ def training(
     n_out = sizes[-1]
     if not count(examples):
         raise ValueError(f"{name} must hold at least one example, got none")
-    x: _Source
+    x: bpcore.Source
     if isinstance(examples, tuple):
         x, targets = _pair(name, examples, sizes[0], engine.dtype)
         if targets.ndim == 1 and n_out > 1:
             numbers = labels(name, examples, n_out)
-            return bpcore.Data(engine, x, n_out, labels=numbers, sparse=sparse)
+            return bpcore.pack(engine, x, n_out, labels=numbers, sparse=sparse)
         if targets.shape != (len(targets), n_out):
             raise _misfit(f"{name}[1]", targets, (len(targets), n_out))
-        y: _Source = _Rows(f"{name}[1]", targets, engine.dtype)
+        y: bpcore.Source = _Rows(f"{name}[1]", targets, engine.dtype)
     else:
         xs, ys = _unzip(name, examples)
         x = _Columns(name, "x", xs, sizes[0], engine.dtype)
         y = _Columns(name, "y", ys, n_out, engine.dtype)
     outputs = y.dense()
     found = outputs.argmax(axis=1) if labelled else None
-    return bpcore.Data(engine, x, n_out, y=outputs, labels=found, sparse=sparse)
+    return bpcore.pack(engine, x, n_out, y=outputs, labels=found, sparse=sparse)
 
 
 def labelled(
@@ -276,8 +150,8 @@ def labelled(
     if isinstance(examples, Dataset):
         return examples._fit(name, sizes, engine, outputs=outputs)
     n_out = sizes[-1]
-    x: _Source
-    y: _Source | None = None
+    x: bpcore.Source
+    y: bpcore.Source | None = None
     if isinstance(examples, tuple):
         x, targets = _pair(name, examples, sizes[0], engine.dtype)
         if outputs and targets.size == len(targets) * n_out:
@@ -290,7 +164,7 @@ def labelled(
         if outputs and ys and np.size(ys[0]) == n_out:
             y = _Columns(name, "y", ys, n_out, engine.dtype)
     numbers = labels(name, examples, n_out)
-    return bpcore.Data(engine, x, n_out, y=None if y is None else y.dense(), labels=numbers)
+    return bpcore.pack(engine, x, n_out, y=None if y is None else y.dense(), labels=numbers)
 
 
 def labels(name: str, examples: Examples, n_out: int | None) -> NDArray[np.int64]:
@@ -308,40 +182,17 @@ def labels(name: str, examples: Examples, n_out: int | None) -> NDArray[np.int64
         array = np.array(values)
     except ValueError:  # labels and vectors mixed
         array = np.array([None])
-    if array.dtype.kind not in _REAL:
+    if array.dtype.kind not in check.REAL:
         array = np.array([_labels(f"{name}[{i}]", [y], n_out) for i, y in enumerate(values)])
     return _labels(name, array, n_out)
 
 
-class _Source:
-    """Rows of real numbers, which bpcore.Data reads a block at a time."""
-
-    def __init__(self, name: str, shape: tuple[int, int], dtype: np.dtype[Any]):
-        self.name, self.shape, self.dtype = name, shape, dtype
-
-    def read(self, begin: int, out: Array) -> None:
-        """Write the rows from begin on to out, of dtype, or ``narrow`` where that is set."""
-        raise NotImplementedError
-
-    def check(self, begin: int, rows: Array) -> None:
-        """Raise ValueError if rows, which were read from begin on, are not finite."""
-        raise NotImplementedError
-
-    def dense(self) -> Array:
-        """Return all rows as one array."""
-        array = np.empty(self.shape, self.dtype)
-        for begin, block in _blocks(array):
-            self.read(begin, block)
-            self.check(begin, block)
-        return array
-
-
-class _Rows(_Source):
+class _Rows(bpcore.Source):
     """The rows of an array of any real dtype and layout; with own, never its memory."""
 
     def __init__(self, name: str, array: Array, dtype: np.dtype[Any], own: bool = False):
-        super().__init__(name, (len(array), array.shape[1]), dtype)
-        self.array, self.own = array, own
+        super().__init__((len(array), array.shape[1]), dtype)
+        self.name, self.array, self.own = name, array, own
 
     def read(self, begin: int, out: Array) -> None:
         with np.errstate(over="ignore"):
@@ -359,18 +210,17 @@ class _Rows(_Source):
         return super().dense()
 
 
-class _Columns(_Source):
+class _Columns(bpcore.Source):
     """The columns (n, 1) of a list, name[i] being a part of example i."""
 
     def __init__(self, name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]):
-        super().__init__(name, (len(values), n), dtype)
-        self.part, self.values = part, values
+        super().__init__((len(values), n), dtype)
+        self.name, self.part, self.values = name, part, values
         self.plain = set(map(type, values)) == {np.ndarray} and set(map(_size, values)) == {n}
         if self.plain:
             dtypes = set(map(_dtype, values))
-            self.plain = all(each.kind in _REAL for each in dtypes)
-            if dtypes == {_SINGLE}:
-                self.narrow = _SINGLE  # exact in either dtype: zeros can be left out first
+            self.plain = all(each.kind in check.REAL for each in dtypes)
+            self.exact_in_float32 = dtypes == {_SINGLE}
 
     def read(self, begin: int, out: Array) -> None:
         arrays = self.values[begin : begin + len(out)]
@@ -390,7 +240,7 @@ class _Columns(_Source):
                 _finite(self._where(i), row)
 
     def _column(self, i: int, value: Any) -> Array:
-        array = _array(self._where(i), value)
+        array = check.array(self._where(i), value)
         if array.shape != (self.shape[1], 1):
             raise _misfit(self._where(i), array, (self.shape[1], 1))
         return array
@@ -415,7 +265,7 @@ class Dataset:
     """
 
     def __init__(self, examples: Any, *, dtype: DTypeLike = np.float64):
-        engine = bpcore.engine(floating(dtype))
+        engine = bpcore.engine(check.floating(dtype))
         given = materialise("examples", examples)
         if isinstance(given, Dataset):
             given = list(given)
@@ -423,13 +273,13 @@ class Dataset:
             raise ValueError("examples must hold at least one example, got none")
         x, y = _halves(given, engine.dtype)
         n_out = y.shape[1] if y else 0
-        self._data = bpcore.Data(engine, x, n_out)
+        self._data = bpcore.pack(engine, x, n_out)
         self._y = y.dense() if y else None
         if self._y is None:
             self._labels = labels("examples", given, None)
         else:
             self._labels = _labels("examples", self._y, n_out)
-            self._data = bpcore.Data(engine, self._data, n_out, y=self._y, labels=self._labels)
+            self._data = bpcore.pack(engine, self._data, n_out, y=self._y, labels=self._labels)
         self._dtype = engine.dtype
 
     @property
@@ -512,10 +362,10 @@ class Dataset:
             raise ValueError(
                 f"{name} must have outputs (n, 1) to train a network of one output, got labels"
             )
-        return bpcore.Data(engine, self._data, n_out, labels=_labels(name, self._labels, n_out))
+        return bpcore.pack(engine, self._data, n_out, labels=_labels(name, self._labels, n_out))
 
 
-def _halves(examples: Any, dtype: np.dtype[Any]) -> tuple[_Source, _Source | None]:
+def _halves(examples: Any, dtype: np.dtype[Any]) -> tuple[bpcore.Source, bpcore.Source | None]:
     """Return x and y of materialised examples, whatever their sizes; no y if it is labels."""
     name = "examples"
     if isinstance(examples, tuple):
@@ -531,10 +381,10 @@ def _halves(examples: Any, dtype: np.dtype[Any]) -> tuple[_Source, _Source | Non
             )
         return rows, _Rows(f"{name}[1]", targets, dtype, own=True)
     xs, ys = _unzip(name, examples)
-    x = _Columns(name, "x", xs, max(1, _array(f"{name}[0]: x", xs[0]).size), dtype)
+    x = _Columns(name, "x", xs, max(1, check.array(f"{name}[0]: x", xs[0]).size), dtype)
     if not isinstance(ys[0], (list, tuple)) and not np.ndim(ys[0]):
         return x, None
-    return x, _Columns(name, "y", ys, max(1, _array(f"{name}[0]: y", ys[0]).size), dtype)
+    return x, _Columns(name, "y", ys, max(1, check.array(f"{name}[0]: y", ys[0]).size), dtype)
 
 
 def _pair(
@@ -544,7 +394,7 @@ def _pair(
     dtype: np.dtype[Any],
     own: bool = False,
 ) -> tuple[_Rows, Array]:
-    inputs, targets = (_array(f"{name}[{i}]", part) for i, part in enumerate(examples))
+    inputs, targets = (check.array(f"{name}[{i}]", part) for i, part in enumerate(examples))
     if inputs.ndim != 2 or inputs.shape[1] != n_in:
         raise _misfit(f"{name}[0]", inputs, (len(inputs) if inputs.ndim else "n", n_in))
     if targets.ndim == 0 or len(targets) != len(inputs):
@@ -573,7 +423,7 @@ def _labels(name: str, values: Any, n_out: int | None) -> NDArray[np.int64]:
     """Return labels as int64 from rows of numbers, (1,), (1, 1) or vectors of n_out."""
     wanted = "of at least 0" if n_out is None else f"in [0, {n_out})"
     try:
-        array = _array(name, values)
+        array = check.array(name, values)
     except TypeError:
         got = repr(values[0]) if len(values) == 1 else type(values).__name__
         raise TypeError(f"{name}: label must be an integer {wanted}, got {got}") from None
@@ -595,28 +445,6 @@ def _labels(name: str, values: Any, n_out: int | None) -> NDArray[np.int64]:
         i = int(np.argmin(right))
         raise ValueError(f"{name}[{i}]: label must be an integer {wanted}, got {numbers[i]}")
     return numbers.astype(np.int64)  # a copy: the core trusts it
-
-
-def _array(name: str, value: Any) -> Array:
-    """Return value as a base-class array of real numbers."""
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"{name} must be an array of real numbers, got {type(value).__name__}"
-        ) from None
-    if array.dtype.kind not in _REAL:
-        got = type(value).__name__ if array.dtype == object else f"dtype {array.dtype}"
-        raise TypeError(f"{name} must be an array of real numbers, got {got}")
-    return array
-
-
-def _require(array: Array, dtype: np.dtype[Any]) -> Array:
-    flags = array.flags
-    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
-        return array if type(array) is np.ndarray else np.asarray(array)
-    with np.errstate(over="ignore"):
-        return np.require(array, dtype, ["C", "A"])
 
 
 def _blocks(array: Array) -> list[tuple[int, Array]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bpnet.mnist_files import Split
+    from bpnet.mnist.files import Split
 
     Examples = list[tuple[NDArray[Any], Any]]
 
@@ -49,10 +49,10 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split,
         return _read("path", Path(path))
     if os.environ.get("BPNET_DATA"):
         return _read("BPNET_DATA", Path(os.environ["BPNET_DATA"]))
-    from bpnet import mnist_download, mnist_files
+    from bpnet.mnist import download, files
 
     try:
-        return mnist_files.read_idx_split(mnist_download.published_files())
+        return files.read_idx_split(download.published_files())
     except OSError as error:
         return _sample(error)
 
@@ -90,18 +90,18 @@ def vectorized_result(j: int) -> NDArray[np.float64]:
 
 
 def _read(name: str, path: Path) -> tuple[Split, Split, Split]:
-    from bpnet import mnist_files
+    from bpnet.mnist import files
 
     if path.is_file():
-        return mnist_files.read_pickle_split(path)
-    found = mnist_files.find_idx(path)
-    if len(found) == len(mnist_files.IDX):
-        return mnist_files.read_idx_split(found)
-    if (path / mnist_files.PICKLE).is_file():
-        return mnist_files.read_pickle_split(path / mnist_files.PICKLE)
-    missing = [mnist_files.IDX[content] for content in mnist_files.IDX if content not in found]
+        return files.read_pickle_split(path)
+    found = files.find_idx(path)
+    if len(found) == len(files.IDX):
+        return files.read_idx_split(found)
+    if (path / files.PICKLE).is_file():
+        return files.read_pickle_split(path / files.PICKLE)
+    missing = [files.IDX[content] for content in files.IDX if content not in found]
     raise FileNotFoundError(
-        f"{name} must be a folder with MNIST's four IDX files or {mnist_files.PICKLE}, "
+        f"{name} must be a folder with MNIST's four IDX files or {files.PICKLE}, "
         f"or that file; {path} "
         + (f"lacks {', '.join(missing)}" if path.is_dir() else "does not exist")
     )
@@ -118,7 +118,7 @@ def _sample(reason: Exception) -> tuple[Split, Split, Split]:
         raise ImportError(
             f'no MNIST here: {reason}; for a sample of it, pip install "bpnet[mnist]"; {_MORE}'
         ) from None
-    from bpnet import mnist_files
+    from bpnet.mnist import files
 
     images, labels = mnist_data()
     rng = np.random.RandomState(0)
@@ -136,6 +136,6 @@ def _sample(reason: Exception) -> tuple[Split, Split, Split]:
         file=sys.stderr,
     )
     training, validation, test = (
-        (mnist_files.scale(images[rows]), labels[rows].astype(np.int64)) for rows in order
+        (files.scale(images[rows]), labels[rows].astype(np.int64)) for rows in order
     )
     return training, validation, test

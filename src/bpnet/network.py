@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpnet import reference, serialize
-from bpnet.base import BaseNetwork, Rule, empty
+from bpnet.base import BaseNetwork, Rule, filled
 from bpnet.reference import sigmoid, sigmoid_prime
 from bpnet.stopping import Record, Stopping
 from bpnet.training import Run
@@ -91,12 +91,12 @@ class Network(BaseNetwork):
         lmbda and l1; n is the number of training examples (Nielsen, ch. 3).
 
         Training ends with the first condition that holds after an epoch; ``stopped_by`` says
-        which.  "epochs": there were so many.  "min_update": the norm of the change of the
-        weights in the epoch, relative to theirs, is less.  "max_error": the share of
-        validation_data, or else of test_data, that is misread is less.  "patience": so many
-        epochs in a row have not read min_delta more of validation_data than the best; given
+        which.  "epochs": all are done.  "min_update": the norm of the change of the weights in
+        the epoch, relative to theirs, is less.  "max_error": the share of validation_data, or
+        else of test_data, that is misclassified is less.  "patience": the best accuracy on
+        validation_data is that many epochs old, none since being min_delta better; given
         patience, the network ends with the weights of its best epoch, whatever ends training.
-        "max_seconds": it took so long.  "callback": callback(network, epoch) returned true.
+        "max_seconds": they are over.  "callback": callback(network, epoch) returned true.
 
         Each epoch appends a dict to ``history``: "epoch", "eta", "seconds" (it took), "update"
         (see min_update), accuracies from 0 to 1 as "test_accuracy" and "validation_accuracy" of
@@ -174,8 +174,8 @@ class Network(BaseNetwork):
     def _cost_name(self) -> str | None:
         return None if self._overrides("cost_derivative") else "quadratic"
 
-    def _saved_cost(self) -> str | None:
-        return None
+    def _saved_names(self) -> dict[str, Any]:
+        return {"kind": "Network", "output": "quadratic"}
 
     def _cost_replaced(self) -> bool:
         return self._overrides("cost_derivative")
@@ -209,8 +209,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     not a whole model of a version that is known.
     """
     model = serialize.load(path)
-    if model.cost is None:
-        return empty(Network, model)
+    if model.kind == "Network":
+        return filled(Network, model)
     from bpnet import network2
 
     return network2.from_model(model)

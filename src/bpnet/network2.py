@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpnet import reference, serialize
-from bpnet.base import BaseNetwork, Rule, empty
+from bpnet.base import BaseNetwork, Rule, filled
 from bpnet.data import count
 from bpnet.mnist_loader import vectorized_result
 from bpnet.reference import sigmoid, sigmoid_prime
@@ -52,6 +52,22 @@ class CrossEntropyCost(reference.CrossEntropyCost):
     """C = -sum(y ln a + (1 - y) ln(1 - a)) for one example."""
 
 
+class _Unknown:
+    """The cost of a file, where this module has none of its name: the network is for use."""
+
+    def __init__(self, name: str | None):
+        self.name = name
+
+    @property
+    def fn(self) -> Any:
+        raise ValueError(
+            f"cost must be known to train, the file's is {self.name!r}: assign a cost to the "
+            f"network, or to its name in bpnet.network2 before loading"
+        )
+
+    delta = fn
+
+
 class Network(BaseNetwork):
     """A feedforward network of sigmoid neurons, with a choice of cost and initial weights.
 
@@ -77,7 +93,7 @@ class Network(BaseNetwork):
         dtype: DTypeLike = np.float64,
         seed: int | None = None,
     ):
-        if not (callable(getattr(cost, "fn", None)) and callable(getattr(cost, "delta", None))):
+        if not _has_functions(cost):
             raise TypeError(f"cost must have functions fn and delta, got {cost!r}")
         source = self._prepare(sizes, dtype, seed)
         self.cost = cost
@@ -127,8 +143,8 @@ class Network(BaseNetwork):
         lists of mean costs per example, regularisation included, and of counts of examples
         that are classified rightly.  A list that was not asked for is empty.
 
-        early_stopping_n ends training, if it is not 0, after so many epochs in a row without a
-        better accuracy on evaluation_data, and leaves the last weights; patience brings back
+        early_stopping_n, if it is not 0, ends training after that many epochs in a row without
+        a better accuracy on evaluation_data, and leaves the last weights; patience brings back
         those of the best epoch.  The other arguments, the errors and what becomes of
         ``history`` and ``stopped_by`` are as ``bpnet.Network.SGD`` says, with evaluation_data
         in the place of its validation_data.
@@ -227,11 +243,13 @@ class Network(BaseNetwork):
     def _cost_name(self) -> str | None:
         return next((name for name, own in _CORE_COSTS if _is_own(self.cost, own)), None)
 
-    def _saved_cost(self) -> str:
-        return (self.cost if isinstance(self.cost, type) else type(self.cost)).__name__
+    def _saved_names(self) -> dict[str, Any]:
+        cost = self.cost if isinstance(self.cost, type) else type(self.cost)
+        name = self.cost.name if cost is _Unknown else cost.__name__
+        return {"kind": "Network2", "output": self._cost_name(), "cost": name}
 
     def _cost_replaced(self) -> bool:
-        return self._cost_name() is None
+        return self._cost_name() is None and self.cost.delta is not None  # or it is unknown
 
     def _core_costs(self) -> bool:
         by_hand = self._sigmoid_replaced() or self._overrides("feedforward")
@@ -246,7 +264,7 @@ class Network(BaseNetwork):
     def _count(self, examples: Any, convert: bool) -> int:
         if convert:
             return self.accuracy(examples, convert=True)
-        return self.accuracy(examples)  # as the book: an override may know no more
+        return self.accuracy(examples)  # an override may take what the book passes, no more
 
     def _total_cost(self, examples: Any, rule: Rule, convert: bool) -> float:
         if convert:
@@ -269,25 +287,27 @@ class Network(BaseNetwork):
 def load(filename: str | os.PathLike[str]) -> Network:
     """Return the network in a file that ``save``, or the book's own, wrote.
 
-    A cost of one's own is found under its name in this module: assign it first.  Nothing in
-    the file is run and no random number is drawn.  Raises FileNotFoundError if there is no
-    file, ValueError if it is not a whole model.
+    A cost of one's own is found under its name in this module: assign it first.  Without it
+    the network is for use, and to train it is a ValueError.  Nothing in the file is run and no
+    random number is drawn.  Raises FileNotFoundError if there is no file, ValueError if it is
+    not a whole model of sigmoid neurons.
     """
     return from_model(serialize.load(filename))
 
 
 def from_model(model: serialize.Model) -> Network:
     """Return the network of a file's content."""
-    name = model.cost or "QuadraticCost"
-    cost = globals().get(name)
-    if not (isinstance(cost, type) and hasattr(cost, "fn") and hasattr(cost, "delta")):
-        raise ValueError(
-            f"cost must be the name of a cost in bpnet.network2, got {name!r}: assign "
-            f"bpnet.network2.{name} before loading"
-        )
-    net: Network = empty(Network, model)
-    net.cost = cost
+    own = {output: cost.__name__ for output, (cost, _, _) in _CORE_COSTS}
+    name = model.cost or own.get(model.output or "")
+    cost = globals().get(name or "")
+    known = isinstance(cost, type) and _has_functions(cost)
+    net: Network = filled(Network, model)
+    net.cost = cost if known else _Unknown(name)
     return net
+
+
+def _has_functions(cost: Any) -> bool:
+    return all(callable(getattr(cost, name, None)) for name in ("fn", "delta"))
 
 
 def _is_own(cost: Any, own: tuple[Any, Any, Any]) -> bool:

@@ -1,9 +1,9 @@
 """A network in a file, exact, and whole or not at all: npz without pickle, or the book's JSON.
 
 An npz holds ``format``, ``version``, ``sizes``, and ``biases_0``, ``weights_0``, ... in the
-network's dtype; ``json`` is there for what is no array: cost, notes and the state of a run.
-A run adds ``order`` and ``random_state``, and may add ``velocity_biases_0``, ... and
-``best_biases_0``, ...
+network's dtype, and ``json`` for what is no array: names, notes and the state of a run.
+A run adds ``order``, ``random_state``, ``steps``, what its rule keeps of each weight as
+``slots_0_biases_0``, ..., and may add ``best_biases_0``, ...  Version 1 had ``velocity_``.
 
 A file is read as what it must be, not as what it says: members lie end to end, and the header
 of each array is known beforehand.  So nothing in a file is evaluated or decompressed, and no
@@ -23,18 +23,20 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bpnet import data
+from bpnet import check
 
 if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
 
-    from bpnet.data import Array
+    from bpnet.check import Array
 
     Parameters = tuple[list[Array], list[Array]]  # biases, weights
 
 _FORMAT = np.array("bpnet.Network")
-_VERSION = 1
+_VERSION = 2
+_OUTPUTS = {"QuadraticCost": "quadratic", "CrossEntropyCost": "cross-entropy"}  # chapter 3's
+_VALUES = ("kind", "hidden", "output", "cost", "notes")  # of a model, in its JSON
 _STATE_SIZE = 625  # of the Mersenne Twister: 624 words, and the position among them
 
 # Of a zip, as APPNOTE.TXT of PKWARE names them: local file header, its zip64 extra field,
@@ -55,7 +57,9 @@ class Run(NamedTuple):
     state: dict[str, Any]  # JSON-ready
     order: Array  # int64 (n,): a permutation of range(n)
     random_state: Array  # uint32 (625,): the Mersenne Twister's words and position
-    velocity: Parameters | None = None  # of the network's shapes and dtype, as is the next
+    rule: str  # the name of what makes a step of a gradient
+    steps: int  # mini-batches that are done
+    slots: list[Parameters]  # the rule's, of the network's shapes and dtype, as is the next
     best: Parameters | None = None
 
 
@@ -65,7 +69,10 @@ class Model(NamedTuple):
     sizes: list[int]
     biases: list[Array]
     weights: list[Array]
-    cost: str | None = None  # the name of network2's cost class; None: a network.Network
+    kind: str = "Network"  # the class that wrote it: Network, Network2 (of chapter 3), MLP
+    hidden: str = "sigmoid"  # the activation of the hidden layers
+    output: str | None = "quadratic"  # the last layer's row; None: of a cost of the user's own
+    cost: str | None = None  # the name of a Network2's cost class
     notes: dict[str, Any] | None = None  # JSON-ready, the user's own
     run: Run | None = None  # in a checkpoint
 
@@ -76,27 +83,28 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     Raises TypeError or ValueError, before anything is written, if load would refuse it.
     """
     model = _checked(model)
-    values = {"cost": model.cost, "notes": model.notes}
+    values = dict(zip(_VALUES, model[3:]))
     members = {
         "format": _FORMAT,
         "version": np.array(_VERSION, np.int64),
         "sizes": np.array(model.sizes, np.int64),
         **_named("", (model.biases, model.weights)),
     }
-    if model.run:
-        values["state"], members["order"], members["random_state"] = model.run[:3]
-        members |= _named("velocity_", model.run.velocity) | _named("best_", model.run.best)
-    values = {name: value for name, value in values.items() if value is not None}
-    if values:
-        members["json"] = np.frombuffer(_encode(values), np.uint8)
+    if run := model.run:
+        values["state"], members["order"], members["random_state"] = run[:3]
+        values["rule"], members["steps"] = run.rule, np.array(run.steps, np.int64)
+        for k, slot in enumerate(run.slots):
+            members |= _named(f"slots_{k}_", slot)
+        members |= _named("best_", run.best)
+    members["json"] = np.frombuffer(_encode(values), np.uint8)
     write_whole(path, lambda file: _write_npz(file, members))
 
 
 def save_json(path: str | os.PathLike[str], model: Model) -> None:
     """Write model, without its run, to path as the book's network2.py does.
 
-    The numbers are exact, but for the bits of a NaN.  ``dtype`` and ``notes`` are added for a
-    float32 network and for one that has notes.  Raises as save does.
+    The numbers are exact, but for the bits of a NaN.  ``dtype``, ``notes``, ``kind``,
+    ``hidden`` and ``output`` are added where they are not chapter 3's.  Raises as save does.
     """
     model = _checked(model)
     values: dict[str, Any] = {
@@ -107,8 +115,9 @@ def save_json(path: str | os.PathLike[str], model: Model) -> None:
     }
     if model.weights[0].dtype == np.float32:
         values["dtype"] = "float32"
-    if model.notes:
-        values["notes"] = model.notes
+    book = ("Network2", "sigmoid", _OUTPUTS.get(model.cost or ""), model.cost, None)
+    found = zip(_VALUES, model[3:], book)
+    values |= {name: value for name, value, usual in found if value not in (usual, {})}
     text = _encode(values)
     write_whole(path, lambda file: file.write(text))
 
@@ -121,7 +130,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     _target(path)
     with open(path, "rb") as file:
         try:
-            start = file.peek().lstrip()
+            start = file.peek().lstrip(b"\xef\xbb\xbf \t\n\r")  # a byte order mark, space
             if not start.startswith((b"PK", b"{")):
                 raise ValueError("it is neither an npz nor a JSON object")
             npz = start.startswith(b"PK")
@@ -214,21 +223,26 @@ def _stem(target: Path) -> str:
 
 def _checked(model: Model) -> Model:
     """Return model with parameters that fit its sizes; raise if any part is not as it must."""
-    sizes, (cost, notes, run) = data.layers(model.sizes), model[3:]
+    sizes, run = check.layers(model.sizes), model.run
     single = all(array.dtype == np.float32 for array in (*model.biases, *model.weights))
     dtype = np.dtype(np.float32 if single else np.float64)
-    biases, weights = data.parameters(sizes, model.biases, model.weights, dtype)
-    if cost is not None and not (isinstance(cost, str) and cost.isidentifier()):
-        raise ValueError(f"cost must be the name of a class, got {cost!r:.60}")
-    if notes is not None and not isinstance(notes, dict):
-        raise TypeError(f"notes must be a dict, got {type(notes).__name__}")
+    biases, weights = check.parameters(sizes, model.biases, model.weights, dtype)
+    names = {**dict(zip(_VALUES[:4], model[3:])), "rule": run.rule if run else "plain"}
+    for what, name in names.items():
+        if not (_is_name(name) or (name is None and what in ("output", "cost"))):
+            raise ValueError(f"{what} must be a name, got {name!r:.60}")
+    if model.notes is not None and not isinstance(model.notes, dict):
+        raise TypeError(f"notes must be a dict, got {type(model.notes).__name__}")
     if run is not None:
         _check_run(run)
-        velocity, best = (
-            pair and data.parameters(sizes, *pair, dtype) for pair in (run.velocity, run.best)
-        )
-        run = run._replace(velocity=velocity, best=best)
-    return Model(sizes, biases, weights, cost, notes, run)
+        slots = [check.parameters(sizes, *slot, dtype) for slot in run.slots]
+        best = run.best and check.parameters(sizes, *run.best, dtype)
+        run = run._replace(slots=slots, best=best)
+    return model._replace(sizes=sizes, biases=biases, weights=weights, run=run)
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and name.replace("-", "_").isidentifier()
 
 
 def _check_run(run: Run) -> None:
@@ -237,14 +251,13 @@ def _check_run(run: Run) -> None:
         raise TypeError(f"state must be a dict, got {type(state).__name__}")
     if order.dtype != np.int64 or order.ndim != 1:
         raise ValueError(f"order must be int64 (n,), got {order.dtype} {order.shape}")
-    seen = np.zeros(len(order), bool)
-    seen[order[(order >= 0) & (order < len(order))]] = True
-    if not seen.all():
+    if not np.array_equal(np.sort(order), np.arange(len(order))):
         raise ValueError(f"order must be a permutation of range({len(order)})")
     if words.dtype != np.uint32 or words.shape != (_STATE_SIZE,):
         raise ValueError(f"random_state must be uint32 (625,), got {words.dtype} {words.shape}")
     if words[-1] >= _STATE_SIZE:
         raise ValueError(f"random_state must end in at most 624, got {words[-1]}")
+    check.integer("steps", run.steps, 0)
 
 
 def _encode(values: dict[str, Any]) -> bytes:
@@ -260,17 +273,18 @@ def _encode(values: dict[str, Any]) -> bytes:
     return f"{{{', '.join(parts)}}}".encode()
 
 
-def _decode(text: bytes, known: tuple[str, ...]) -> dict[str, Any]:
+def _decode(text: bytes) -> dict[str, Any]:
     import json
 
-    found = json.loads(text.decode())
-    if not isinstance(found, dict) or not found.keys() <= set(known):
-        raise ValueError(f"its JSON must be an object that has no keys but {', '.join(known)}")
+    found = json.loads(text.decode("utf-8-sig"))
+    if not isinstance(found, dict):
+        raise ValueError(f"its JSON must be an object, got {type(found).__name__}")
     return found
 
 
 def _from_json(text: bytes) -> Model:
-    found = _decode(text, ("sizes", "weights", "biases", "cost", "dtype", "notes"))
+    """Return what the book, bpnet or a port wrote, whatever its cost is and its other keys."""
+    found = _decode(text)
     for name in ("sizes", "weights", "biases"):
         if not isinstance(found.get(name), list):
             raise ValueError(f"{name} must be a list, got {found.get(name)!r:.60}")
@@ -278,26 +292,21 @@ def _from_json(text: bytes) -> Model:
             raise ValueError(f"{name} must be one fewer than sizes, got {len(found[name])}")
     if bool in map(type, found["sizes"]):
         raise ValueError("sizes must list integers, got true or false")
-    if "cost" not in found:
-        raise ValueError("it has no cost")
-    dtype = found.get("dtype", "float64")
+    dtype = found.setdefault("dtype", "float64")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r:.60}")
-    sizes = data.layers(found["sizes"])
-    shapes = {"biases": [(n_out, 1) for n_out in sizes[1:]], "weights": zip(sizes[1:], sizes)}
-    biases, weights = (
-        [
-            _matrix(f"{name}[{l}]", rows, shape, dtype)
-            for l, (rows, shape) in enumerate(zip(found[name], shapes[name]))
-        ]
-        for name in shapes
-    )
-    return Model(sizes, biases, weights, found["cost"], found.get("notes"))
+    sizes = check.layers(found["sizes"])
+    biases = [_matrix(found, "biases", l, (n, 1)) for l, n in enumerate(sizes[1:])]
+    weights = [_matrix(found, "weights", l, s) for l, s in enumerate(zip(sizes[1:], sizes))]
+    cost = found["cost"] if _is_name(found.get("cost")) else None
+    book = ("Network2", "sigmoid", _OUTPUTS.get(cost or ""), cost, None)
+    values = {**dict(zip(_VALUES, book)), **found, "cost": cost}
+    return Model(sizes, biases, weights, *(values[name] for name in _VALUES))
 
 
-def _matrix(name: str, rows: Any, shape: tuple[int, int], dtype: str) -> Array:
+def _matrix(found: dict[str, Any], name: str, l: int, shape: tuple[int, int]) -> Array:
     """Return rows of numbers as an array; what is true is no number."""
-    array = np.array(rows, object)
+    array, name, dtype = np.array(found[name][l], object), f"{name}[{l}]", found["dtype"]
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape} to match sizes")
     others = {kind.__name__ for kind in set(map(type, array.flat)) - {int, float}}
@@ -340,30 +349,36 @@ def _from_npz(file: BufferedReader) -> Model:
     def parameters(prefix: str) -> Parameters:
         shapes = list(zip(sizes[1:], sizes))
         biases = [read(f"{prefix}biases_{l}", dtype, (n, 1)) for l, (n, _) in enumerate(shapes)]
-        weights = [read(f"{prefix}weights_{l}", dtype, shape) for l, shape in enumerate(shapes)]
-        return biases, weights
+        return biases, [read(f"{prefix}weights_{l}", dtype, s) for l, s in enumerate(shapes)]
 
     if read("format", _FORMAT.dtype, ()).tobytes() != _FORMAT.tobytes():
         raise ValueError("it has another format")
-    if (version := int(read("version", np.int64, ()))) != _VERSION:
-        raise ValueError(f"it has version {version}, this bpnet reads version {_VERSION}")
+    if (version := int(read("version", np.int64, ()))) not in (1, _VERSION):
+        raise ValueError(f"it has version {version}, this bpnet reads 1 and {_VERSION}")
     n_layers = sum(name.startswith("weights_") for name in members)
-    sizes = data.layers(read("sizes", np.int64, (n_layers + 1,)).tolist())
+    sizes = check.layers(read("sizes", np.int64, (n_layers + 1,)).tolist())
     file.seek(members.get("biases_0.npy", (0, 0, 0))[0])
     dtype = np.dtype(np.float32 if b"f4'" in file.read(_LEAST) else np.float64)
     biases, weights = parameters("")
     text = read("json", np.uint8).tobytes() if "json.npy" in members else b"{}"
-    values, run = _decode(text, ("cost", "notes", "state")), None
+    values, run = _decode(text), None
+    if version == 1:  # the cost says which class it is of; momentum is the rule of a velocity
+        cost = values.get("cost")
+        values |= {"kind": "Network2" if cost else "Network", "hidden": "sigmoid"}
+        values["output"] = _OUTPUTS.get(str(cost)) if cost else "quadratic"
+        members = {name.replace("velocity", "slots_0"): at for name, at in members.items()}
+        values["rule"] = "momentum" if "slots_0_biases_0.npy" in members else "plain"
     if "state" in values:
         order, words = read("order", np.int64), read("random_state", np.uint32, (_STATE_SIZE,))
-        velocity, best = (
-            parameters(prefix) if f"{prefix}biases_0.npy" in members else None
-            for prefix in ("velocity_", "best_")
-        )
-        run = Run(values["state"], order, words, velocity, best)
-    if members:
-        raise ValueError(f"it has an unknown member {next(iter(members))!r:.60}")
-    return Model(sizes, biases, weights, values.get("cost"), values.get("notes"), run)
+        steps = int(read("steps", np.int64, ())) if version > 1 else 0
+        slots: list[Parameters] = []
+        while (prefix := f"slots_{len(slots)}_") + "biases_0.npy" in members:
+            slots.append(parameters(prefix))
+        best = parameters("best_") if "best_biases_0.npy" in members else None
+        run = Run(values["state"], order, words, values.get("rule", ""), steps, slots, best)
+    if others := [*members, *values.keys() - {*_VALUES, "rule", "state"}]:
+        raise ValueError(f"it has an unknown member {others[0]!r:.60}")
+    return Model._make([sizes, biases, weights, *map(values.get, _VALUES), run])
 
 
 def _members(file: BufferedReader) -> dict[str, tuple[int, int, int]]:
@@ -410,7 +425,7 @@ def _read(
     nbytes -= len(start + header)
     if shape is None:
         shape = (max(nbytes, 0) // dtype.itemsize,)
-    # Compared, not parsed: numpy evaluates it, as Python.
+    # Compared, not parsed: numpy writes no other header for such an array.
     wanted = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
     if not start.startswith(b"\x93NUMPY\1\0") or header.rstrip() != wanted.encode():
         raise ValueError(f"{name} must be {dtype} {shape}, got {header.rstrip()!r:.100}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bpnet import data
+from bpnet import check
 
 Record = dict[str, Any]  # what history holds of an epoch
 
@@ -31,20 +31,21 @@ class Stopping:
         restore: bool = True,
         held_out: str | None = None,
     ):
-        self.epochs = data.integer("epochs", epochs, 0)
+        self.epochs = check.integer("epochs", epochs, 0)
         self.min_update = _limit("min_update", min_update)
         self.max_error = _limit("max_error", max_error)
         self.min_delta = _limit("min_delta", min_delta) or 0.0
         self.max_seconds = _limit("max_seconds", max_seconds)
         if patience is not None:
-            patience = data.integer(patience_name, patience, 1)
+            patience = check.integer(patience_name, patience, 1)
         self.patience, self.patience_name = patience, patience_name
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be a function of (net, epoch), got {callback!r}")
         self.callback = callback
         self.restores = restore and patience is not None
         self.held_out = held_out
-        # Where no weights are brought back, an epoch that reads no example is not the best.
+        # 1.0 is the book's best_accuracy = 0, which an epoch without a right answer does not
+        # beat; to restore weights, some epoch must be the best.
         self.best_error, self.waited, self.called = float("inf") if restore else 1.0, 0, False
 
     @property
@@ -53,7 +54,7 @@ class Stopping:
         return self.max_error is not None or self.patience is not None
 
     def _error(self, record: Record) -> float:
-        """Return the share that is misread, as exact as a count of so many is."""
+        """Return the share misclassified, without the rounding error of 1 - accuracy."""
         return round(1 - record[f"{self.held_out}_accuracy"], 12)
 
     def see(self, record: Record) -> bool:
@@ -90,4 +91,4 @@ class Stopping:
 
 
 def _limit(name: str, value: Any) -> float | None:
-    return None if value is None else data.positive(name, value)
+    return None if value is None else check.not_negative(name, value)

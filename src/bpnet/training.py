@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import bpcore
-from bpnet import data, serialize
+from bpnet import check, data, serialize
 from bpnet.base import ROWS, Rule
 from bpnet.watching import Watch
 
 if TYPE_CHECKING:
     from bpnet.base import BaseNetwork, Parameters
-    from bpnet.data import Array, Examples
+    from bpnet.check import Array
+    from bpnet.data import Examples
     from bpnet.stopping import Record, Stopping
 
 
@@ -65,16 +66,16 @@ class Run:
         n_threads: int,
     ):
         self.net, self.stopping, self.given = net, stopping, training_data
-        mini_batch_size = data.integer("mini_batch_size", mini_batch_size, 1)
-        n_threads = data.integer("n_threads", n_threads, 1)
+        mini_batch_size = check.integer("mini_batch_size", mini_batch_size, 1)
+        n_threads = check.integer("n_threads", n_threads, 1)
         self.history: list[Record] = []
         self.seconds = 0.0  # since the run began, in this process and before
         self.checkpoint = checkpoint
-        self.checkpoint_seconds = data.positive("checkpoint_seconds", checkpoint_seconds)
+        self.checkpoint_seconds = check.not_negative("checkpoint_seconds", checkpoint_seconds)
         if not callable(eta):
-            data.real("eta", eta, net.dtype)
+            check.finite("eta", eta, net.dtype)
         self.eta = eta
-        self.layers, engine = data.layers(net.sizes), bpcore.engine(net.dtype)
+        self.layers, engine = check.layers(net.sizes), bpcore.engine(net.dtype)
 
         self.examples = data.materialise("training_data", training_data)
         looked_at = {"training_cost", "training_accuracy"} & set(wanted)
@@ -94,14 +95,13 @@ class Run:
         self.pairs = data.as_list(self.examples, self.layers[-1]) if self.by_hand else []
 
         threads = min(n_threads, os.cpu_count() or 1)
-        self.core = net._load(self.layers, max(self.m, ROWS), threads)
+        self.momentum = bool(rule.mu) and not self.by_hand
+        kind = "momentum" if self.momentum else "plain"
+        self.core = net._in_core(self.layers, max(self.m, ROWS), threads, kind)
         self.order, self.source = bpcore.Order(self.n), net._rng or random
-        self.velocity: bpcore.Net | None = None
         self.hand_velocity: Parameters | None = None
         if rule.mu and self.by_hand:
             self.hand_velocity = _zeros(net.biases), _zeros(net.weights)
-        elif rule.mu:
-            self.velocity = bpcore.Net(engine, self.layers, 1, threads)
         self.best: Parameters | None = None
         self.saved = None if resume is None else self._read(resume)
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
@@ -168,15 +168,15 @@ class Run:
     def _epoch(self, epoch: int) -> None:
         net, start = self.net, time.perf_counter()
         eta = self.eta(epoch) if callable(self.eta) else self.eta
-        rate = data.real("eta", eta, net.dtype)
-        before = data.parameters(self.layers, net.biases, net.weights, net.dtype)
+        rate = check.finite("eta", eta, net.dtype)
+        before = check.parameters(self.layers, net.biases, net.weights, net.dtype)
         self.order.shuffle(self.source)
         if self.by_hand:
             before = _copies(before)  # a hook may write into the network's own
             self._train_by_hand(eta)
         else:
             self._train(before, rate)
-        after = data.parameters(self.layers, net.biases, net.weights, net.dtype)
+        after = check.parameters(self.layers, net.biases, net.weights, net.dtype)
         if not all(np.isfinite(array).all() for array in (*after[0], *after[1])):
             net.biases, net.weights = before
             raise FloatingPointError(
@@ -207,8 +207,7 @@ class Run:
                 rate,
                 l2=self.rule.lmbda / self.n,
                 l1=self.rule.l1 / self.n,
-                mu=self.rule.mu,
-                velocity=self.velocity,
+                parameters=(self.rule.mu,) if self.momentum else (),
                 progress=self.watch.advance,
             )
         finally:  # whatever looks next finds the trained parameters
@@ -285,13 +284,20 @@ class Run:
             "seconds": self.seconds,
             "gauss_next": gauss_next,
             "examples": self._fingerprint(),
+            "parameters": {"mu": self.rule.mu} if self.rule.mu else {},  # of the rule
         }
         velocity = self.hand_velocity
-        if self.velocity is not None:
-            velocity = self.velocity.store()
+        if self.momentum:
+            velocity = self.core.state()[1][0]
         order = np.array(self.order.tolist(), np.int64)
-        run = serialize.Run(state, order, np.array(words, np.uint32), velocity, self.best)
+        random_state, slots = np.array(words, np.uint32), [velocity] if velocity else []
+        steps = len(self.history) * -(-self.n // self.m)
+        rule = self._rule_name()
+        run = serialize.Run(state, order, random_state, rule, steps, slots, self.best)
         return self.net._model(run)
+
+    def _rule_name(self) -> str:
+        return "momentum" if self.rule.mu else "plain"
 
     def _fingerprint(self) -> int:
         """Return a checksum of some examples, which another order would hardly have."""
@@ -308,8 +314,11 @@ class Run:
             ("sizes", model.sizes, ours.sizes),
             ("dtype", model.weights[0].dtype, self.net.dtype),
             ("cost", model.cost, ours.cost),
+            ("hidden", model.hidden, ours.hidden),
+            ("output", model.output, ours.output),
             ("training examples", len(run.order), self.n),
-            ("momentum", run.velocity is not None, bool(self.rule.mu)),
+            ("rule", run.rule, self._rule_name()),
+            ("slots", len(run.slots), int(self.rule.mu > 0)),
         ]:
             if found != wanted:
                 raise ValueError(
@@ -344,9 +353,9 @@ class Run:
         self.best = run.best if self.stopping.restores else None
         self.order.assign(run.order)
         self.source.setstate((3, tuple(run.random_state.tolist()), state["gauss_next"]))
-        if self.velocity is not None and run.velocity is not None:
-            self.velocity.load(*run.velocity)
-        self.hand_velocity = self.hand_velocity and run.velocity
+        if self.momentum:
+            self.core.restore(run.steps, run.slots)
+        self.hand_velocity = self.hand_velocity and run.slots[0]
         for record in self.history:
             self.stopping.see(record)
 

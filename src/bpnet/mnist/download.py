@@ -16,7 +16,7 @@ import urllib.request
 import zlib
 from pathlib import Path
 
-from bpnet.mnist_files import IDX
+from bpnet.mnist.files import IDX
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

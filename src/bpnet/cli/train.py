@@ -15,6 +15,9 @@ import numpy as np
 
 import bpnet
 from bpnet import mnist_loader, network2
+from bpnet.cli.evaluate import check_fit, data_option, print_accuracy
+
+HELP = "train on MNIST; without options, the tutorial's job from better initial weights"
 
 _COSTS = {"quadratic": network2.QuadraticCost, "cross-entropy": network2.CrossEntropyCost}
 
@@ -68,8 +71,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def add_options(option: Any, data_help: str) -> None:
-    """Declare the options of ``bpnet train`` by calling option as add_argument."""
+def add(option: Any) -> None:
+    """Declare the options of ``bpnet train``."""
 
     def setting(name: str, text: str, **form: Any) -> None:
         presets: dict[str, list[str]] = {}
@@ -115,7 +118,7 @@ def add_options(option: Any, data_help: str) -> None:
         help="stop after N epochs without a better accuracy on the validation digits, and keep "
         "the weights of the best",
     )
-    option("--max-error", type=float, metavar="X", help="stop below this share of misread ones")
+    option("--max-error", type=float, metavar="X", help="stop below this share misclassified")
     option(
         "--min-update", type=float, metavar="X", help="stop below this relative weight change"
     )
@@ -124,7 +127,7 @@ def add_options(option: Any, data_help: str) -> None:
     option("--plot", metavar="FILE", help="draw costs and accuracies, epoch by epoch")
     option("--checkpoint", metavar="FILE", help="keep the run in a file, so that it can go on")
     option("--resume", metavar="FILE", help="go on with the run in a checkpoint")
-    option("--data", metavar="PATH", help=data_help)
+    data_option(option)
 
 
 def _shown(value: Any) -> str:
@@ -142,7 +145,7 @@ def _sizes(text: str) -> list[int]:
         ) from None
 
 
-def train(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Train on MNIST, saying how it goes on the validation digits, then test."""
     if arguments.save is not None:
         _check_writable("--save", Path(arguments.save))
@@ -161,7 +164,7 @@ def train(arguments: argparse.Namespace) -> None:
         f"{len(test[1]):,} to test"
     )
     try:
-        run(net, settings, training, validation, **_keywords(arguments))
+        sgd(net, settings, training, validation, **_keywords(arguments))
     except KeyboardInterrupt:  # the weights are those of a whole number of mini-batches
         _save(net, arguments.save)
         raise
@@ -176,7 +179,7 @@ def train(arguments: argparse.Namespace) -> None:
 
         plot.learning_curve(net.history).savefig(arguments.plot)
         print(f"plotted {arguments.plot}")
-    print_accuracy(net.evaluate(test), len(test[1]))
+    print_accuracy(net, test)
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -238,7 +241,7 @@ def new_network(settings: dict[str, Any]) -> network2.Network:
     return net
 
 
-def run(
+def sgd(
     net: network2.Network,
     settings: dict[str, Any],
     training: Any,
@@ -286,20 +289,3 @@ def _check_plot(path: str) -> None:
     picture = plot.learning_curve([{"epoch": 0, "update": 1.0}])
     picture.savefig(io.BytesIO(), format=Path(path).suffix[1:] or "png")
     _check_writable("--plot", Path(path))
-
-
-def check_fit(net: Any, images: Any) -> None:
-    """Raise ValueError if net is not for these images of digits, or there are none."""
-    n, inputs = images.shape
-    if n == 0:
-        raise ValueError("the data must have digits to test, got none")
-    if net.sizes[0] != inputs or net.sizes[-1] != 10:
-        raise ValueError(
-            f"sizes must begin with {inputs}, the pixels of a digit, and end with 10, the "
-            f"digits, got {_shown(list(net.sizes))}"
-        )
-
-
-def print_accuracy(correct: int, n: int) -> None:
-    """Say the result on the test digits."""
-    print(f"accuracy {100 * correct / n:.2f} %: {correct} of {n} test digits")

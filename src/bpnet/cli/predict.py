@@ -1,76 +1,26 @@
-"""The command ``bpnet``: train, evaluate and predict from a shell."""
+"""``bpnet predict``: the digits that images show."""
 
 from __future__ import annotations
 
 import argparse
 import io
 import math
-import os
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import bpnet
-from bpnet import cli_train, mnist_loader
+from bpnet.cli.evaluate import model_option
 
-_MODEL_HELP = "a network that train --save wrote"
-_DATA_HELP = (
-    "a folder with MNIST's four IDX files or mnist.pkl.gz (default: the environment variable "
-    "BPNET_DATA, the cache, a download, or a sample)"
-)
+HELP = "say which digit each image shows"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code.
-
-    0: done; 1: a failure, said in one line on stderr; 2: wrong usage; 130: Ctrl-C.
-    """
-    arguments = _parser().parse_args(argv)
-    try:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True)  # a pipe sees each epoch as it ends
-        arguments.run(arguments)
-    except KeyboardInterrupt:
-        print("bpnet: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read the output has enough.  Python must not fail again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (OSError, ValueError, TypeError, ArithmeticError, ImportError, MemoryError) as error:
-        reason = " ".join(str(error).splitlines()) or type(error).__name__
-        print(f"bpnet: error: {reason}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="bpnet",
-        description="Train and use the backpropagation tutorial's network for digits.",
-    )
-    parser.add_argument("--version", action="version", version=f"bpnet {bpnet.__version__}")
-    parser.set_defaults(run=lambda _: parser.print_help())
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-
-    def command(name: str, run: Any, text: str) -> Any:
-        added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(run=run)
-        return added.add_argument
-
-    presets = "train on MNIST; without options, the tutorial's job from better initial weights"
-    cli_train.add_options(command("train", cli_train.train, presets), _DATA_HELP)
-
-    option = command("evaluate", _evaluate, "count the test digits that a saved network reads")
-    option("--data", metavar="PATH", help=_DATA_HELP)
-    option("model", metavar="MODEL", help=_MODEL_HELP)
-
-    option = command("predict", _predict, "say which digit each image shows")
-    option("model", metavar="MODEL", help=_MODEL_HELP)
+def add(option: Any) -> None:
+    """Declare the options of ``bpnet predict``."""
+    model_option(option)
     option(
         "images",
         nargs="+",
@@ -78,18 +28,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a PNG image of one digit, or a text file of the network's inputs, numbers from 0 "
         "to 1, a row for each prediction; -: either of them from stdin",
     )
-    command("info", lambda _: bpnet.show_config(), "say which versions and which engine run")
-    return parser
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
-    net = bpnet.load(arguments.model)
-    _, _, test = mnist_loader.load_data(arguments.data)
-    cli_train.check_fit(net, test[0])
-    cli_train.print_accuracy(net.evaluate(test), len(test[1]))
-
-
-def _predict(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
+    """Print a line for each image: the digit, and the activation of its neuron."""
     net = bpnet.load(arguments.model)
     for name in arguments.images:
         for x in _inputs(name, net.sizes[0]):

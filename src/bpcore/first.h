@@ -1,0 +1,182 @@
+/* The first layer, where training spends its time: one pass over its weights for the update of a
+ * mini-batch and the forward pass of the next, dense or CSR.
+ */
+
+/* Some examples of the data. */
+typedef struct {
+    const int64_t *examples;
+    ptrdiff_t m;
+} batch;
+
+/* What passes over the first layer's weights at once: the update of one mini-batch, the
+ * forward pass of the next and, ahead of it, the inputs of the one after that. */
+typedef struct {
+    batch due, next, ahead;
+    const real *delta; /* (due.m, stride) */
+    real *z;           /* (next.m, stride) */
+    ptrdiff_t stride;
+    real *w;           /* (n_in, ldw) */
+    ptrdiff_t ldw;
+    int64_t *cursors;  /* (due.m + next.m): the items of each row that come next */
+} first_step;
+
+/* Ask for the desired output of an example. */
+INLINED void fetch_target(const bp_data *data, int64_t example)
+{
+    if (data->y)
+        fetch((const real *)data->y + example * data->n_out,
+              (const real *)data->y + (example + 1) * data->n_out);
+    else
+        fetch(data->labels + example, data->labels + example + 1);
+}
+
+/* Ask for what row i of the next mini-batch needs, and for where row i of the one after that
+ * is. */
+INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
+{
+    const batch ahead = s->ahead;
+    if (i < ahead.m) {
+        const int64_t example = ahead.examples[i];
+        const int64_t begin = data->offsets[example], end = data->offsets[example + 1];
+        fetch(data->columns + begin, data->columns + end);
+        if (data->codes)
+            fetch(data->codes + begin, data->codes + end);
+        else
+            fetch((const real *)data->values + begin, (const real *)data->values + end);
+    }
+    if (i + s->next.m < ahead.m) {
+        const int64_t later = ahead.examples[i + s->next.m];
+        fetch(data->offsets + later, data->offsets + later + 2);
+        fetch_target(data, later);
+    }
+}
+
+/* The step for the V vectors of neurons from column j on.  Several rows pass over a block of w
+ * before the next block, because they share most of its lines. */
+INLINED void csr_panel(const int V, const int coded, const bp_data *data, const first_step *s,
+                       ptrdiff_t j)
+{
+    const csr_rows x = {data->columns, data->values, data->codes};
+    const int64_t *offsets = data->offsets, *due = s->due.examples, *next = s->next.examples;
+    int64_t *due_cursors = s->cursors, *next_cursors = s->cursors + s->due.m;
+    const ptrdiff_t blocks = (data->n_in * V * VECTOR_BYTES - 1) / CSR_BLOCK_BYTES + 1;
+    real *w = s->w + j, *z = s->z + j;
+    for (ptrdiff_t i = 0; i < s->due.m; i++)
+        due_cursors[i] = offsets[due[i]];
+    for (ptrdiff_t i = 0; i < s->next.m; i++)
+        next_cursors[i] = offsets[next[i]];
+
+    for (ptrdiff_t block = 0; block < blocks; block++) {
+        const ptrdiff_t limit = data->n_in * (block + 1) / blocks;
+        for (ptrdiff_t i = 0; i < s->due.m; i++)
+            csr_descend(V, coded, x, due_cursors + i, offsets[due[i] + 1], limit,
+                        s->delta + i * s->stride + j, w, s->ldw);
+        for (ptrdiff_t i = 0; i < s->next.m; i++, z += s->stride) {
+            if (j == 0 && block == 0)
+                csr_fetch(data, s, i);
+            if (V <= PAIRED && i % 2 == 0 && i + 1 < s->next.m)
+                csr_forward_pair(V, coded, x, next_cursors + i, offsets[next[i] + 1],
+                                 offsets[next[i + 1] + 1], limit, w, s->ldw, z, z + s->stride);
+            csr_forward(V, coded, x, next_cursors + i, offsets[next[i] + 1], limit, w, s->ldw, z);
+        }
+        z -= s->next.m * s->stride;
+    }
+}
+
+/* Each panel reads the items again: narrow vectors and long rows take more of them at a time,
+ * though then fewer rows of w fit a block. */
+INLINED void csr_panels(const int coded, const bp_data *data, const first_step *s, ptrdiff_t n)
+{
+    const int wide = VECTOR_BYTES < 64 || n >= 16 * LANES;
+    ptrdiff_t j = 0;
+    for (; wide && j + 8 * LANES <= n; j += 8 * LANES)
+        csr_panel(8, coded, data, s, j);
+    for (; j + 4 * LANES <= n; j += 4 * LANES)
+        csr_panel(4, coded, data, s, j);
+    for (; j + 2 * LANES <= n; j += 2 * LANES)
+        csr_panel(2, coded, data, s, j);
+    for (; j < n; j += LANES)
+        csr_panel(1, coded, data, s, j);
+}
+
+/* The step for CSR inputs and n neurons, whole vectors. */
+static void csr_step(const bp_data *data, const first_step *s, ptrdiff_t n)
+{
+    if (data->codes)
+        csr_panels(1, data, s, n);
+    else
+        csr_panels(0, data, s, n);
+}
+
+/* Gather dense inputs, so that the products run over rows at one distance. */
+static void gather(const bp_net *net, const bp_data *data, batch examples, real *x)
+{
+    const ptrdiff_t n_in = data->n_in;
+    for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
+        memcpy(x + i * n_in, (const real *)data->x + examples.examples[i] * n_in,
+               (size_t)n_in * sizeof(real));
+    bp_wait(net->barrier);
+}
+
+/* The step for dense inputs, gathered in x and next_x, and n neurons. */
+static void dense_step(const bp_net *net, const bp_data *data, const first_step *s, ptrdiff_t n)
+{
+    const ptrdiff_t n_in = data->n_in;
+    const ptrdiff_t bytes = n * REAL_BYTES;
+    const ptrdiff_t fit = DENSE_BLOCK_BYTES / (bytes + !bytes);
+    const ptrdiff_t block = bytes >= DENSE_ROW_BYTES ? n_in : fit;
+    const matrix x = by_rows(net->x, n_in), next_x = by_rows(net->next_x, n_in);
+    for (ptrdiff_t k = 0; k < n_in; k += block) {
+        const ptrdiff_t depth = n_in - k < block ? n_in - k : block;
+        real *w = s->w + k * s->ldw;
+        gemm(depth, n, s->due.m, transposed(from(x, 0, k)), by_rows(s->delta, s->stride), w,
+             s->ldw, net->packed);
+        gemm(s->next.m, n, depth, from(next_x, 0, k), by_rows(w, s->ldw), s->z, s->stride,
+             net->packed);
+        for (ptrdiff_t i = 0; i < s->ahead.m && i < s->next.m && block < n_in; i++) {
+            const real *row = (const real *)data->x + s->ahead.examples[i] * n_in + k;
+            fetch(row, row + depth);
+            if (k == 0)
+                fetch_target(data, s->ahead.examples[i]);
+        }
+    }
+}
+
+/* Add the gradient of the mini-batch `due`, whose errors are scaled, to a place (BP3, BP4), then
+ * take the weighted inputs of the mini-batch `next`, in one pass over the weights, which are
+ * true_factor times what is stored.  Either may be empty. */
+static void first_layer(bp_net *net, const bp_data *data, batch due, batch next, batch ahead,
+                        const part *p, int place, bp_wide true_factor)
+{
+    bp_layer *layer = &net->layers[0];
+    const ptrdiff_t stride = layer->stride, n = p->n;
+    ptrdiff_t begin, end;
+    own(net, layer, &begin, &end);
+    const first_step s = {due, next, ahead, (real *)layer->delta + begin,
+                          (real *)net->next_a + begin, stride, p->w[place], p->stride,
+                          net->cursors};
+    const real factor = (real)true_factor, inverse = (real)(1 / true_factor);
+    for (ptrdiff_t i = 0; i < due.m; i++) {
+        real *delta = (real *)layer->delta + begin + i * stride;
+        axpy(n, R(1.0), delta, p->biases[place]);
+        if (true_factor != 1)
+            scale(n, inverse, delta, delta);
+    }
+    for (ptrdiff_t i = 0; i < next.m; i++)
+        scale(n, inverse, p->biases[place], s.z + i * stride);
+    if (data->x) {
+        gather(net, data, next, net->next_x);
+        dense_step(net, data, &s, n);
+    } else
+        csr_step(data, &s, n);
+    for (ptrdiff_t i = 0; i < next.m && true_factor != 1; i++)
+        scale(n, factor, s.z + i * stride, s.z + i * stride);
+
+    void *const a = layer->a, *const x = net->x;
+    if (next.m) {
+        layer->a = net->next_a;
+        net->next_a = a;
+        net->x = net->next_x;
+        net->next_x = x;
+    }
+}

@@ -1,0 +1,122 @@
+/* The last layer: its activation, its error and its cost are one row, because only these products
+ * have a name and BP1 needs both halves.  The table is at the end.
+ *
+ * To add one: write what is missing of the three for one example, and a row; its twin is a row of
+ * bpnet.reference.  Rows are n_out neurons and then padding up to whole vectors, on boundaries of
+ * vectors; what is written to padding does not count.
+ */
+
+/* a = softmax(z) in the columns [begin, end): exp(z - max z), which cannot overflow, over its sum.
+ * Every thread sums the whole row in the same order, so that threads change no bit. */
+static void softmax(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end, real *a)
+{
+    const vreal most = splat(z[argmax(n_out, z)]);
+    real sum = R(0.0), e[LANES];
+    for (ptrdiff_t j = 0; j < n_out; j += LANES) {
+        const vreal power = exponential(*vectors(z + j) - most);
+        memcpy(e, &power, sizeof e);
+        for (ptrdiff_t k = 0; k < LANES && j + k < n_out; k++)
+            sum += e[k];
+        if (begin <= j && j < end)
+            *(vreal *)(a + j) = power;
+    }
+    for (ptrdiff_t j = begin; j < end; j += LANES)
+        *(vreal *)(a + j) /= splat(sum);
+}
+
+static void exponentials(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, real *z)
+{
+    for (; m > 0; m--, z += stride)
+        for (ptrdiff_t j = 0; j < n; j += LANES)
+            *(vreal *)(z + j) = exponential(*vectors(z + j));
+}
+
+/* a - y: of every cost whose activation is its canonical link. */
+static void difference(ptrdiff_t n, const real *a, real *y)
+{
+    for (ptrdiff_t j = 0; j < n; j += LANES)
+        *(vreal *)(y + j) = *vectors(a + j) - *vectors(y + j);
+}
+
+static void quadratic_error(ptrdiff_t n, const real *a, real *y)
+{
+    difference(n, a, y);
+    sigmoid_prime_mul(1, n, n, a, y);
+}
+
+/* |a - y|^2 / 2 */
+static void squared_error(ptrdiff_t n, const real *z, const real *a, real *y)
+{
+    (void)z;
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vreal error = *vectors(a + j) - *vectors(y + j);
+        *(vreal *)(y + j) = splat(R(0.5)) * error * error;
+    }
+}
+
+/* The largest number for an infinite one, so that 0 times it is 0. */
+INLINED vreal bounded(vreal size)
+{
+    const vreal most = splat(LARGEST);
+    return choose(less(most, size), most, size);
+}
+
+/* -y ln a - (1 - y) ln(1 - a) = ln(1 + exp(-|z|)) + (1 - y) max(z, 0) + y max(-z, 0)
+ * From z and not from a, which rounds to 0 or 1: finite, and for y in [0, 1] a sum of nothing
+ * negative.  ln(1 + t) = 2 atanh(s), s = t / (2 + t) <= 1/3, cut as exp is. */
+static void cross_entropy(ptrdiff_t n, const real *z, const real *a, real *y)
+{
+    static const real series[] = {ATANH_SERIES};
+    const vreal zero = {0}, one = splat(R(1.0)), two = splat(R(2.0));
+    (void)a;
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vreal v = *vectors(z + j), target = *vectors(y + j);
+        vreal low;
+        const vint negative = less(v, zero);
+        const vreal t = exp_minus_abs(v, &low), s = t / (two + t);
+        const vreal logarithm = two * s * polynomial(ATANH_TERMS, series, s * s);
+        const vreal far = choose(negative, target, one - target);
+        *(vreal *)(y + j) = logarithm + far * bounded(choose(negative, -v, v));
+    }
+}
+
+/* -y ln a = y (ln sum exp(z - max z) + max z - z): from z, as above. */
+static void log_likelihood(ptrdiff_t n, const real *z, const real *a, real *y)
+{
+    const ptrdiff_t best = argmax(n, z);
+    /* The most active output is exp(0) / sum. */
+    const vreal most = splat(z[best]), sum = logarithm(splat(R(1.0) / a[best]));
+    for (ptrdiff_t j = 0; j < n; j += LANES)
+        *(vreal *)(y + j) *= sum + bounded(most - *vectors(z + j));
+}
+
+/* y ln(y / a) - y + a = y (ln y - z) - y + a, where 0 ln 0 is 0. */
+static void poisson(ptrdiff_t n, const real *z, const real *a, real *y)
+{
+    const vreal zero = {0}, one = splat(R(1.0));
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vreal target = *vectors(y + j);
+        const vint some = less(zero, target);
+        const vreal ratio = logarithm(choose(some, target, one)) - *vectors(z + j);
+        *(vreal *)(y + j) =
+            choose(some, target * ratio, zero) - target + *vectors(a + j);
+    }
+}
+
+typedef struct {
+    bp_row row;
+    /* z becomes a: item by item, as a hidden activation, or, where that is NULL, from whole
+     * rows, which threads wait for */
+    void (*apply)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, real *z);
+    void (*apply_whole)(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end, real *a);
+    void (*error)(ptrdiff_t n, const real *a, real *y);                   /* y becomes dC/dz */
+    void (*cost)(ptrdiff_t n_out, const real *z, const real *a, real *y); /* y becomes C, by item */
+} output;
+
+static const output OUTPUT_TABLE[] = {
+    {{.name = "quadratic", .classifies = 1}, sigmoid, NULL, quadratic_error, squared_error},
+    {{.name = "cross-entropy", .classifies = 1}, sigmoid, NULL, difference, cross_entropy},
+    {{.name = "log-likelihood", .classifies = 1}, NULL, softmax, difference, log_likelihood},
+    {{.name = "squared"}, leave, NULL, difference, squared_error},
+    {{.name = "poisson"}, exponentials, NULL, difference, poisson},
+};

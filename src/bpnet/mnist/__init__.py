@@ -1,0 +1,1 @@
+"""MNIST: what its files are made of, and where they are downloaded from."""
