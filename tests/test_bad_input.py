@@ -372,30 +372,30 @@ def calls(net, training=None, tests=None):
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-@each_kind
-def test_x(kind, name, nothing_changes):
+def test_x(name, nothing_changes):
     x, sentence = COLUMNS[name]
-    sentence, net = sentence.format("x"), make(kind, sizes=SIZES)
-    for position, times in ((0, 1), (3, 1), (198, 40)):
-        data, tests = GOOD * times, TEST * times
-        data[position], tests[position] = (x, Y), (x, 0)
-        with nothing_changes(net, data, tests):
-            refuses(lambda: net.feedforward(x), sentence)
-            refuses(lambda: net.backprop(x, Y), sentence)
-            for where, call in calls(net, data, tests):
-                refuses(call, at(f"{where}[{position}]", sentence))
+    for kind in EVERY:
+        sentence, net = sentence.format("x"), make(kind, sizes=SIZES)
+        for position, times in ((0, 1), (3, 1), (198, 40)):
+            data, tests = GOOD * times, TEST * times
+            data[position], tests[position] = (x, Y), (x, 0)
+            with nothing_changes(net, data, tests):
+                refuses(lambda: net.feedforward(x), sentence)
+                refuses(lambda: net.backprop(x, Y), sentence)
+                for where, call in calls(net, data, tests):
+                    refuses(call, at(f"{where}[{position}]", sentence))
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-@each_kind
-def test_y(kind, name, nothing_changes):
+def test_y(name, nothing_changes):
     y, sentence = COLUMNS[name]
-    sentence, net, x = sentence.format("y"), make(kind, sizes=[3, 4]), np.ones((3, 1))
-    data = [(x, np.ones((4, 1))), (x, y)]
-    with nothing_changes(net, data):
-        refuses(lambda: net.backprop(x, y), sentence)
-        for where, call in calls(net, data):
-            refuses(call, at(f"{where}[1]", sentence))
+    for kind in EVERY:
+        sentence, net, x = sentence.format("y"), make(kind, sizes=[3, 4]), np.ones((3, 1))
+        data = [(x, np.ones((4, 1))), (x, y)]
+        with nothing_changes(net, data):
+            refuses(lambda: net.backprop(x, y), sentence)
+            for where, call in calls(net, data):
+                refuses(call, at(f"{where}[1]", sentence))
 
 
 @each_kind
@@ -575,13 +575,13 @@ LABELS = {
 
 
 @pytest.mark.parametrize("name", LABELS)
-@each_kind
-def test_labels(kind, name, nothing_changes):
+def test_labels(name, nothing_changes):
     label, sentence = LABELS[name]
-    net, tests = make(kind, sizes=SIZES), [(X, 0), (X, label)]
-    with nothing_changes(net, tests):
-        for where, call in calls(net, tests=tests):
-            refuses(call, sentence.format(f"{where}[1]"))
+    for kind in EVERY:
+        net, tests = make(kind, sizes=SIZES), [(X, 0), (X, label)]
+        with nothing_changes(net, tests):
+            for where, call in calls(net, tests=tests):
+                refuses(call, sentence.format(f"{where}[1]"))
 
 
 NO_LABELS = {name: label for name, (label, _) in LABELS.items()} | {

@@ -83,19 +83,19 @@ def test_an_epoch_records_what_is_asked_and_no_more(kind, options, keys):
         assert [set(record) for record in net.history] == [ALWAYS | keys] * 3
 
 
-@each_form
 @each_dtype
 @each_kind
-def test_the_history_is_what_json_holds(kind, dtype, form):
-    history = watched(kind, form, dtype).history
-    assert json.loads(json.dumps(history, allow_nan=False)) == history
-    assert [record["epoch"] for record in history] == [0, 1, 2]
-    for record in history:
-        assert type(record["epoch"]) is int
-        assert {type(record[key]) for key in record if key != "epoch"} == {float}
-        assert record["eta"] == 0.5
-        assert record["seconds"] >= 0
-        assert 0 < record["update"] < 1
+def test_the_history_is_what_json_holds(kind, dtype):
+    for form in FORMS:
+        history = watched(kind, form, dtype).history
+        assert json.loads(json.dumps(history, allow_nan=False)) == history
+        assert [record["epoch"] for record in history] == [0, 1, 2]
+        for record in history:
+            assert type(record["epoch"]) is int
+            assert {type(record[key]) for key in record if key != "epoch"} == {float}
+            assert record["eta"] == 0.5
+            assert record["seconds"] >= 0
+            assert 0 < record["update"] < 1
 
 
 def test_the_history_is_of_the_last_call():
@@ -108,36 +108,36 @@ def test_the_history_is_of_the_last_call():
     assert [record["epoch"] for record in net.history] == [0]
 
 
-@each_form
 @each_dtype
 @each_kind
-def test_figures_are_what_the_methods_say(kind, form, dtype):
+def test_figures_are_what_the_methods_say(kind, dtype):
     """Costs of chapter 1's are those of chapter 3's quadratic cost, with its parameters.
 
     To the bit: the core's sums are the same in any call, and so is what is added to them.
     """
-    said, terms = [], {"lmbda": 0.5} if rules(kind) else {}
-    data = {"training": [(x, y.astype(dtype)) for x, y in examples()], "test": held_out(2)}
-    data |= {"evaluation": held_out(), "validation": held_out()}
-    data = {name: FORMS[form](pairs, dtype) for name, pairs in data.items()}
+    for form in FORMS:
+        said, terms = [], {"lmbda": 0.5} if rules(kind) else {}
+        data = {"training": [(x, y.astype(dtype)) for x, y in examples()], "test": held_out(2)}
+        data |= {"evaluation": held_out(), "validation": held_out()}
+        data = {name: FORMS[form](pairs, dtype) for name, pairs in data.items()}
 
-    def ask(net, epoch):
-        asked = net
-        if not is_chapter_3(net):
-            asked = network2.Network(SIZES, network2.QuadraticCost, dtype=dtype)
-            asked.biases, asked.weights = net.biases, net.weights
-        said.append({})
-        for name, given in data.items():
-            n = len(given[0]) if form == "pair" else len(given)
-            said[-1][f"{name}_cost"] = asked.total_cost(given, terms.get("lmbda", 0.0))
-            said[-1][f"{name}_accuracy"] = count(net, given) / n
+        def ask(net, epoch):
+            asked = net
+            if not is_chapter_3(net):
+                asked = network2.Network(SIZES, network2.QuadraticCost, dtype=dtype)
+                asked.biases, asked.weights = net.biases, net.weights
+            said.append({})
+            for name, given in data.items():
+                n = len(given[0]) if form == "pair" else len(given)
+                said[-1][f"{name}_cost"] = asked.total_cost(given, terms.get("lmbda", 0.0))
+                said[-1][f"{name}_accuracy"] = count(net, given) / n
 
-    net = watched(kind, form, dtype, callback=ask, **{"lmbda": 0.0, "l1": 0.0} | terms)
-    asked = {"epoch", "eta", "seconds", "update"}
-    for record, figures in zip(net.history, said, strict=True):
-        assert len(record.keys() - asked) in (4, 6)
-        for key in record.keys() - asked:
-            assert record[key] == figures[key]
+        net = watched(kind, form, dtype, callback=ask, **{"lmbda": 0.0, "l1": 0.0} | terms)
+        asked = {"epoch", "eta", "seconds", "update"}
+        for record, figures in zip(net.history, said, strict=True):
+            assert len(record.keys() - asked) in (4, 6)
+            for key in record.keys() - asked:
+                assert record[key] == figures[key]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in OWN_UPDATE])
@@ -307,35 +307,35 @@ def decaying(epoch):
     return np.float32(2) / (1 + epoch)
 
 
-@each_form
 @each_dtype
 @each_kind
-def test_eta_by_the_epoch_is_a_call_for_each_epoch(kind, dtype, form):
-    net, by_hand, given = make(kind, dtype=dtype), make(kind, dtype=dtype), []
-    data, again = FORMS[form](examples(), dtype), FORMS[form](examples(), dtype)
+def test_eta_by_the_epoch_is_a_call_for_each_epoch(kind, dtype):
+    for form in FORMS:
+        net, by_hand, given = make(kind, dtype=dtype), make(kind, dtype=dtype), []
+        data, again = FORMS[form](examples(), dtype), FORMS[form](examples(), dtype)
 
-    def eta(epoch):
-        given.append(epoch)
-        return decaying(epoch)
+        def eta(epoch):
+            given.append(epoch)
+            return decaying(epoch)
 
-    train(net, data, 4, eta=eta)
-    assert given == [0, 1, 2, 3]
-    assert [record["eta"] for record in net.history] == [
-        2 / 1,
-        2 / 2,
-        float(np.float32(2) / 3),
-        0.5,
-    ]
-    if form == "list":  # which carries the order from call to call
-        for epoch in range(4):
-            train(by_hand, again, 1, eta=decaying(epoch))
-        assert same_bits([x for x, _ in data], [x for x, _ in again])
-    else:
-        order = examples()
-        for epoch in range(4):
-            train(by_hand, order, 1, eta=decaying(epoch))
-    assert same_bits(parameters_of(net), parameters_of(by_hand))
-    assert shuffler(net) == shuffler(by_hand)
+        train(net, data, 4, eta=eta)
+        assert given == [0, 1, 2, 3]
+        assert [record["eta"] for record in net.history] == [
+            2 / 1,
+            2 / 2,
+            float(np.float32(2) / 3),
+            0.5,
+        ]
+        if form == "list":  # which carries the order from call to call
+            for epoch in range(4):
+                train(by_hand, again, 1, eta=decaying(epoch))
+            assert same_bits([x for x, _ in data], [x for x, _ in again])
+        else:
+            order = examples()
+            for epoch in range(4):
+                train(by_hand, order, 1, eta=decaying(epoch))
+        assert same_bits(parameters_of(net), parameters_of(by_hand))
+        assert shuffler(net) == shuffler(by_hand)
 
 
 WRONG_ETA = {
