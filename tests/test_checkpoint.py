@@ -118,7 +118,8 @@ def check(path, kind, dtype, seeded, form, how, k, resumed_form=None, **options)
 @each_dtype
 @each_kind
 def test_a_resumed_run_ends_as_one_that_did_not_end(tmp_path, kind, dtype, how):
-    for seeded, form in ((True, "list"), (False, "pair"), (True, "Dataset")):
+    forms = ("list", "pair") if dtype == "float32" else ("pair", "Dataset")
+    for seeded, form in zip((True, False), forms):
         options = {"patience": 2, "min_delta": 1 / 16, **rules(kind)}
         check(tmp_path / form, kind, dtype, seeded, form, how, 2, **options)
 
