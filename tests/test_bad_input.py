@@ -188,6 +188,10 @@ CHAPTER_1 = [
         f"{MONITORS}, test_cost, test_accuracy, got 'cost'",
     ),
     (
+        {"monitor": "validation_cost", "validation_data": [(X, 3)]},
+        "ValueError: validation_data[0]: label must be an integer in [0, 3), got 3",
+    ),
+    (
         {"monitor": "validation_cost", "validation_data": []},
         f"ValueError: validation_data {NO_EXAMPLE}",
     ),
@@ -202,8 +206,13 @@ CHAPTER_3 = [
         for name in ("max_error", *LOOKS)
     ),
     *(
-        ({name: 1, "evaluation_data": []}, f"ValueError: evaluation_data {NO_EXAMPLE}")
+        ({name: 1, "evaluation_data": nothing}, f"ValueError: evaluation_data {NO_EXAMPLE}")
         for name in LOOKS
+        for nothing in ([], iter([]))
+    ),
+    (
+        {"monitor_evaluation_cost": True, "evaluation_data": [(X, 3)]},
+        "ValueError: evaluation_data[0]: label must be an integer in [0, 3), got 3",
     ),
     ({"early_stopping_n": 3, "patience": 3}, NOT_BOTH),
     ({"early_stopping_n": 1.5}, f"TypeError: early_stopping_n {COUNT} 1.5"),

@@ -57,6 +57,7 @@ def test_what_is_packed_is_not_packed_again(form):
     x = draw.rand(60000, 50) * (draw.rand(60000, 50) < (0.2 if form == "csr" else 1))
     labels, net = draw.randint(3, size=60000), make("network", sizes=[50, 3])
     dataset, pair = Dataset((x, labels)), (x, labels)
+    assert (dataset.nbytes == x.nbytes + labels.nbytes) == (form == "dense")
     for given in [dataset] + [pair] * (form == "dense"):
         tracemalloc.start()
         try:
