@@ -1,80 +1,84 @@
-"""Bad input: one clear sentence, and nothing changed."""
+"""Bad input: one clear sentence, and nothing changed.  A row: what is given, and the words."""
 
-import copy
-import random
+import functools
+import math
+import types
 
 import numpy as np
 import pytest
-
-from bpnet import Network
-
-GOOD_X, GOOD_Y = np.full((4, 1), 0.5), np.array([[1.0], [0.0], [0.0]])
-
-
-def good(n=5):
-    rng = np.random.RandomState(0)
-    return [(rng.rand(4, 1), np.eye(3)[:, [i % 3]]) for i in range(n)]
-
-
-def state():
-    return random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2]
-
-
-def refused(call, error, message, net=None, data=None, capsys=None):
-    """Assert that call raises just this, and changes nothing that a user could see."""
-    before = copy.deepcopy(vars(net)) if net else None
-    parameters = [*net.weights, *net.biases] if net else []
-    order = list(data) if isinstance(data, list) else None
-    draws = state()
-    with pytest.raises(error) as raised:
-        call()
-    assert type(raised.value) is error
-    assert str(raised.value) == message
-    assert state() == draws
-    if net:
-        assert all(a is b for a, b in zip(parameters, [*net.weights, *net.biases]))
-        for name in ("weights", "biases"):
-            assert all(map(np.array_equal, before[name], getattr(net, name)))
-        assert list(vars(net)) == list(before)
-    if order is not None:
-        assert len(order) == len(data)
-        assert all(a is b for a, b in zip(order, data))
-    if capsys:
-        assert capsys.readouterr().out == ""
-
-
-# Network
-
-
-@pytest.mark.parametrize(
-    ("sizes", "error", "message"),
-    [
-        ([], ValueError, "sizes must list two layers or more, got []"),
-        ([3], ValueError, "sizes must list two layers or more, got [3]"),
-        ([0, 3], ValueError, "sizes[0] must be at least 1, got 0"),
-        ([3, -2], ValueError, "sizes[1] must be at least 1, got -2"),
-        ([3, 2.0], TypeError, "sizes[1] must be an integer, got 2.0"),
-        (["3", 2], TypeError, "sizes[0] must be an integer, got '3'"),
-        ([3, None], TypeError, "sizes[1] must be an integer, got None"),
-        (7, TypeError, "sizes must list the neurons of each layer, got 7"),
-        (None, TypeError, "sizes must list the neurons of each layer, got None"),
-        (
-            [10**10, 10**10],
-            MemoryError,
-            "sizes [10000000000, 10000000000] make a network of 100,000,000,010,000,000,000 "
-            "parameters, which do not fit in memory",
-        ),
-        (
-            [10**6, 10**7],
-            MemoryError,
-            "sizes [1000000, 10000000] make a network of 10,000,010,000,000 parameters, which "
-            "do not fit in memory",
-        ),
-        ([2**64, 2], ValueError, f"sizes[0] must be at most {2**63 - 1}, got {2**64}"),
-    ],
+from conftest import labelled, pairs
+from nets import (
+    FACES,
+    SLOW,
+    count,
+    each_face,
+    face_of,
+    make,
+    passing,
+    step,
+    train,
 )
-def test_sizes(sizes, error, message):
-    refused(lambda: Network(sizes), error, message)
+
+from bpnet import Dataset, Network, network2
+
+SIZES = [4, 5, 3]
+X, Y = np.full((4, 1), 0.5), np.array([[1.0], [0.0], [0.0]])
+GOOD, TEST = pairs(5, 4, 3), labelled(5, 4, 3)
+SHAPE = "got shape"
+NUMBER, COUNT = "must be a number, got", "must be an integer, got"
+
+# Those that the core trains, and those whose costs or gradients are found in NumPy.
+EVERY = [*FACES, *SLOW]
+each_kind = pytest.mark.parametrize("kind", EVERY)
+HELD_OUT = {"network": ["test_data", "validation_data"], "network2": ["evaluation_data"]}
+
+
+def rows(kinds, table):
+    """Return parameters (kinds, *row) for each row, whose id is the sentence."""
+    return [pytest.param(kinds, *row, id=row[-1][:80]) for row in table]
+
+
+def refuses(call, sentence):
+    """Assert that call raises just this."""
+    with pytest.raises(Exception) as raised:
+        call()
+    assert f"{type(raised.value).__name__}: {raised.value}" == sentence
+
+
+# The constructors
+
+
+MEMORY = "MemoryError: sizes {} make a network of {} parameters, which do not fit in memory"
+LARGE, LARGER = [10**6, 10**7], [10**10, 10**10]
+CONSTRUCTORS = [
+    ({"sizes": []}, "ValueError: sizes must list two layers or more, got []"),
+    ({"sizes": [3]}, "ValueError: sizes must list two layers or more, got [3]"),
+    ({"sizes": [0, 3]}, "ValueError: sizes[0] must be at least 1, got 0"),
+    ({"sizes": [3, -2]}, "ValueError: sizes[1] must be at least 1, got -2"),
+    ({"sizes": [3, 2.0]}, f"TypeError: sizes[1] {COUNT} 2.0"),
+    ({"sizes": ["3", 2]}, f"TypeError: sizes[0] {COUNT} '3'"),
+    ({"sizes": [3, None]}, f"TypeError: sizes[1] {COUNT} None"),
+    ({"sizes": 7}, "TypeError: sizes must list the neurons of each layer, got 7"),
+    ({"sizes": None}, "TypeError: sizes must list the neurons of each layer, got None"),
+    ({"sizes": LARGER}, MEMORY.format(LARGER, "100,000,000,010,000,000,000")),
+    ({"sizes": LARGE}, MEMORY.format(LARGE, "10,000,010,000,000")),
+    ({"sizes": [2**64, 2]}, f"ValueError: sizes[0] must be at most {2**63 - 1}, got {2**64}"),
+    *(
+        ({"dtype": dtype}, f"ValueError: dtype must be float32 or float64, got {dtype!r}")
+        for dtype in ("int32", "f2", "float16", None, "real")
+    ),
+    ({"seed": -1}, "ValueError: seed must be at least 0, got -1"),
+    ({"seed": 2**32}, "ValueError: seed must be at most 4294967295, got 4294967296"),
+    ({"seed": "1"}, f"TypeError: seed {COUNT} '1'"),
+]
+
+
+@pytest.mark.parametrize(("kinds", "options", "sentence"), rows(FACES, CONSTRUCTORS))
+def test_arguments_of_a_constructor(kinds, options, sentence, nothing_changes):
+    """Before anything is drawn."""
+    for kind in kinds:
+        with nothing_changes():
+            refuses(lambda cls=FACES[kind].cls: cls(**{"sizes": SIZES} | options), sentence)
 
 
 def test_sizes_at_the_edge_of_the_address_space_do_not_overflow():
@@ -83,362 +87,603 @@ def test_sizes_at_the_edge_of_the_address_space_do_not_overflow():
             Network([2**exponent, 2**exponent])
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"dtype": "int32"}, ValueError, "dtype must be float32 or float64, got 'int32'"),
-        ({"dtype": "f2"}, ValueError, "dtype must be float32 or float64, got 'f2'"),
-        ({"dtype": None}, ValueError, "dtype must be float32 or float64, got None"),
-        ({"dtype": "real"}, ValueError, "dtype must be float32 or float64, got 'real'"),
-        ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
-        ({"seed": 2**32}, ValueError, "seed must be at most 4294967295, got 4294967296"),
-        ({"seed": "1"}, TypeError, "seed must be an integer, got '1'"),
+NO_COSTS = ["CrossEntropyCost", None, object, types.SimpleNamespace(fn=3, delta=len)]
+
+
+@pytest.mark.parametrize("cost", NO_COSTS)
+def test_a_cost_without_its_functions(cost, nothing_changes):
+    with nothing_changes():
+        sentence = f"TypeError: cost must have functions fn and delta, got {cost!r}"
+        refuses(lambda: network2.Network(SIZES, cost), sentence)
+
+
+# Arguments of SGD
+
+
+def counts(name, least):
+    return [
+        (
+            {name: least - 1},
+            f"ValueError: {name} must be at least {least}, got {least - 1}",
+        ),
+        ({name: -(10**30)}, f"ValueError: {name} must be at least {least}, got {-(10**30)}"),
+        *(
+            ({name: value}, f"TypeError: {name} {COUNT} {value!r}")
+            for value in (2.5, "2", math.nan)
+        ),
+    ]
+
+
+def numbers(name, optional=False):
+    wrong = ["3.0", b"3", 1j, [3.0]] + [None] * (not optional)
+    infinite = [math.nan, math.inf, 10**400]
+    return [
+        *(({name: value}, f"TypeError: {name} {NUMBER} {value!r}") for value in wrong),
+        *(
+            ({name: value}, f"ValueError: {name} must be finite in float64, got {value!r}")
+            for value in infinite
+        ),
+    ]
+
+
+def at_least_0(name):
+    return [
+        ({name: value}, f"ValueError: {name} must be at least 0, got {value}")
+        for value in (-1, -0.1)
+    ]
+
+
+SINGLE = {"dtype": "float32"}
+VERBOSE = 'ValueError: verbose must be False, True or "bar", got'
+NOT_BOTH = "ValueError: early_stopping_n must be 0 where patience is given"
+NO_EXAMPLE = "must hold at least one example, got none"
+SGD = [  # {held}: what the face calls held-out data
+    *counts("epochs", 0),
+    ({"epochs": None}, f"TypeError: epochs {COUNT} None"),
+    *counts("mini_batch_size", 1),
+    ({"mini_batch_size": None}, f"TypeError: mini_batch_size {COUNT} None"),
+    *counts("n_threads", 1),
+    ({"n_threads": None}, f"TypeError: n_threads {COUNT} None"),
+    *numbers("eta"),
+    ({"eta": -math.inf}, "ValueError: eta must be finite in float64, got -inf"),
+    *(
+        ({name: 1e39} | SINGLE, f"ValueError: {name} must be finite in float32, got 1e+39")
+        for name in ("eta", "lmbda", "l1")
+    ),
+    *(row for name in ("lmbda", "l1") for row in numbers(name) + at_least_0(name)),
+    *at_least_0("mu"),
+    ({"mu": "0.5"}, f"TypeError: mu {NUMBER} '0.5'"),
+    ({"mu": [0.5]}, f"TypeError: mu {NUMBER} [0.5]"),
+    ({"mu": 1}, "ValueError: mu must be less than 1, got 1.0"),
+    *counts("patience", 1),
+    *(
+        row
+        for name in ("min_update", "max_error", "max_seconds")
+        for row in numbers(name, optional=True) + at_least_0(name)
+    ),
+    *numbers("min_delta", optional=True),
+    *at_least_0("min_delta"),
+    ({"callback": 3}, "TypeError: callback must be a function of (net, epoch), got 3"),
+    ({"verbose": "loud"}, f"{VERBOSE} 'loud'"),
+    ({"verbose": None}, f"{VERBOSE} None"),
+    ({"checkpoint_seconds": -1}, "ValueError: checkpoint_seconds must be at least 0, got -1"),
+    ({"patience": 2, "{held}": None}, "ValueError: patience needs {held}, got None"),
+    *(
+        ({name: 1, "{held}": nothing}, "ValueError: {held} " + NO_EXAMPLE)
+        for name in ("patience", "max_error")
+        for nothing in ([], iter([]), (np.zeros((0, 4)), np.zeros(0, int)))
+    ),
+]
+NEITHER = "ValueError: max_error needs validation_data or test_data, got neither"
+MONITORS = "ValueError: monitor must list some of training_cost, training_accuracy"
+CHAPTER_1 = [
+    ({"max_error": 0.1, "validation_data": None}, NEITHER),
+    (
+        {"patience": 2, "validation_data": None, "test_data": TEST},
+        "ValueError: patience needs validation_data, got None",
+    ),
+    ({"monitor": ["test_cost"], "validation_data": None}, f"{MONITORS}, got 'test_cost'"),
+    (
+        {"monitor": ["cost"], "test_data": TEST, "validation_data": None},
+        f"{MONITORS}, test_cost, test_accuracy, got 'cost'",
+    ),
+    (
+        {"monitor": "validation_cost", "validation_data": [(X, 3)]},
+        "ValueError: validation_data[0]: label must be an integer in [0, 3), got 3",
+    ),
+    (
+        {"monitor": "validation_cost", "validation_data": []},
+        f"ValueError: validation_data {NO_EXAMPLE}",
+    ),
+]
+LOOKS = ["early_stopping_n", "monitor_evaluation_cost", "monitor_evaluation_accuracy"]
+CHAPTER_3 = [
+    *(
+        (
+            {name: 1, "evaluation_data": None},
+            f"ValueError: {name} needs evaluation_data, got None",
+        )
+        for name in ("max_error", *LOOKS)
+    ),
+    *(
+        ({name: 1, "evaluation_data": nothing}, f"ValueError: evaluation_data {NO_EXAMPLE}")
+        for name in LOOKS
+        for nothing in ([], iter([]))
+    ),
+    (
+        {"monitor_evaluation_cost": True, "evaluation_data": [(X, 3)]},
+        "ValueError: evaluation_data[0]: label must be an integer in [0, 3), got 3",
+    ),
+    ({"early_stopping_n": 3, "patience": 3}, NOT_BOTH),
+    ({"early_stopping_n": 1.5}, f"TypeError: early_stopping_n {COUNT} 1.5"),
+    ({"early_stopping_n": -1}, "ValueError: early_stopping_n must be at least 1, got -1"),
+]
+OWN_STEP = "l1 and mu must be 0 where update_mini_batch is overridden"
+TABLE = [
+    *rows(EVERY, SGD),
+    *rows(["network", "network, backprop"], CHAPTER_1),
+    *rows(["network2", "network2, own cost"], CHAPTER_3),
+    *rows(
+        ["network, update_mini_batch"],
+        [({name: 0.1}, f"ValueError: lmbda, {OWN_STEP}") for name in ("lmbda", "l1", "mu")],
+    ),
+    *rows(
+        ["network2, update_mini_batch"],
+        [({name: 0.1}, f"ValueError: {OWN_STEP}") for name in ("l1", "mu")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("kinds", "options", "sentence"), TABLE)
+def test_arguments_of_sgd(kinds, options, sentence, nothing_changes):
+    for kind in kinds:
+        held = face_of(kind).held_out
+        given = {held: TEST} | {key.format(held=held): options[key] for key in options}
+        net, data = make(kind, sizes=SIZES, dtype=given.pop("dtype", "float64")), list(GOOD)
+        train(net, list(GOOD), 1)
+        given = {"epochs": 2, "mini_batch_size": 2, "eta": 0.1} | given
+        with nothing_changes(net, data, *given.values()):
+            call = functools.partial(net.SGD, data, **given)
+            refuses(call, sentence.format(held=held))
+
+
+def test_no_cost_is_recorded_of_a_network_whose_derivative_is_the_scripts_own():
+    net = passing(Network, "cost_derivative")(SIZES, seed=5)
+    sentence = "ValueError: monitor must list no cost where cost_derivative is overridden"
+    monitor = ["training_accuracy", "training_cost"]
+    refuses(lambda: train(net, list(GOOD), monitor=monitor), sentence)
+    train(net, list(GOOD), monitor="training_accuracy")
+    assert len(net.history) == 3
+
+
+# Arguments of the other methods
+
+
+NO_LIST = "TypeError: {} must be a list of (x, y) or a pair of arrays (X, Y), got"
+FLAT = "has shape ({0},), expected ({0}, 1): use {1}.reshape(-1, 1)"
+METHODS = {
+    "network": [
+        ("evaluate", (3,), f"{NO_LIST.format('test_data')} int"),
+        ("update_mini_batch", ([], 0.1), f"ValueError: mini_batch {NO_EXAMPLE}"),
+        *(
+            ("update_mini_batch", (GOOD, options["eta"]), sentence)
+            for options, sentence in numbers("eta")
+        ),
     ],
-)
-def test_options_of_a_network(options, error, message):
-    refused(lambda: Network([3, 2], **options), error, message)
+    "network2": [
+        ("update_mini_batch", ([], 0.5, 0.1, 3), f"ValueError: mini_batch {NO_EXAMPLE}"),
+        *(
+            ("update_mini_batch", (GOOD, options["eta"], 0.1, 3), sentence)
+            for options, sentence in numbers("eta")
+        ),
+        *(
+            ("update_mini_batch", (GOOD, 0.5, options["lmbda"], 3), sentence)
+            for options, sentence in numbers("lmbda") + at_least_0("lmbda")
+        ),
+        ("update_mini_batch", (GOOD, 0.5, 0.1, 0), "ValueError: n must be at least 1, got 0"),
+        ("update_mini_batch", (GOOD, 0.5, 0.1, 3.5), f"TypeError: n {COUNT} 3.5"),
+        *(
+            ("total_cost", (GOOD, options["lmbda"]), sentence)
+            for options, sentence in numbers("lmbda") + at_least_0("lmbda")
+        ),
+        ("accuracy", (3,), f"{NO_LIST.format('data')} int"),
+        ("total_cost", (3, 0.1), f"{NO_LIST.format('data')} int"),
+        ("total_cost", ([], 0.1), f"ValueError: data {NO_EXAMPLE}"),
+        (
+            "total_cost",
+            ([(X, np.ones(3))], 0.1),
+            f"ValueError: data[0]: y {FLAT.format(3, 'y')}",
+        ),
+        (
+            "total_cost",
+            (GOOD + TEST, 0.1),
+            "ValueError: data[5]: y has shape (), expected (3, 1)",
+        ),
+    ],
+}
+TABLE = [
+    row
+    for face in FACES
+    for row in rows([k for k in EVERY if face_of(k) is FACES[face]], METHODS[face])
+]
+
+
+@pytest.mark.parametrize(("kinds", "method", "arguments", "sentence"), TABLE)
+def test_arguments_of_methods(kinds, method, arguments, sentence, nothing_changes):
+    """The same words whether the core computes or NumPy, which would broadcast."""
+    for kind in kinds:
+        net = make(kind, sizes=SIZES)
+        with nothing_changes(net, *arguments):
+            refuses(functools.partial(getattr(net, method), *arguments), sentence)
+
+
+def test_a_generator_is_not_read_where_lmbda_is_refused():
+    data = iter(GOOD)
+    refuses(
+        lambda: make("network2", sizes=SIZES).total_cost(data, -1),
+        "ValueError: lmbda must be at least 0, got -1",
+    )
+    assert len(list(data)) == 5
 
 
 # x and y
 
-RAGGED = [[1.0, 2.0], [3.0], [4.0], [5.0]]
-BAD_X = {
+
+REAL = "TypeError: {0} must be an array of real numbers, got"
+COLUMNS = {  # {0}: x or y, of four items
     "flat": (
         np.ones(4),
-        ValueError,
-        "x has shape (4,), expected (4, 1): use x.reshape(-1, 1)",
+        "ValueError: {0} has shape (4,), expected (4, 1): use {0}.reshape(-1, 1)",
     ),
-    "row": (np.ones((1, 4)), ValueError, "x has shape (1, 4), expected (4, 1)"),
-    "short": (np.ones((3, 1)), ValueError, "x has shape (3, 1), expected (4, 1)"),
-    "number": (1.0, ValueError, "x has shape (), expected (4, 1)"),
-    "cube": (np.ones((4, 1, 1)), ValueError, "x has shape (4, 1, 1), expected (4, 1)"),
-    "empty": (np.ones((0, 1)), ValueError, "x has shape (0, 1), expected (4, 1)"),
-    "complex": (
-        np.ones((4, 1), complex),
-        TypeError,
-        "x must be an array of real numbers, got dtype complex128",
+    "row": (np.ones((1, 4)), "ValueError: {0} has shape (1, 4), expected (4, 1)"),
+    "square": (np.ones((2, 2)), "ValueError: {0} has shape (2, 2), expected (4, 1)"),
+    "short": (np.ones((3, 1)), "ValueError: {0} has shape (3, 1), expected (4, 1)"),
+    "number": (1.0, "ValueError: {0} has shape (), expected (4, 1)"),
+    "cube": (np.ones((4, 1, 1)), "ValueError: {0} has shape (4, 1, 1), expected (4, 1)"),
+    "cube of a row": (
+        np.ones((1, 4, 1)),
+        "ValueError: {0} has shape (1, 4, 1), expected (4, 1)",
     ),
-    "words": (
-        np.full((4, 1), "one"),
-        TypeError,
-        "x must be an array of real numbers, got dtype <U3",
-    ),
-    "dates": (
-        np.full((4, 1), np.datetime64("2020-01-01")),
-        TypeError,
-        "x must be an array of real numbers, got dtype datetime64[D]",
-    ),
-    "objects": (
-        np.full((4, 1), object()),
-        TypeError,
-        "x must be an array of real numbers, got ndarray",
-    ),
-    "None": (None, TypeError, "x must be an array of real numbers, got NoneType"),
-    "ragged": (RAGGED, TypeError, "x must be an array of real numbers, got list"),
+    "empty": (np.ones((0, 1)), "ValueError: {0} has shape (0, 1), expected (4, 1)"),
+    "complex": (np.ones((4, 1), complex), f"{REAL} dtype complex128"),
+    "words": (np.full((4, 1), "one"), f"{REAL} dtype <U3"),
+    "dates": (np.full((4, 1), np.datetime64("2020-01-01")), f"{REAL} dtype datetime64[D]"),
+    "objects": (np.full((4, 1), object()), f"{REAL} ndarray"),
+    "None": (None, f"{REAL} NoneType"),
+    "ragged": ([[1.0, 2.0], [3.0], [4.0], [5.0]], f"{REAL} list"),
     "NaN": (
         np.array([[1.0], [np.nan], [0], [0]]),
-        ValueError,
-        "x must be finite in float64, got nan",
+        "ValueError: {0} must be finite in float64, got nan",
     ),
     "infinity": (
         np.array([[1.0], [0], [-np.inf], [0]]),
-        ValueError,
-        "x must be finite in float64, got -inf",
+        "ValueError: {0} must be finite in float64, got -inf",
     ),
 }
 
 
-@pytest.mark.parametrize("name", BAD_X)
-def test_x(name, capsys):
-    x, error, message = BAD_X[name]
-    net = Network([4, 3], seed=1)
-    refused(lambda: net.feedforward(x), error, message, net)
-    refused(lambda: net.backprop(x, GOOD_Y), error, message, net)
-    for position in (0, 3):
-        data = good()
-        data[position] = (x, GOOD_Y)
-        where = f"[{position}]: "
-        refused(
-            lambda: net.SGD(data, 1, 2, 0.1),
-            error,
-            f"training_data{where}{message}",
-            net,
-            data,
-            capsys,
-        )
-        refused(
-            lambda: net.update_mini_batch(data, 0.1), error, f"mini_batch{where}{message}", net
-        )
-        tests = [(x, 0) for x, _ in good()]
-        tests[position] = (x, 0)
-        refused(lambda: net.evaluate(tests), error, f"test_data{where}{message}", net)
-        refused(
-            lambda: net.SGD(good(), 1, 2, 0.1, test_data=tests),
-            error,
-            f"test_data{where}{message}",
-            net,
-            data,
-            capsys,
-        )
+def at(where, sentence):
+    """Return the sentence with its error, about an example."""
+    error, words = sentence.split(": ", 1)
+    return f"{error}: {where}: {words}"
 
 
-@pytest.mark.parametrize("name", BAD_X)
-def test_y(name, capsys):
-    bad, error, message = BAD_X[name]
-    net = Network([3, 4], seed=1)  # y is what x is above
-    x, message = np.ones((3, 1)), "y" + message[1:].replace("use x.", "use y.")
-    refused(lambda: net.backprop(x, bad), error, message, net)
-    data = [(x, np.ones((4, 1))), (x, bad)]
-    refused(
-        lambda: net.SGD(data, 1, 2, 0.1),
-        error,
-        f"training_data[1]: {message}",
-        net,
-        data,
-        capsys,
-    )
+def calls(net, training=None, tests=None):
+    """Yield (name, call) of all that takes training data, or tests."""
+    if training is not None:
+        yield "training_data", lambda: net.SGD(training, 1, 2, 0.1)
+        yield "mini_batch", lambda: step(net, training, 0.1)
+    if tests is not None:
+        yield face_of(net).counted, lambda: count(net, tests)
+        for name in next(HELD_OUT[f] for f in FACES if FACES[f] is face_of(net)):
+            given = {name: tests, **face_of(net).counts}
+            yield name, functools.partial(net.SGD, list(GOOD), 1, 2, 0.1, **given)
 
 
-def test_x_that_overflows_in_float32():
-    net = Network([4, 3], dtype=np.float32, seed=1)
-    message = "x must be finite in float32, got inf"
-    refused(lambda: net.feedforward(1e39 * GOOD_X), ValueError, message, net)
-    data = [*good(), (1e39 * GOOD_X, GOOD_Y)]
-    refused(
-        lambda: net.SGD(data, 1, 2, 0.1), ValueError, f"training_data[5]: {message}", net, data
-    )
+@pytest.mark.parametrize("name", COLUMNS)
+def test_x(name, nothing_changes):
+    x, sentence = COLUMNS[name]
+    for kind in EVERY:
+        sentence, net = sentence.format("x"), make(kind, sizes=SIZES)
+        for position, times in ((0, 1), (3, 1), (198, 40)):
+            data, tests = GOOD * times, TEST * times
+            data[position], tests[position] = (x, Y), (x, 0)
+            with nothing_changes(net, data, tests):
+                refuses(lambda: net.feedforward(x), sentence)
+                refuses(lambda: net.backprop(x, Y), sentence)
+                for where, call in calls(net, data, tests):
+                    refuses(call, at(f"{where}[{position}]", sentence))
 
 
-def test_a_label_in_place_of_y():
-    net, data = Network([4, 3], seed=1), [(GOOD_X, 2)]
-    message = "training_data[0]: y has shape (), expected (3, 1)"
-    refused(lambda: net.SGD(data, 1, 2, 0.1), ValueError, message, net, data)
+@pytest.mark.parametrize("name", COLUMNS)
+def test_y(name, nothing_changes):
+    y, sentence = COLUMNS[name]
+    for kind in EVERY:
+        sentence, net, x = sentence.format("y"), make(kind, sizes=[3, 4]), np.ones((3, 1))
+        data = [(x, np.ones((4, 1))), (x, y)]
+        with nothing_changes(net, data):
+            refuses(lambda: net.backprop(x, y), sentence)
+            for where, call in calls(net, data):
+                refuses(call, at(f"{where}[1]", sentence))
+
+
+@each_kind
+def test_x_that_overflows_in_float32(kind, nothing_changes):
+    net, data = make(kind, sizes=SIZES, dtype="float32"), [*GOOD, (1e39 * X, Y)]
+    sentence = "ValueError: x must be finite in float32, got inf"
+    with nothing_changes(net, data):
+        refuses(lambda: net.feedforward(1e39 * X), sentence)
+        for where, call in calls(net, data):
+            refuses(call, at(f"{where}[5]", sentence))
+
+
+def test_the_first_example_that_is_not_finite_is_named():
+    """More examples than are looked at together."""
+    net, examples = make("network", sizes=[40, 3], dtype="float32"), pairs(3000, 40, 3)
+    for i in (0, 1, 1638, 1639, 2999):
+        for bad in (np.nan, -np.inf, 1e39):
+            given, (x, y) = list(examples), examples[i]
+            given[-1] = np.full((40, 1), np.inf), y
+            given[i] = np.where(np.eye(40)[:, [i % 40]], bad, x), y
+            found = "inf" if bad == 1e39 else bad
+            sentence = (
+                f"ValueError: training_data[{i}]: x must be finite in float32, got {found}"
+            )
+            refuses(lambda given=given: net.SGD(given, 1, 10, 0.5), sentence)
 
 
 # Examples
 
 
-@pytest.mark.parametrize(
-    ("data", "error", "message"),
-    [
-        ([], ValueError, "training_data must hold at least one example, got none"),
-        (iter([]), ValueError, "training_data must hold at least one example, got none"),
+ROWS = np.ones((2, 4))
+PAIR = "ValueError: {}"
+AS_MANY = "ValueError: {} must be arrays (X, Y) of as many rows, got shapes"
+EXAMPLES = [  # {}: the argument's name
+    ([], "ValueError: {} " + NO_EXAMPLE),
+    (iter([]), "ValueError: {} " + NO_EXAMPLE),
+    ((np.ones((0, 4)), np.ones((0, 3))), "ValueError: {} " + NO_EXAMPLE),
+    (None, f"{NO_LIST} NoneType"),
+    (5, f"{NO_LIST} int"),
+    ([(X, Y), 5], "TypeError: {}[1] must be a pair (x, y), got int"),
+    ([(X, Y), (X,)], "TypeError: {}[1] must be a pair (x, y), got tuple"),
+    ([(X, Y), (X[:3], Y)], "ValueError: {}[1]: x has shape (3, 1), expected (4, 1)"),
+    ([(X, Y), (X, Y[:2])], "ValueError: {}[1]: y has shape (2, 1), expected (3, 1)"),
+    ([(X, Y), (X, 1)], "ValueError: {}[1]: y has shape (), expected (3, 1)"),
+    ([(X, Y), (X, np.nan * Y)], "ValueError: {}[1]: y must be finite in float64, got nan"),
+    ([(X, Y), (X * np.inf, Y)], "ValueError: {}[1]: x must be finite in float64, got inf"),
+    ([(X[:, 0], Y)], "ValueError: {}[0]: x " + FLAT.format(4, "x")),
+    ((ROWS, np.ones((3, 3))), f"{AS_MANY} (2, 4) and (3, 3)"),
+    (
+        (np.full((2, 4), np.nan), np.array([0, 1])),
+        "ValueError: {}[0] must be finite in float64, got nan",
+    ),
+    ((ROWS, np.full((2, 3), np.inf)), "ValueError: {}[1] must be finite in float64, got inf"),
+]
+OF_A_NETWORK = [
+    ([(X, 2)], "ValueError: {}[0]: y has shape (), expected (3, 1)"),
+    ((np.ones((2, 5)), np.ones((2, 3))), "ValueError: {}[0] has shape (2, 5), expected (2, 4)"),
+    ((ROWS, np.ones((2, 2))), "ValueError: {}[1] has shape (2, 2), expected (2, 3)"),
+    (
+        (ROWS, np.array([0, 3])),
+        "ValueError: {}[1][1]: label must be an integer in [0, 3), got 3",
+    ),
+    (
+        (ROWS, np.array([0.5, 1])),
+        "ValueError: {}[1][0]: label must be an integer in [0, 3), got 0.5",
+    ),
+]
+OF_A_DATASET = [
+    ([(X[:0], Y)], "ValueError: {}[0]: x has shape (0, 1), expected (1, 1)"),
+    ([(X, [[1], [2, 3]])], "TypeError: {}[0]: y must be an array of real numbers, got list"),
+    *(
         (
-            (np.ones((0, 4)), np.ones((0, 3))),
-            ValueError,
-            "training_data must hold at least one example, got none",
-        ),
+            [(X, 1), (X, label)],
+            f"{error}: {{}}[1]: label must be an integer of at least 0, got {label}",
+        )
+        for label, error in ((-1, "ValueError"), (1.5, "ValueError"), (None, "TypeError"))
+    ),
+    ((X[0], Y), "ValueError: {}[0] must have shape (n, n_in), got shape (1,)"),
+    ((X[:, :0], Y), "ValueError: {}[0] must have shape (n, n_in), got shape (4, 0)"),
+    ((X, Y), f"{AS_MANY} (4, 1) and (3, 1)"),
+    (
+        (X, np.ones((4, 2, 1))),
+        "ValueError: {}[1] must have shape (n, n_out) or (n,), got shape (4, 2, 1)",
+    ),
+    (
+        (X, np.array([0, 1, 2, -2])),
+        "ValueError: {}[1][3]: label must be an integer of at least 0, got -2",
+    ),
+    ((X * np.inf, X), "ValueError: {}[0] must be finite in float64, got inf"),
+    ((X, X * np.inf), "ValueError: {}[1] must be finite in float64, got inf"),
+]
+
+
+@pytest.mark.parametrize(("kinds", "given", "sentence"), rows(EVERY, EXAMPLES + OF_A_NETWORK))
+def test_training_data(kinds, given, sentence, nothing_changes):
+    for kind in kinds:
+        net = make(kind, sizes=SIZES)
+        with nothing_changes(net, given):
+            for name, call in calls(net, given):
+                refuses(call, sentence.format(name))
+
+
+@pytest.mark.parametrize(("given", "sentence"), EXAMPLES + OF_A_DATASET)
+def test_examples_of_a_dataset(given, sentence, nothing_changes):
+    with nothing_changes(given):
+        refuses(lambda: Dataset(given), sentence.format("examples"))
+
+
+def test_dtype_of_a_dataset():
+    sentence = "ValueError: dtype must be float32 or float64, got 'int8'"
+    refuses(lambda: Dataset(GOOD, dtype="int8"), sentence)
+
+
+MISFITS = [
+    (
+        Dataset(GOOD, dtype="float32"),
+        "ValueError: {} must be a Dataset of the network's dtype, float64, got float32",
+    ),
+    *(
         (
-            None,
-            TypeError,
-            "training_data must be a list of (x, y) or a pair of arrays (X, Y), got NoneType",
-        ),
-        (
-            5,
-            TypeError,
-            "training_data must be a list of (x, y) or a pair of arrays (X, Y), got int",
-        ),
-        ([(GOOD_X, GOOD_Y), 5], TypeError, "training_data[1] must be a pair (x, y), got int"),
-        (
-            [(GOOD_X, GOOD_Y), (GOOD_X,)],
-            TypeError,
-            "training_data[1] must be a pair (x, y), got tuple",
-        ),
-        (
-            (np.ones((2, 5)), np.ones((2, 3))),
-            ValueError,
-            "training_data[0] has shape (2, 5), expected (2, 4)",
-        ),
-        (
-            (np.ones((2, 4)), np.ones((2, 2))),
-            ValueError,
-            "training_data[1] has shape (2, 2), expected (2, 3)",
-        ),
-        (
-            (np.ones((2, 4)), np.ones((3, 3))),
-            ValueError,
-            "training_data must be arrays (X, Y) of as many rows, got shapes (2, 4) and (3, 3)",
-        ),
-        (
-            (np.ones((2, 4)), np.array([0, 3])),
-            ValueError,
-            "training_data[1][1]: label must be an integer in [0, 3), got 3",
-        ),
-        (
-            (np.ones((2, 4)), np.array([0.5, 1])),
-            ValueError,
-            "training_data[1][0]: label must be an integer in [0, 3), got 0.5",
-        ),
-        (
-            (np.full((2, 4), np.nan), np.array([0, 1])),
-            ValueError,
-            "training_data[0] must be finite in float64, got nan",
-        ),
-        (
-            (np.ones((2, 4)), np.full((2, 3), np.inf)),
-            ValueError,
-            "training_data[1] must be finite in float64, got inf",
-        ),
-    ],
-)
-def test_training_data(data, error, message, capsys):
-    net = Network([4, 3], seed=1)
-    refused(lambda: net.SGD(data, 1, 2, 0.1), error, message, net, data, capsys)
+            Dataset(pairs(3, n_in, n_out)),
+            f"ValueError: {{}} has {n_in} inputs and {n_out} outputs, expected 4 and 3 "
+            "to match sizes [4, 5, 3]",
+        )
+        for n_in, n_out in ((5, 3), (4, 2))
+    ),
+    (
+        Dataset(labelled(3, 5, 3)),
+        "ValueError: {} has 5 inputs, expected 4 to match sizes [4, 5, 3]",
+    ),
+    (
+        Dataset([(X, label) for label in (0, 2, 3)]),
+        "ValueError: {}[2]: label must be an integer in [0, 3), got 3",
+    ),
+]
 
 
-def test_an_empty_mini_batch():
-    net = Network([4, 3], seed=1)
-    message = "mini_batch must hold at least one example, got none"
-    refused(lambda: net.update_mini_batch([], 0.1), ValueError, message, net)
+@pytest.mark.parametrize(("kinds", "dataset", "sentence"), rows(EVERY, MISFITS))
+def test_a_dataset_that_does_not_fit(kinds, dataset, sentence, nothing_changes):
+    for kind in kinds:
+        net = make(kind, sizes=SIZES)
+        with nothing_changes(net):
+            for name, call in calls(net, dataset, dataset):
+                refuses(call, sentence.format(name))
+            if hasattr(net, "total_cost"):
+                call = functools.partial(net.total_cost, dataset, 0.1)
+                refuses(call, sentence.format("data"))
 
 
-@pytest.mark.parametrize(
-    ("label", "error", "message"),
-    [
-        (3, ValueError, "test_data[1]: label must be an integer in [0, 3), got 3"),
-        (-1, ValueError, "test_data[1]: label must be an integer in [0, 3), got -1"),
-        (2**62, ValueError, f"test_data[1]: label must be an integer in [0, 3), got {2**62}"),
-        (1.5, ValueError, "test_data[1]: label must be an integer in [0, 3), got 1.5"),
-        (np.nan, ValueError, "test_data[1]: label must be an integer in [0, 3), got nan"),
-        (np.inf, ValueError, "test_data[1]: label must be an integer in [0, 3), got inf"),
-        (1j, TypeError, "test_data[1]: label must be an integer in [0, 3), got 1j"),
-        (None, TypeError, "test_data[1]: label must be an integer in [0, 3), got None"),
-        (
-            np.ones((2, 1)),
-            ValueError,
-            "test_data[1] must have labels, or vectors of 3 outputs, got shape (1, 2, 1)",
-        ),
-    ],
-)
-def test_labels(label, error, message, capsys):
-    net, tests = Network([4, 3], seed=1), [(GOOD_X, 0), (GOOD_X, label)]
-    data = good()
-    refused(lambda: net.evaluate(tests), error, message, net)
-    refused(
-        lambda: net.SGD(data, 1, 2, 0.1, test_data=tests), error, message, net, data, capsys
-    )
+@each_kind
+def test_labels_do_not_train_or_cost_a_network_of_one_output(kind):
+    net, data = make(kind, sizes=[4, 1]), Dataset((np.ones((3, 4)), np.zeros(3)))
+    words = "must have outputs (n, 1) to train a network of one output, got labels"
+    refuses(lambda: net.SGD(data, 1, 1, 0.5), f"ValueError: training_data {words}")
+    if hasattr(net, "total_cost"):
+        with pytest.raises(ValueError, match=r"^data must have outputs \(n, 1\)"):
+            net.total_cost(data, 0.0)
 
 
-@pytest.mark.parametrize("hook", ["evaluate", "backprop"])
-def test_hooked_training_refuses_before_it_starts(hook, capsys):
-    net, data = Network([4, 3], seed=1), good()
-    original = getattr(net, hook)
-    setattr(net, hook, lambda *arguments: original(*arguments))
-    message = "test_data[0]: label must be an integer in [0, 3), got 9"
-    refused(
-        lambda: net.SGD(data, 1, 2, 0.1, test_data=[(GOOD_X, 9)]),
-        ValueError,
-        message,
-        None,
-        data,
-        capsys,
-    )
+# Labels
 
 
-# Numbers
+LABEL = "{}: label must be an integer in [0, 3), got"
+VECTOR = "ValueError: {} must have labels, or vectors of 3 outputs, got shape"
+LABELS = {
+    "too large": (3, f"ValueError: {LABEL} 3"),
+    "negative": (-1, f"ValueError: {LABEL} -1"),
+    "2**62": (2**62, f"ValueError: {LABEL} {2**62}"),
+    "fraction": (1.5, f"ValueError: {LABEL} 1.5"),
+    "NaN": (np.nan, f"ValueError: {LABEL} nan"),
+    "infinity": (np.inf, f"ValueError: {LABEL} inf"),
+    "complex": (1j, f"TypeError: {LABEL} 1j"),
+    "None": (None, f"TypeError: {LABEL} None"),
+    "a short column": (np.ones((2, 1)), f"{VECTOR} (1, 2, 1)"),
+    "a long column": (np.ones((4, 1)), f"{VECTOR} (1, 4, 1)"),
+}
 
 
-@pytest.mark.parametrize("name", ["epochs", "mini_batch_size", "n_threads"])
-def test_counts(name, capsys):
-    net, data = Network([4, 3], seed=1), good()
-    least = 0 if name == "epochs" else 1
-    for value, error, message in (
-        (least - 1, ValueError, f"{name} must be at least {least}, got {least - 1}"),
-        (-(10**30), ValueError, f"{name} must be at least {least}, got {-(10**30)}"),
-        (2.0, TypeError, f"{name} must be an integer, got 2.0"),
-        ("2", TypeError, f"{name} must be an integer, got '2'"),
-        (None, TypeError, f"{name} must be an integer, got None"),
-        (np.nan, TypeError, f"{name} must be an integer, got nan"),
-    ):
-        arguments = {"epochs": 1, "mini_batch_size": 2, "eta": 0.1} | {name: value}
-        refused(lambda a=arguments: net.SGD(data, **a), error, message, net, data, capsys)
+@pytest.mark.parametrize("name", LABELS)
+def test_labels(name, nothing_changes):
+    label, sentence = LABELS[name]
+    for kind in EVERY:
+        net, tests = make(kind, sizes=SIZES), [(X, 0), (X, label)]
+        with nothing_changes(net, tests):
+            for where, call in calls(net, tests=tests):
+                refuses(call, sentence.format(f"{where}[1]"))
 
 
-@pytest.mark.parametrize(
-    ("eta", "error", "message"),
-    [
-        (float("nan"), ValueError, "eta must be finite in float64, got nan"),
-        (float("inf"), ValueError, "eta must be finite in float64, got inf"),
-        (-float("inf"), ValueError, "eta must be finite in float64, got -inf"),
-        (10**400, ValueError, f"eta must be finite in float64, got {10**400!r}"),
-        ("3.0", TypeError, "eta must be a number, got '3.0'"),
-        (b"3", TypeError, "eta must be a number, got b'3'"),
-        (None, TypeError, "eta must be a number, got None"),
-        (1j, TypeError, "eta must be a number, got 1j"),
-        ([3.0], TypeError, "eta must be a number, got [3.0]"),
-    ],
-)
-def test_eta(eta, error, message, capsys):
-    net, data = Network([4, 3], seed=1), good()
-    refused(lambda: net.SGD(data, 1, 2, eta), error, message, net, data, capsys)
-    refused(lambda: net.update_mini_batch(data, eta), error, message, net)
+NO_LABELS = {name: label for name, (label, _) in LABELS.items()} | {
+    "a word": "1",
+    "a dict": {},
+    "an empty list": [],
+    "an empty column": np.ones((0, 1)),
+    "2**70": 2**70,
+    "outputs with NaN": np.array([[0.0], [np.nan], [1.0]]),
+    "outputs with infinity": np.array([[0.0], [np.inf], [1.0]]),
+}
 
 
-def test_eta_that_overflows_in_float32():
-    net = Network([4, 3], dtype=np.float32, seed=1)
-    message = "eta must be finite in float32, got 1e+39"
-    refused(lambda: net.SGD(good(), 1, 2, 1e39), ValueError, message, net)
+@pytest.mark.parametrize("label", NO_LABELS)
+@pytest.mark.parametrize("hook", [None, "feedforward", "backprop", "counter"])
+@each_face
+def test_what_is_no_label_is_refused_in_a_sentence(kind, label, hook, nothing_changes):
+    """Before training starts, also where a step is the script's own."""
+    net, face = make(kind, sizes=SIZES), face_of(kind)
+    hook = face.counter if hook == "counter" else hook
+    if hook:
+        setattr(net, hook, lambda *arguments, **options: arguments[0])
+    for others in (0, 1):
+        test = [(X, 0)] * others + [(X, NO_LABELS[label])] + [(X, 1)] * others
+        with nothing_changes(net, test):
+            for name, call in calls(net, tests=test):
+                if (hook, name) != (face.counter, face.counted):
+                    match = rf"^{name}\S* .*must .+, got .+$"
+                    with pytest.raises((TypeError, ValueError), match=match):
+                        call()
 
 
 # Parameters that a user set
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        (
-            {"weights": [np.ones((3, 4))]},
-            ValueError,
-            "weights must hold 2 arrays to match sizes [4, 3, 2], got 1",
-        ),
-        (
-            {"weights": [np.ones((3, 5)), np.ones((2, 3))]},
-            ValueError,
-            "weights[0] has shape (3, 5), expected (3, 4) to match sizes [4, 3, 2]",
-        ),
-        (
-            {"biases": [np.ones(3), np.ones((2, 1))]},
-            ValueError,
-            "biases[0] has shape (3,), expected (3, 1) to match sizes [4, 3, 2]",
-        ),
-        (
-            {"biases": [np.ones((3, 1)), np.full((2, 1), "b")]},
-            TypeError,
-            "biases[1] must be an array of real numbers, got dtype <U1",
-        ),
-        (
-            {"weights": None},
-            TypeError,
-            "weights must be a list of 2 arrays, got NoneType",
-        ),
-        ({"sizes": [4, 0, 2]}, ValueError, "sizes[1] must be at least 1, got 0"),
-        (
-            {"sizes": [4, 5, 2]},
-            ValueError,
-            "biases[0] has shape (3, 1), expected (5, 1) to match sizes [4, 5, 2]",
-        ),
-    ],
-)
-def test_parameters(change, error, message, capsys):
-    net = Network([4, 3, 2])
-    vars(net).update(change)
-    x, y = GOOD_X, np.ones((2, 1))
-    for call in (
-        lambda: net.feedforward(x),
-        lambda: net.backprop(x, y),
-        lambda: net.evaluate([(x, 1)]),
-        lambda: net.update_mini_batch([(x, y)], 0.1),
-        lambda: net.SGD([(x, y)], 1, 1, 0.1),
-    ):
-        refused(call, error, message, capsys=capsys)
+TO_MATCH = "to match sizes [4, 5, 3]"
+PARAMETERS = [
+    (
+        {"weights": [np.ones((5, 4))]},
+        f"ValueError: weights must hold 2 arrays {TO_MATCH}, got 1",
+    ),
+    (
+        {"weights": [np.ones((5, 5)), np.ones((3, 5))]},
+        f"ValueError: weights[0] has shape (5, 5), expected (5, 4) {TO_MATCH}",
+    ),
+    (
+        {"weights": [np.ones((5, 4)), np.ones((3, 6))]},
+        f"ValueError: weights[1] has shape (3, 6), expected (3, 5) {TO_MATCH}",
+    ),
+    (
+        {"weights": [np.ones((5, 4)), np.ones((1, 5))]},
+        f"ValueError: weights[1] has shape (1, 5), expected (3, 5) {TO_MATCH}",
+    ),
+    (
+        {"biases": [np.ones(5), np.ones((3, 1))]},
+        f"ValueError: biases[0] has shape (5,), expected (5, 1) {TO_MATCH}",
+    ),
+    (
+        {"biases": [np.ones((5, 1)), np.full((3, 1), "b")]},
+        "TypeError: biases[1] must be an array of real numbers, got dtype <U1",
+    ),
+    ({"weights": None}, "TypeError: weights must be a list of 2 arrays, got NoneType"),
+    ({"sizes": [4, 0, 3]}, "ValueError: sizes[1] must be at least 1, got 0"),
+    (
+        {"sizes": [4, 6, 3]},
+        "ValueError: biases[0] has shape (5, 1), expected (6, 1) to match sizes [4, 6, 3]",
+    ),
+]
 
 
-def test_nan_in_weights_is_the_users_and_stops_training():
-    net = Network([4, 3], seed=1)
+@pytest.mark.parametrize("by_hand", [False, True], ids=["core", "tanh"])
+@pytest.mark.parametrize(("kinds", "change", "sentence"), rows(EVERY, PARAMETERS))
+def test_parameters(kinds, change, sentence, by_hand, monkeypatch, nothing_changes):
+    """NumPy would broadcast some of them, and give a wrong matrix without a word."""
+    for kind in kinds:
+        net, tests = make(kind, sizes=SIZES), list(TEST)
+        vars(net).update(change)
+        if by_hand:
+            monkeypatch.setattr(face_of(kind).module, "sigmoid", lambda z: np.tanh(z))
+        with nothing_changes(net, tests):
+            refuses(lambda net=net: net.feedforward(X), sentence)
+            refuses(lambda net=net: net.backprop(X, Y), sentence)
+            for _, call in calls(net, list(GOOD), tests):
+                refuses(call, sentence)
+
+
+@each_kind
+def test_nan_in_weights_is_the_users_and_stops_training(kind):
+    net = make(kind, sizes=[4, 3])
     net.weights[0][1, 2] = np.nan
-    assert np.isnan(net.feedforward(GOOD_X)[1, 0])
-    assert net.evaluate([(GOOD_X, 1)]) == 1  # numpy.argmax: the first NaN is the largest
+    assert np.isnan(net.feedforward(X)[1, 0])
+    assert count(net, [(X, 1)]) == 1  # numpy.argmax: the first NaN is the largest
     before = net.biases, net.weights
     with pytest.raises(FloatingPointError, match=r"diverged in epoch 0 at eta 0\.1: there"):
-        net.SGD(good(), 2, 2, 0.1)
+        train(net, list(GOOD), 2, eta=0.1)
     assert all(map(np.array_equal, before[0], net.biases))

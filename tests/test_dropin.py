@@ -2,17 +2,19 @@
 
 import importlib
 import pickle
+import random
 import subprocess
 import sys
 import types
+from itertools import product
 
-import numpy as np
 import pytest
 from conftest import pairs, parameters_of
 from engines import same_bits
+from nets import FACES, each_face, equal, face_of, make, timeless, train
 
 import bpnet.dropin
-from bpnet import Network, mnist_loader, network, reference
+from bpnet import Network, mnist_loader, network, network2, reference
 
 SIZES = [3, 4, 2]
 
@@ -20,13 +22,14 @@ SIZES = [3, 4, 2]
 @pytest.fixture(autouse=True)
 def registered(monkeypatch):
     """Register anew: another test may have taken the names."""
-    for name in ("network", "mnist_loader"):
+    for name in ("network", "network2", "mnist_loader"):
         monkeypatch.setitem(sys.modules, name, None)
     importlib.reload(bpnet.dropin)
 
 
 def test_the_books_names_are_bpnets_modules():
     assert importlib.import_module("network") is network
+    assert importlib.import_module("network2") is network2
     assert importlib.import_module("mnist_loader") is mnist_loader
 
 
@@ -66,48 +69,55 @@ def test_a_script_gives_the_same_bits_in_every_process():
 # Pickles of the original's class
 
 
-def original():
-    """Return the module that the book's readers had, with its class."""
-    module = types.ModuleType("network")
-
-    class Network:
-        pass
-
-    for name, value in vars(reference.Network).items():
-        if name not in ("__dict__", "__weakref__"):
-            setattr(Network, name, value)
-    Network.__module__, Network.__qualname__ = "network", "Network"
-    module.Network = Network
+def port_of(kind):
+    """Return the module that the book's readers had, with its classes."""
+    module = types.ModuleType(kind)
+    for cls in (FACES[kind].book, reference.QuadraticCost, reference.CrossEntropyCost):
+        body = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+        name = "Network" if cls is FACES[kind].book else cls.__name__
+        made = type(name, (cls.__base__,), body | {"__module__": kind})
+        made.__qualname__ = name
+        setattr(module, name, made)
     return module
 
 
+COSTS = ("CrossEntropyCost", "QuadraticCost")
+PORTS = [("network", None, False), *(("network2", *c) for c in product(COSTS, (False, True)))]
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_of_a_python_3_port_gives_a_network(protocol, monkeypatch, capsys):
-    port = original()
-    old = port.Network(SIZES)
+@pytest.mark.parametrize(("kind", "cost", "as_instance"), PORTS)
+def test_a_pickle_of_a_python_3_port_gives_a_network(
+    kind, cost, as_instance, protocol, monkeypatch
+):
+    port = port_of(kind)
+    given = [getattr(port, cost)() if as_instance else getattr(port, cost)] if cost else []
+    old = port.Network(SIZES, *given)
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "network", port)
+        patch.setitem(sys.modules, kind, port)
         saved = pickle.dumps(old, protocol)
+    assert b"bpnet" not in saved
     loaded = pickle.loads(saved)
-    assert type(loaded) is Network
+    assert type(loaded) is FACES[kind].cls
     assert list(vars(loaded)) == list(vars(old))
+    if cost:
+        found = type(loaded.cost) if as_instance else loaded.cost
+        assert found is getattr(network2, cost)
     assert same_bits(parameters_of(loaded), parameters_of(old))
     check(loaded)
 
 
 def check(loaded):
     """It works, and as a network of these parameters that was never pickled."""
-    fresh = Network(SIZES)
+    fresh = type(loaded)(SIZES, *([loaded.cost] if hasattr(loaded, "cost") else []))
     fresh.biases, fresh.weights = loaded.biases, loaded.weights
     x, y = pairs(1, 3, 2)[0]
     assert same_bits(loaded.feedforward(x), fresh.feedforward(x))
-    assert same_bits(loaded.backprop(x, y), fresh.backprop(x, y))
-    loaded._rng = fresh._rng = None
+    assert same_bits(sum(loaded.backprop(x, y), []), sum(fresh.backprop(x, y), []))
     for net in (loaded, fresh):
-        np.random.seed(1)
-        importlib.import_module("random").seed(1)
-        net.SGD(pairs(5, 3, 2), 2, 2, 3.0, test_data=[(x, 1)])
-    assert same_bits(parameters_of(loaded), parameters_of(fresh))
+        random.seed(1)
+        train(net, pairs(5, 3, 2), judged_by=[(x, 1)], **face_of(net).figures)
+    assert equal(loaded, fresh) and timeless(loaded.history) == timeless(fresh.history)
 
 
 def array_of_python_2(array):
@@ -155,11 +165,12 @@ def test_a_pickle_of_python_2_in_protocol_2_gives_a_network(capsys):
     check(loaded)
 
 
-def test_joblib_keeps_a_network(tmp_path, capsys):
+@each_face
+def test_joblib_keeps_a_network(kind, tmp_path):
     joblib = pytest.importorskip("joblib")
-    net = Network(SIZES, dtype="float32", seed=1)
+    net = make(kind, dtype="float32")
     joblib.dump(net, tmp_path / "net.joblib")
     loaded = joblib.load(tmp_path / "net.joblib")
-    for each in (net, loaded):
-        each.SGD(pairs(5, 3, 2), 2, 2, 3.0)
-    assert same_bits(parameters_of(loaded), parameters_of(net))
+    train(net)
+    train(loaded)
+    assert equal(net, loaded)

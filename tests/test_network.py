@@ -1,6 +1,5 @@
 """Network against the reference within derived bounds, its hooks, and what interrupts it."""
 
-import builtins
 import random
 import signal
 import types
@@ -11,23 +10,12 @@ from conftest import labelled, pairs, parameters_of, twin
 from engines import Bounded, Rounding, judge, same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nets import passing, visited
 
 from bpnet import Network
 
 SIZES = [4, 5, 3]
 HOOKS = ("cost_derivative", "backprop", "update_mini_batch")
-
-
-def hooked(*steps, kind=Network):
-    """Return a subclass that overrides steps by what they are, so that SGD must call them."""
-
-    def passing(step):
-        def method(self, *arguments):
-            return getattr(kind, step)(self, *arguments)
-
-        return method
-
-    return type("Hooked", (kind,), {step: passing(step) for step in steps})
 
 
 def after_mini_batches(net, order, mini_batch_size, eta):
@@ -136,36 +124,6 @@ def test_a_run_classifies_as_well_as_the_references(capsys):
 # Hooks
 
 
-@pytest.mark.parametrize("step", ["update_mini_batch", "evaluate", "feedforward"])
-def test_an_override_that_calls_super_changes_no_bit(step, capsys):
-    net, plain = hooked(step)(SIZES, seed=1), Network(SIZES, seed=1)
-    for each in (net, plain):
-        each.SGD(pairs(11, 4, 3), 3, 4, 3.0, test_data=labelled(9, 4, 3))
-    assert same_bits(parameters_of(net), parameters_of(plain))
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == lines[3:]
-
-
-def test_every_mini_batch_finds_new_arrays_that_are_never_written_again(capsys):
-    seen = []
-
-    class Watching(Network):
-        def update_mini_batch(self, mini_batch, eta):
-            seen.append([(a, a.copy()) for a in parameters_of(self)])
-            super().update_mini_batch(mini_batch, eta)
-
-        def evaluate(self, test_data):
-            seen.append([(a, a.copy()) for a in parameters_of(self)])
-            return super().evaluate(test_data)
-
-    Watching(SIZES, seed=1).SGD(pairs(9, 4, 3), 2, 3, 3.0, test_data=labelled(5, 4, 3))
-    assert len(seen) == 2 * (3 + 1)
-    for arrays in seen:
-        assert all(np.array_equal(array, copy) for array, copy in arrays)
-    for before, after in zip(seen, seen[1:3]):
-        assert not any(np.array_equal(a, b) for (_, a), (_, b) in zip(before, after))
-
-
 def always(label, seed):
     """Return a network whose most active output is label, whatever the input."""
     net = Network(SIZES, seed=seed)
@@ -203,81 +161,20 @@ def test_another_networks_update_on_the_instance_is_called(capsys):
     assert not same_bits(parameters_of(other), before[1])
 
 
-def test_what_print_sees_is_trained(monkeypatch):
-    """A print, or a sys.stdout, of the user's finds the parameters of the epoch it reports."""
-    net, seen = Network(SIZES, seed=1), []
-    monkeypatch.setattr(builtins, "print", lambda *_: seen.append(net.weights))
-    net.SGD(pairs(9, 4, 3), 3, 3, 3.0)
-    monkeypatch.undo()
-    for epochs, weights in enumerate(seen, 1):
-        plain = Network(SIZES, seed=1)
-        plain.SGD(pairs(9, 4, 3), epochs, 3, 3.0)
-        assert same_bits(weights, plain.weights)
-
-
-def test_no_epochs_leave_the_very_objects():
-    net = Network(SIZES, seed=1)
-    biases, weights = net.biases, tuple(net.weights)
-    net.weights = weights
-    net.SGD(pairs(3, 4, 3), 0, 1, 3.0)
-    assert net.biases is biases and net.weights is weights
-
-
 @pytest.mark.parametrize("step", HOOKS)
 def test_a_hook_may_train_another_network_and_this_one(step, capsys):
     """Nested training of another network does not disturb this one."""
     inner = Network([2, 2], seed=3)
 
-    class Nesting(hooked(step)):
+    class Nesting(passing(Network, step)):
         def evaluate(self, test_data):
             inner.SGD(pairs(4, 2, 2), 1, 2, 1.0)
             return super().evaluate(test_data)
 
-    net, plain = Nesting(SIZES, seed=1), hooked(step)(SIZES, seed=1)
+    net, plain = Nesting(SIZES, seed=1), passing(Network, step)(SIZES, seed=1)
     for each in (net, plain):
         each.SGD(pairs(9, 4, 3), 2, 3, 3.0, test_data=labelled(5, 4, 3))
     assert same_bits(parameters_of(net), parameters_of(plain))
-
-
-WRONG = {
-    "flat biases": (
-        {"biases": [np.ones(5), np.ones((3, 1))]},
-        "biases[0] has shape (5,), expected (5, 1) to match sizes [4, 5, 3]",
-    ),
-    "wide weights": (
-        {"weights": [np.ones((5, 4)), np.ones((3, 6))]},
-        "weights[1] has shape (3, 6), expected (3, 5) to match sizes [4, 5, 3]",
-    ),
-    "a row of weights": (
-        {"weights": [np.ones((5, 4)), np.ones((1, 5))]},
-        "weights[1] has shape (1, 5), expected (3, 5) to match sizes [4, 5, 3]",
-    ),
-    "few weights": (
-        {"weights": [np.ones((5, 4))]},
-        "weights must hold 2 arrays to match sizes [4, 5, 3], got 1",
-    ),
-}
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("call", ["feedforward", "backprop", "update_mini_batch"])
-def test_wrong_sizes_are_named_on_the_path_that_runs_in_numpy_too(
-    wrong, call, monkeypatch, nothing_changes
-):
-    """NumPy would broadcast some of them, and give a wrong matrix without a word."""
-    change, message = WRONG[wrong]
-    x, y = pairs(1, 4, 3)[0]
-    net = Network(SIZES, seed=1)
-    vars(net).update(change)
-    monkeypatch.setattr("bpnet.network.sigmoid", lambda z: np.tanh(z))
-    arguments = {
-        "feedforward": (x,),
-        "backprop": (x, y),
-        "update_mini_batch": ([(x, y)], 0.5),
-    }[call]
-    with nothing_changes(net, x, y), pytest.raises(ValueError) as refused:
-        getattr(net, call)(*arguments)
-    assert str(refused.value) == message
 
 
 # What stops training leaves a network and a list that are whole
@@ -297,7 +194,7 @@ def test_a_gradient_of_wrong_shape_is_refused_and_changes_nothing(nothing_change
 def test_ctrl_c_between_weights_and_biases_leaves_neither_changed():
     """On the path that runs in NumPy, where a signal can be handled between any two lines."""
 
-    class Interrupted(hooked("cost_derivative")):
+    class Interrupted(passing(Network, "cost_derivative")):
         armed = False
 
         def __setattr__(self, name, value):
@@ -331,31 +228,17 @@ def test_what_stops_a_hook_leaves_a_whole_number_of_mini_batches(at, way, capsys
                 signal.raise_signal(signal.SIGINT)
             return super().cost_derivative(output_activations, y)
 
-    net, again = Stopping(SIZES, seed=1), hooked("cost_derivative")(SIZES, seed=1)
-    data = pairs(9, 4, 3)
-    order = list(data)
+    net, again = Stopping(SIZES, seed=1), passing(Network, "cost_derivative")(SIZES, seed=1)
+    data, epochs = pairs(9, 4, 3), (at - 1) // 9
+    given, order = list(data), visited(data, epochs + 1, seed=1)
     with pytest.raises(StopError if way == "exception" else KeyboardInterrupt):
         net.SGD(data, 3, 3, 3.0)
-    again.SGD(order, (at - 1) // 9, 3, 3.0)
-    again._rng.shuffle(order)
+    again.SGD(given, epochs, 3, 3.0)
     assert all(a is b for a, b in zip(data, order))
     stops = list(after_mini_batches(again, order, 3, 3.0))
     assert same_bits((net.biases, net.weights), stops[(at - 1) % 9 // 3])
     net.calls = 100
     net.SGD(data, 1, 3, 3.0)  # and goes on
-
-
-def test_ctrl_c_from_print_leaves_the_epoch_that_ended(monkeypatch):
-    def press(*_):
-        signal.raise_signal(signal.SIGINT)
-
-    net, plain = Network(SIZES, seed=1), Network(SIZES, seed=1)
-    monkeypatch.setattr(builtins, "print", press)
-    with pytest.raises(KeyboardInterrupt):
-        net.SGD(pairs(9, 4, 3), 3, 3, 3.0)
-    monkeypatch.undo()
-    plain.SGD(pairs(9, 4, 3), 1, 3, 3.0)
-    assert same_bits(parameters_of(net), parameters_of(plain))
 
 
 # Threads
