@@ -9,7 +9,7 @@ import numpy as np
 
 import bpcore
 from bpnet import byhand, check, data, reference
-from bpnet.mlp import MLP
+from bpnet.mlp import Layers
 from bpnet.rules import Step
 from bpnet.trainer import ROWS
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bpnet.trainer import Parameters
 
 
-class Book(MLP):
+class Book(Layers):
     """A network whose methods scripts of the book call, and replace.
 
     ``reference.Network`` is called with it, not inherited: the book's text takes any object

@@ -120,14 +120,14 @@ class HandTrainer(Trainer):
         """Return what is asked; a count is what the script's own method returns."""
         own, net, training = self.own, self.net, monitor.kind == "training"
         cost = count = None
-        if monitor.count and own & {"evaluate", "accuracy"}:
-            count = self.calls.count(monitor.examples.original, training)
-        elif monitor.count and own & ANSWERS:
-            count = count_by_hand(net, monitor.examples)
         if monitor.cost and own & {"total_cost", "cost", *ANSWERS}:
             cost = self.calls.cost(monitor.examples.original, not training)
             l1 = self.step._replace(lmbda=0.0).penalty(net.weights, len(monitor.packed))
             cost = float(np.reshape(cost, ())) + l1
+        if monitor.count and own & {"evaluate", "accuracy"}:
+            count = self.calls.count(monitor.examples.original, training)
+        elif monitor.count and own & ANSWERS:
+            count = count_by_hand(net, monitor.examples)
         rest = monitor._replace(
             count=monitor.count and count is None, cost=monitor.cost and cost is None
         )
@@ -158,6 +158,10 @@ def trainer(net: Any, step: Step, calls: Calls, own: frozenset[str]) -> Any:
     """Return what makes the trainer of a run: None, which is the core's, if nothing is own."""
     if not own:
         return None
+    if "update_mini_batch" in own and step.rule.name != "plain":
+        raise ValueError("rule must be plain where update_mini_batch is overridden")
+    if net.output is None:
+        _ = net.cost.delta  # an error where a file's cost is not known here
 
     def make(examples: Examples, packed: bpcore.Data, m: int, n_threads: int) -> HandTrainer:
         return HandTrainer(
@@ -182,6 +186,8 @@ def step_by_hand(
     try:
         reference.descend(net, mini_batch, eta, step.rule.name, slots, t, **terms)
         net.biases, net.weights = net._parameters()
+        for slot in slots:
+            slot[:] = [kept.astype(net.dtype, copy=False) for kept in slot]
     except BaseException:
         net.biases, net.weights, slots[:] = before
         raise

@@ -25,7 +25,133 @@ if TYPE_CHECKING:
     from bpnet.training import Options
 
 
-class MLP:
+class Layers:
+    """What every network is: parameters that may be looked at and changed between calls."""
+
+    dtype: np.dtype[Any] = np.dtype(np.float64)
+    hidden: str = "sigmoid"
+    output: str | None = "cross-entropy"  # None: of a cost that the core does not have
+    history: list[Record] = []  # noqa: RUF012 - where there was no training yet
+    stopped_by: str | None = None
+    notes: dict[str, Any] | None = None
+    _rng: random.Random | None = None  # shuffles a seeded network; None: the global generator
+    _kind: ClassVar[str] = "MLP"  # in a file
+
+    num_layers: int
+    sizes: Any
+    biases: list[Array]
+    weights: list[Array]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file that ``bpnet.load`` reads, exactly.
+
+        The file is replaced in one step, or kept as it was: ValueError if the parameters do
+        not fit ``sizes``, OSError if path cannot be written.
+        """
+        serialize.save(path, self._model())
+
+    def _prepare(self, sizes: Any, dtype: DTypeLike, seed: int | None, hidden: str) -> Any:
+        """Set all but the parameters; return where these are drawn from."""
+        layers, dtype = check.layers(sizes), check.floating(dtype)
+        hidden = _row("hidden", hidden, bpcore.engine("float64").activations)
+        if seed is not None:
+            seed = check.integer("seed", seed, 0, 2**32 - 1)
+        check.check_memory(layers)  # before anything is drawn
+        self.num_layers = len(layers)
+        self.sizes = sizes
+        self.biases, self.weights = [], []  # where the book's class has them among its attributes
+        if dtype != Layers.dtype:
+            self.dtype = dtype
+        if hidden != Layers.hidden:
+            self.hidden = hidden
+        if seed is None:
+            return np.random
+        self._rng = random.Random(seed)
+        return np.random.RandomState(seed)
+
+    def _draw(
+        self, source: Any, divisor: Callable[[int], float] | None, biases: bool = True
+    ) -> None:
+        """Draw all biases, or leave them 0, then all weights: N(0, 1) over divisor(inputs)."""
+        layers, dtype = check.layers(self.sizes), self.dtype
+        drawn = [
+            (source.randn(n, 1) if biases else np.zeros((n, 1))).astype(dtype, copy=False)
+            for n in layers[1:]
+        ]
+        weights = []
+        for n_in, n_out in zip(layers, layers[1:]):
+            w = source.randn(n_out, n_in)
+            if divisor is not None:
+                w /= divisor(n_in)
+            weights.append(w.astype(dtype, copy=False))
+        self.biases, self.weights = drawn, weights
+
+    def _classifies(self) -> bool:
+        """Whether the answer is the most active output, and there is an accuracy."""
+        return self.output is None or bpcore.engine(self.dtype).outputs[self.output]
+
+    def _parameters(self) -> Parameters:
+        """Return the parameters as arrays that the core can take; they are checked."""
+        layers = check.layers(self.sizes)
+        return check.parameters(layers, self.biases, self.weights, self.dtype)
+
+    def _core(self, rows: int, n_threads: int = 1, rule: str = "plain") -> bpcore.Net:
+        """Return a network of this kind in the core, its parameters zero."""
+        return bpcore.Net(
+            bpcore.engine(self.dtype),
+            check.layers(self.sizes),
+            max(rows, 1),
+            n_threads,
+            hidden=self.hidden,
+            output=self.output or "quadratic",
+            rule=rule,
+        )
+
+    def _in_core(self, rows: int) -> bpcore.Net:
+        """Return the network in the core, with the parameters as they are now."""
+        net = self._core(rows)
+        net.load(*self._parameters())
+        return net
+
+    def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
+        return given.pack(name, check.layers(self.sizes), bpcore.engine(self.dtype), **asked)
+
+    def _ask(
+        self, name: str, examples: Any, *, count: bool = False, cost: bool = False
+    ) -> tuple[float | None, int | None]:
+        """Return the mean cost of examples and how many are classified rightly, as asked."""
+        given = data.accept(name, examples)
+        if cost and not len(given):
+            raise ValueError(f"{name} must hold at least one example, got none")
+        packed = self._pack(name, given, outputs=cost, labels=count)
+        monitor = Monitor(name, given, packed, count, cost)
+        return mean_cost_and_count(self._in_core(ROWS), monitor, Step(Rule()), [])
+
+    def _model(self, run: serialize.Run | None = None) -> serialize.Model:
+        """Return what a file holds of the network."""
+        layers, (biases, weights) = check.layers(self.sizes), self._parameters()
+        return serialize.Model(
+            layers,
+            biases,
+            weights,
+            self._kind,
+            self.hidden,
+            self.output,
+            self._cost_class(),
+            self.notes,
+            run,
+        )
+
+    def _cost_class(self) -> str | None:
+        """Return the name of the cost's class in a file; None where the output is enough."""
+        return None
+
+    def _lines(self, record: Record, counts: dict[str, tuple[Any, int]]) -> list[str]:
+        """Return what is shown of an epoch; counts: (right, of) for each kind of data."""
+        return [compact_line(record, counts)]
+
+
+class MLP(Layers):
     """A fully connected network: rows of inputs in, rows of outputs out.
 
     sizes lists the neurons of each layer, input layer first.  hidden is what the hidden layers
@@ -56,20 +182,6 @@ class MLP:
     parameters do not fit.
     """
 
-    dtype: np.dtype[Any] = np.dtype(np.float64)
-    hidden: str = "sigmoid"
-    output: str | None = "cross-entropy"  # None: of a cost that the core does not have
-    history: list[Record] = []  # noqa: RUF012 - where there was no training yet
-    stopped_by: str | None = None
-    notes: dict[str, Any] | None = None
-    _rng: random.Random | None = None  # shuffles a seeded network; None: the global generator
-    _kind: ClassVar[str] = "MLP"  # in a file
-
-    num_layers: int
-    sizes: Any
-    biases: list[Array]
-    weights: list[Array]
-
     def __init__(
         self,
         sizes: Any,
@@ -82,7 +194,7 @@ class MLP:
         self.output = _row("output", output, bpcore.engine("float64").outputs)
         source = self._prepare(sizes, dtype, seed, hidden)
         gain = 2.0 if hidden == "relu" else 1.0
-        self._draw(source, lambda n_in: np.sqrt(gain / n_in), biases=False)
+        self._draw(source, lambda n_in: np.sqrt(n_in / gain), biases=False)
 
     def train(
         self,
@@ -161,126 +273,16 @@ class MLP:
         n = len(given) if given.weights is None else given.weights.sum(dtype=np.float64)
         return [b / self.dtype.type(n) for b in biases], [w / self.dtype.type(n) for w in weights]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a file that ``bpnet.load`` reads, exactly.
 
-        The file is replaced in one step, or kept as it was: ValueError if the parameters do
-        not fit ``sizes``, OSError if path cannot be written.
-        """
-        serialize.save(path, self._model())
-
-    # What every network does
-
-    def _prepare(self, sizes: Any, dtype: DTypeLike, seed: int | None, hidden: str) -> Any:
-        """Set all but the parameters; return where these are drawn from."""
-        layers, dtype = check.layers(sizes), check.floating(dtype)
-        hidden = _row("hidden", hidden, bpcore.engine("float64").activations)
-        if seed is not None:
-            seed = check.integer("seed", seed, 0, 2**32 - 1)
-        check.check_memory(layers)  # before anything is drawn
-        self.num_layers = len(layers)
-        self.sizes = sizes
-        self.biases, self.weights = [], []  # where the book's class has them among its attributes
-        if dtype != MLP.dtype:
-            self.dtype = dtype
-        if hidden != MLP.hidden:
-            self.hidden = hidden
-        if seed is None:
-            return np.random
-        self._rng = random.Random(seed)
-        return np.random.RandomState(seed)
-
-    def _draw(
-        self, source: Any, deviation: Callable[[int], float] | None, biases: bool = True
-    ) -> None:
-        """Draw all biases, if asked, then all weights, of this deviation for so many inputs."""
-        layers, dtype = check.layers(self.sizes), self.dtype
-        drawn = [
-            (source.randn(n, 1) if biases else np.zeros((n, 1))).astype(dtype, copy=False)
-            for n in layers[1:]
-        ]
-        weights = []
-        for n_in, n_out in zip(layers, layers[1:]):
-            w = source.randn(n_out, n_in)
-            if deviation is not None:
-                w *= deviation(n_in)
-            weights.append(w.astype(dtype, copy=False))
-        self.biases, self.weights = drawn, weights
-
-    def _classifies(self) -> bool:
-        """Whether the answer is the most active output, and there is an accuracy."""
-        return self.output is None or bpcore.engine(self.dtype).outputs[self.output]
-
-    def _parameters(self) -> Parameters:
-        """Return the parameters as arrays that the core can take; they are checked."""
-        layers = check.layers(self.sizes)
-        return check.parameters(layers, self.biases, self.weights, self.dtype)
-
-    def _core(self, rows: int, n_threads: int = 1, rule: str = "plain") -> bpcore.Net:
-        """Return a network of this kind in the core, its parameters zero."""
-        return bpcore.Net(
-            bpcore.engine(self.dtype),
-            check.layers(self.sizes),
-            max(rows, 1),
-            n_threads,
-            hidden=self.hidden,
-            output=self.output or "quadratic",
-            rule=rule,
-        )
-
-    def _in_core(self, rows: int) -> bpcore.Net:
-        """Return the network in the core, with the parameters as they are now."""
-        net = self._core(rows)
-        net.load(*self._parameters())
-        return net
-
-    def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
-        return given.pack(name, check.layers(self.sizes), bpcore.engine(self.dtype), **asked)
-
-    def _ask(
-        self, name: str, examples: Any, *, count: bool = False, cost: bool = False
-    ) -> tuple[float | None, int | None]:
-        """Return the mean cost of examples and how many are classified rightly, as asked."""
-        given = data.accept(name, examples)
-        if cost and not len(given):
-            raise ValueError(f"{name} must hold at least one example, got none")
-        packed = self._pack(name, given, outputs=cost, labels=count)
-        monitor = Monitor(name, given, packed, count, cost)
-        return mean_cost_and_count(self._in_core(ROWS), monitor, Step(Rule()), [])
-
-    def _model(self, run: serialize.Run | None = None) -> serialize.Model:
-        """Return what a file holds of the network."""
-        layers, (biases, weights) = check.layers(self.sizes), self._parameters()
-        return serialize.Model(
-            layers,
-            biases,
-            weights,
-            self._kind,
-            self.hidden,
-            self.output,
-            self._cost_class(),
-            self.notes,
-            run,
-        )
-
-    def _cost_class(self) -> str | None:
-        """Return the name of the cost's class in a file; None where the output is enough."""
-        return None
-
-    def _lines(self, record: Record, counts: dict[str, tuple[Any, int]]) -> list[str]:
-        """Return what is shown of an epoch; counts: (right, of) for each kind of data."""
-        return [compact_line(record, counts)]
-
-
-def from_model(model: serialize.Model, cls: type[MLP] = MLP) -> Any:
+def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:
     """Return the network of a file's content, the best that patience kept."""
     net = cls.__new__(cls)
     net.num_layers, net.sizes = len(model.sizes), model.sizes
     net.biases, net.weights = (model.run and model.run.best) or (model.biases, model.weights)
     engine = bpcore.engine(model.weights[0].dtype)
-    if engine.dtype != MLP.dtype:
+    if engine.dtype != Layers.dtype:
         net.dtype = engine.dtype
-    if model.hidden != MLP.hidden:
+    if model.hidden != Layers.hidden:
         net.hidden = _row("hidden", model.hidden, engine.activations)
     if cls is MLP:
         net.output = _row("output", model.output, engine.outputs)

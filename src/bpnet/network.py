@@ -140,10 +140,8 @@ class Network(Book):
         if "cost" in own and any(key.endswith("_cost") for key in wanted):
             raise ValueError("monitor must list no cost where cost_derivative is overridden")
         step = Step.checked(rule, lmbda, l1, self.dtype, mu)
-        if "update_mini_batch" in own and step != Step(Rule()):
-            raise ValueError(
-                "rule, lmbda, l1 and mu must be left alone where update_mini_batch is overridden"
-            )
+        if "update_mini_batch" in own and (lmbda or l1 or mu):
+            raise ValueError("lmbda, l1 and mu must be 0 where update_mini_batch is overridden")
         calls = byhand.Calls(
             lambda mini_batch, eta, _: self.update_mini_batch(mini_batch, eta),
             self._call_evaluate,

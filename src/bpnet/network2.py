@@ -117,7 +117,7 @@ class Network(Book):
 
     def default_weight_initializer(self) -> None:
         """Draw biases from N(0, 1), weights from N(0, 1 / n_in), n_in inputs to the neuron."""
-        self._draw(self._numpy_rng or np.random, lambda n_in: 1 / np.sqrt(n_in))
+        self._draw(self._numpy_rng or np.random, np.sqrt)
 
     def large_weight_initializer(self) -> None:
         """Draw biases and weights from N(0, 1), as chapters 1 and 2 do."""
@@ -166,10 +166,8 @@ class Network(Book):
             if key.startswith("evaluation") and not held_out:
                 raise ValueError(f"monitor_{key} needs evaluation_data, got None")
         own, step = byhand.own_steps(self), Step.checked(rule, lmbda, l1, self.dtype, mu)
-        if "update_mini_batch" in own and step._replace(lmbda=0.0) != Step(Rule()):
-            raise ValueError(
-                "rule, l1 and mu must be left alone where update_mini_batch is overridden"
-            )
+        if "update_mini_batch" in own and (l1 or mu):
+            raise ValueError("l1 and mu must be 0 where update_mini_batch is overridden")
         run = Run(
             self,
             training_data,
@@ -281,6 +279,8 @@ def from_model(model: serialize.Model) -> Network:
     known = isinstance(cost, type) and _has_functions(cost)
     net: Network = mlp.from_model(model, Network)
     net.cost = cost if known else _Unknown(name)
+    if known and model.output not in (None, net.output):
+        raise ValueError(f"output must be {net.output} for the cost {name}, got {model.output}")
     return net
 
 

@@ -57,7 +57,7 @@ def learning_curve(history: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def weights_as_images(net: bpnet.MLP, columns: int = 10) -> Figure:
+def weights_as_images(net: bpnet.reference.Network, columns: int = 10) -> Figure:
     """Draw the incoming weights of each neuron of the first layer as a square image.
 
     At most 100 neurons are drawn, columns in a row, all in one scale of colours.  Raises
@@ -74,7 +74,7 @@ def weights_as_images(net: bpnet.MLP, columns: int = 10) -> Figure:
     return axes.figure
 
 
-def confusion_matrix(net: bpnet.MLP, test_data: Iterable[Any]) -> Figure:
+def confusion_matrix(net: bpnet.reference.Network, test_data: Iterable[Any]) -> Figure:
     """Draw how often the examples of each label (row) were read as each class (column).
 
     Errors are coloured by their share of the row; beside it stands its recall, the share that
@@ -109,7 +109,7 @@ def confusion_matrix(net: bpnet.MLP, test_data: Iterable[Any]) -> Figure:
 
 
 def misread_digits(
-    net: bpnet.MLP, test_data: Iterable[Any], n: int = 50, columns: int = 10
+    net: bpnet.reference.Network, test_data: Iterable[Any], n: int = 50, columns: int = 10
 ) -> Figure:
     """Draw the examples that net reads wrongly, the surest mistakes first.
 
@@ -251,12 +251,12 @@ def _mark_best(axes: Any, data: str, x: Array, y: Array) -> None:
 
 
 def _sizes(net: Any) -> list[int]:
-    if not isinstance(net, bpnet.MLP):  # the base of them all
+    if not all(hasattr(net, name) for name in ("sizes", "weights", "feedforward")):
         raise TypeError(f"net must be a bpnet.Network, got {type(net).__name__}")
     return list(net.sizes)
 
 
-def _side(net: bpnet.MLP, **numbers: Any) -> int:
+def _side(net: bpnet.reference.Network, **numbers: Any) -> int:
     """Return the side of the square that an input of net is; check numbers to be positive."""
     n_in = _sizes(net)[0]
     side = math.isqrt(n_in)
@@ -270,7 +270,7 @@ def _side(net: bpnet.MLP, **numbers: Any) -> int:
     return side
 
 
-def _read(net: bpnet.MLP, test_data: Any) -> tuple[Any, Array, Array]:
+def _read(net: bpnet.reference.Network, test_data: Any) -> tuple[Any, Array, Array]:
     """Return the examples, pairs that can be indexed, their labels and net's outputs."""
     if _sizes(net)[-1] < 2:
         raise ValueError(f"net must have two outputs or more, got sizes {net.sizes}")

@@ -15,7 +15,7 @@ from bpnet import check
 if TYPE_CHECKING:
     from bpnet.check import Array
     from bpnet.data import Examples
-    from bpnet.mlp import MLP
+    from bpnet.mlp import Layers
     from bpnet.rules import Step
 
     Parameters = tuple[list[Array], list[Array]]
@@ -50,7 +50,7 @@ class Trainer:
     """
 
     def __init__(
-        self, net: MLP, packed: bpcore.Data, mini_batch_size: int, step: Step, n_threads: int
+        self, net: Layers, packed: bpcore.Data, mini_batch_size: int, step: Step, n_threads: int
     ):
         self.net, self.packed, self.step = net, packed, step
         self.n, self.m = len(packed), mini_batch_size

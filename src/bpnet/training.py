@@ -20,7 +20,7 @@ from bpnet.watching import Watch
 if TYPE_CHECKING:
     from bpnet.check import Array
     from bpnet.data import Examples
-    from bpnet.mlp import MLP
+    from bpnet.mlp import Layers
     from bpnet.rules import Step
     from bpnet.stopping import Record
     from bpnet.trainer import Parameters
@@ -58,7 +58,7 @@ class Run:
 
     def __init__(
         self,
-        net: MLP,
+        net: Layers,
         examples: Any,
         epochs: int,
         mini_batch_size: int,
@@ -102,11 +102,11 @@ class Run:
         self.n = len(self.packed)
         self.m = min(mini_batch_size, self.n)
         self.monitors = list(self._monitors(held_out, wanted))
+        net._parameters()  # an error, if they are one, before anything changes
         if trainer is None:
             self.trainer = Trainer(net, self.packed, self.m, step, n_threads)
         else:
             self.trainer = trainer(self.examples, self.packed, self.m, n_threads)
-        net._parameters()  # an error, if they are one, before anything changes
         self.best: Parameters | None = None
         resume = options.get("resume")
         self.saved = None if resume is None else self._checked_checkpoint(resume)
@@ -258,8 +258,8 @@ class Run:
             ("sizes", model.sizes, ours.sizes),
             ("dtype", model.weights[0].dtype, self.net.dtype),
             ("hidden", model.hidden, ours.hidden),
-            ("output", model.output, ours.output),
             ("cost", model.cost, ours.cost),
+            ("output", model.output, ours.output),
             ("training examples", len(run.order), self.n),
             ("rule", run.rule, self.step.rule.name),
             ("slots", len(run.slots), self.step.rule.slots),
@@ -302,7 +302,7 @@ class Run:
             self.stopping.see(record)
 
 
-def history_keys(net: MLP, monitor: Collection[str], held_out: Collection[str]) -> set[str]:
+def history_keys(net: Layers, monitor: Collection[str], held_out: Collection[str]) -> set[str]:
     """Return what to record: what monitor lists, and how well all held-out data is answered."""
     figures = ("cost", "accuracy") if net._classifies() else ("cost",)
     possible = [f"{kind}_{figure}" for kind in ("training", *held_out) for figure in figures]
