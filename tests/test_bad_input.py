@@ -209,9 +209,9 @@ def test_x_that_overflows_in_float32():
     )
 
 
-def test_a_label_in_place_of_y():
-    net, data = Network([4, 3], seed=1), [(GOOD_X, 2)]
-    message = "training_data[0]: y has shape (), expected (3, 1)"
+def test_a_label_among_ys():
+    net, data = Network([4, 3], seed=1), [(GOOD_X, GOOD_Y), (GOOD_X, 2)]
+    message = "training_data[1]: y has shape (), expected (3, 1)"
     refused(lambda: net.SGD(data, 1, 2, 0.1), ValueError, message, net, data)
 
 

@@ -161,7 +161,9 @@ def test_every_form_and_dtype_of_many_examples_is_packed_alike(dtype, density):
         mixed = [*columns[:1500], None, *columns[1501:]]
         mixed[1500] = x[1500][:, None].tolist(), inside(y[1500][:, None], np.nan)
         for examples in (arrays, columns, mixed, tuple(map(np.asfortranarray, arrays))):
-            packed = data.training("examples", examples, [40, 3], engine)
+            packed = data.accept("examples", examples).pack(
+                "examples", [40, 3], engine, outputs=True
+            )
             assert packed.sparse == (density < 0.3) and len(packed) == 3000
             assert same_bits(packed.rows(0, 3000), x.astype(dtype))
 
@@ -176,7 +178,9 @@ def test_the_first_example_that_is_not_finite_is_named():
             shown = {1e39: "inf"}.get(bad, bad) if i < 2999 else r"(-inf|inf|nan)"
             message = rf"^examples\[{i}\]: x must be finite in float32, got {shown}$"
             with pytest.raises(ValueError, match=message):
-                data.training("examples", examples, [40, 3], engine)
+                data.accept("examples", examples).pack(
+                    "examples", [40, 3], engine, outputs=True
+                )
 
 
 @pytest.mark.parametrize("shape", [(4,), (1, 4), (2, 2), (4, 1, 1), (1, 4, 1)])
@@ -185,13 +189,15 @@ def test_as_many_items_in_another_shape_are_no_column(shape, others):
     examples = [*pairs(others, 4, 3), (np.ones(shape), np.ones((3, 1)))]
     message = f"^{re.escape(f'examples[{others}]: x has shape {shape}, expected (4, 1)')}"
     with pytest.raises(ValueError, match=message):
-        data.training("examples", examples, SIZES, bpcore.engine("float64"))
+        data.accept("examples", examples).pack(
+            "examples", SIZES, bpcore.engine("float64"), outputs=True
+        )
 
 
 def test_a_pair_that_fits_is_not_copied():
     engine = bpcore.engine("float64")
     x, y = np.ones((50, 4)), np.ones((50, 3))
-    packed = data.training("examples", (x, y), SIZES, engine)
+    packed = data.accept("x", (x, y)).pack("x", SIZES, engine, outputs=True)
     x[:] = 2
     assert same_bits(packed.rows(0, 50), x)
 
@@ -331,25 +337,32 @@ def test_floating_gives_the_native_dtype(dtype):
     assert data.floating(dtype) == np.dtype("=f4")
 
 
-def test_materialise_keeps_a_pair_and_makes_the_rest_a_list_of_its_own():
+def test_accept_keeps_what_was_given_and_of_a_list_makes_its_own():
     x, y = np.ones((2, 4)), np.ones((2, 3))
-    kept = pairs(2, 4, 3)
-    pair = (x, y)
-    own = data.materialise("data", kept)
+    kept, pair = pairs(2, 4, 3), (x, y)
+    own = data.accept("data", kept).original
     assert own is not kept
     assert all(a is b for a, b in zip(own, kept))
-    assert data.materialise("data", pair) is pair
-    assert all(a is b for a, b in zip(data.materialise("data", iter(kept)), kept))
-    assert data.count(pair) == data.count(kept) == 2
+    assert data.accept("data", pair).original is pair
+    assert all(a is b for a, b in zip(data.accept("data", iter(kept)).original, kept))
+    assert len(data.accept("data", pair)) == len(data.accept("data", kept)) == 2
+    dataset = bpnet.Dataset(kept)
+    assert data.accept("data", dataset) is dataset is dataset.original
 
 
-def test_as_list_gives_columns():
-    x = np.arange(8.0).reshape(2, 4)
-    (a, b), (c, d) = data.as_list((x, np.array([2, 0])), 3)
-    assert a.tolist() == [[0], [1], [2], [3]] and c.tolist() == [[4], [5], [6], [7]]
-    assert b.tolist() == [[0], [0], [1]] and d.tolist() == [[1], [0], [0]]
-    (_, b), _ = data.as_list((x, np.arange(6.0).reshape(2, 3)), 3)
+def test_pairs_are_columns():
+    x, labels = np.arange(8.0).reshape(2, 4), np.array([2, 0])
+    columns = list(zip(x[:, :, None], labels.tolist()))
+    for given in ((x, labels), (x, labels[:, None]), columns, bpnet.Dataset((x, labels))):
+        (a, b), (c, d) = data.accept("data", given).pairs(3)
+        assert a.tolist() == [[0], [1], [2], [3]] and c.tolist() == [[4], [5], [6], [7]]
+        assert b.tolist() == [[0], [0], [1]] and d.tolist() == [[1], [0], [0]]
+    for given in ((x, labels), (x, labels[:, None]), columns, bpnet.Dataset((x, labels))):
+        assert [y.tolist() for _, y in data.accept("data", given).pairs(1)] == [[[2]], [[0]]]
+    (_, b), _ = data.accept("data", (x, np.arange(6.0).reshape(2, 3))).pairs(3)
     assert b.tolist() == [[0], [1], [2]]
+    kept = pairs(2, 4, 3)
+    assert all(a is b for a, b in zip(data.accept("data", kept).pairs(3), kept))
 
 
 def test_show_config_names_the_engine_that_runs(capsys):

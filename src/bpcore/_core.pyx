@@ -364,8 +364,8 @@ cdef class Data:
     offsets, columns, values, codes); or another Data, whose inputs are shared.  Row i of a CSR
     form is the items [offsets[i], offsets[i + 1]), int64: ascending columns, uint16, and their
     values; or codes, uint8, that say which of the values, or None.  y (n, n_out) is of the
-    engine's dtype, labels (n) of int64 in [0, n_out), or -1 for none of them; weights (n), a
-    factor of each example's error and cost, are at least 0 and not all 0.
+    engine's dtype, labels (n) of int64 in [0, n_out), or 0 and 1 for one output; weights (n),
+    a factor of each example's error and cost, are at least 0 and not all 0.
     The arrays are kept, not copied, and must not change while this lives.
     """
 
@@ -373,7 +373,7 @@ cdef class Data:
     cdef bp_data data
     cdef list buffers
     cdef readonly object inputs  # an array, or the tuple of a CSR form
-    cdef int64_t least_label
+    cdef int64_t least_label     # below 0: the labels alone are no desired outputs
 
     def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, weights=None):
         self.engine = engine
@@ -392,9 +392,11 @@ cdef class Data:
             self.data.y = self.hold(y, "y", engine.dtype, (n, n_out))
         if labels is not None:
             self.data.labels = <const int64_t *>self.hold(labels, "labels", np.dtype("q"), (n,))
-            self.least_label = labels.min() if n else 0
-            if n and not -1 <= self.least_label <= labels.max() < n_out:
-                raise ValueError(f"labels must be in [0, {n_out}), or -1 for none of them")
+            most = 2 if n_out == 1 else n_out
+            if n and not 0 <= labels.min() <= labels.max() < most:
+                raise ValueError(f"labels must be in [0, {most}), got {labels.min()} to "
+                                 f"{labels.max()}")
+            self.least_label = -1 if n_out == 1 else 0
         if weights is not None:
             self.data.weights = self.hold(weights, "weights", engine.dtype, (n,))
             if n and not (np.isfinite(weights).all() and weights.min() >= 0 < weights.max()):

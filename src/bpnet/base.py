@@ -120,7 +120,7 @@ class BaseNetwork(reference.Network):
         Several inputs may be the columns of a; the outputs are columns then, too.
         """
         layers = data.layers(self.sizes)
-        x = data.columns("x", a, layers[0], self.dtype)
+        x = data.as_rows("x", a, layers[0], self.dtype)
         net = self._load(layers, min(len(x), ROWS))
         if self._sigmoid_replaced():
             return super().feedforward(x.T)
@@ -136,8 +136,8 @@ class BaseNetwork(reference.Network):
         Equations BP1-BP4, Nielsen, Neural Networks and Deep Learning, ch. 2.
         """
         layers = data.layers(self.sizes)
-        row = data.column("x", x, layers[0], self.dtype)
-        target = data.column("y", y, layers[-1], self.dtype)
+        row = data.as_row("x", x, layers[0], self.dtype)
+        target = data.as_row("y", y, layers[-1], self.dtype)
         net = self._load(layers, 1)
         if self._sigmoid_replaced() or self._cost_replaced():
             return super().backprop(row.T, target.T)
@@ -152,13 +152,17 @@ class BaseNetwork(reference.Network):
 
     def _evaluate(self, name: str, given: Any) -> int:
         """Return how many examples have their label as the most active output."""
-        examples = data.materialise(name, given)
+        examples = data.accept(name, given)
         layers = data.layers(self.sizes)
         if self._sigmoid_replaced() or self._overrides("feedforward"):
-            pairs = data.as_list(examples, layers[-1])
-            labels = data.labels(name, examples, layers[-1])
+            labels = examples.labels(name, layers[-1], by_argmax=True)
+            pairs = examples.pairs(layers[-1])
             return super().evaluate([(x, label) for (x, _), label in zip(pairs, labels)])
-        packed = data.labelled(name, examples, layers, bpcore.engine(self.dtype))
+        if layers[-1] == 1:  # whatever the output, its argmax is 0
+            examples.pack(name, layers, bpcore.engine(self.dtype))
+            self._load(layers, ROWS)
+            return int(np.count_nonzero(examples.labels(name, 1, by_argmax=True) == 0))
+        packed = examples.pack(name, layers, bpcore.engine(self.dtype), labels=True)
         return self._load(layers, ROWS).evaluate(packed)
 
     def _mean_cost(
@@ -168,13 +172,12 @@ class BaseNetwork(reference.Network):
 
         Without fn it is the cost that the core knows, computed there.
         """
-        examples = data.materialise(name, given)
-        layers, n = data.layers(self.sizes), data.count(examples)
-        if not n:
-            raise ValueError(f"{name} must hold at least one example, got none")
-        packed = data.labelled(name, examples, layers, bpcore.engine(self.dtype), outputs=True)
+        examples = data.accept(name, given)
+        layers, n = data.layers(self.sizes), len(examples)
+        engine = bpcore.engine(self.dtype)
+        packed = examples.pack(name, layers, engine, outputs=True, labels=True)
         if fn is not None:
-            pairs = data.vectorised(name, examples, layers[-1])
+            pairs = examples.pairs(layers[-1])
             return sum(float(fn(self.feedforward(x), y)) for x, y in pairs) / n, n
         costs = np.empty(n, self.dtype)
         self._load(layers, ROWS).evaluate(packed, costs)
@@ -190,8 +193,8 @@ class BaseNetwork(reference.Network):
         """Take one step of gradient descent on mini_batch: all of it, or nothing."""
         layers, engine = data.layers(self.sizes), bpcore.engine(self.dtype)
         rate = data.real("eta", eta, self.dtype)
-        examples = data.materialise("mini_batch", mini_batch)
-        packed = data.training("mini_batch", examples, layers, engine, sparse=False)
+        examples = data.accept("mini_batch", mini_batch)
+        packed = examples.pack("mini_batch", layers, engine, outputs=True, sparse=False)
         net = self._load(layers, len(packed))
         if self._gradient_by_hand() or velocity:
             before = self.biases, self.weights
@@ -199,7 +202,7 @@ class BaseNetwork(reference.Network):
                 slots = [[v] for v in (*velocity[0], *velocity[1])] if velocity else None
                 reference.descend(
                     self,
-                    data.as_list(examples, layers[-1]),
+                    examples.pairs(layers[-1]),
                     eta,
                     "momentum" if velocity else "plain",
                     slots or reference.empty_slots(self, "plain"),

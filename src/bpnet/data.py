@@ -6,12 +6,11 @@ as the caller wrote it, what it must be and what it was.
 
 from __future__ import annotations
 
-import functools
 import operator
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,14 +20,12 @@ if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
     from numpy.typing import DTypeLike, NDArray
 
     Array = NDArray[Any]
-    Examples: TypeAlias = "list[Any] | tuple[Array, Array] | Dataset"
-
-# Items taken at a time: they stay in cache from being gathered to being checked.
-_BLOCK = 2**16
+    Labels = NDArray[np.int64]
+    DType = np.dtype[Any]
+    Inputs = bpcore.Source | bpcore.Data
 
 _UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 
-_SINGLE = np.dtype(np.float32)
 _REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
@@ -160,7 +157,7 @@ def _matrix(
     return _require(array, dtype)
 
 
-def columns(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
+def as_rows(name: str, value: Any, n: int, dtype: DType) -> Array:
     """Return value, whose k columns are vectors of n items, as rows (k, n) of finite dtype."""
     array = _array(name, value)
     if array.ndim != 2 or array.shape[0] != n:
@@ -168,155 +165,327 @@ def columns(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
     return _finite(name, _require(array.T, dtype))
 
 
-def column(name: str, value: Any, n: int, dtype: np.dtype[Any]) -> Array:
+def as_row(name: str, value: Any, n: int, dtype: DType) -> Array:
     """Return value of shape (n, 1) as one row (1, n) of finite dtype."""
-    rows = columns(name, value, n, dtype)
+    rows = as_rows(name, value, n, dtype)
     if len(rows) != 1:
         raise _misfit(name, rows.T, (n, 1))
     return rows
 
 
-def materialise(name: str, examples: Any) -> Examples:
-    """Return examples as a list of (x, y) of our own, as a pair (X, Y), or the Dataset.
+def accept(name: str, given: Any) -> Examples:
+    """Return given, in any form that calls take, as what can be packed.
 
-    A tuple of two arrays is the pair: rows of X are inputs; Y holds labels or output rows.
+    Nothing is copied but a list itself, which is then of our own, and what an iterator holds.
     """
-    if isinstance(examples, Dataset) or (
-        isinstance(examples, tuple)
-        and len(examples) == 2
-        and all(isinstance(part, np.ndarray) for part in examples)
+    if isinstance(given, Examples):
+        return given
+    if (
+        isinstance(given, tuple)
+        and len(given) == 2
+        and all(isinstance(part, np.ndarray) for part in given)
     ):
-        return examples
+        x, y = (_array(f"{name}[{i}]", part) for i, part in enumerate(given))
+        return _Arrays(x, y, given)
     try:
-        return list(examples)
+        pairs = list(given)
     except TypeError:
         raise TypeError(
             f"{name} must be a list of (x, y) or a pair of arrays (X, Y), "
-            f"got {type(examples).__name__}"
+            f"got {type(given).__name__}"
         ) from None
+    xs, ys = [], []
+    for i, pair in enumerate(pairs):
+        try:
+            x, y = pair
+        except (TypeError, ValueError):
+            got = type(pair).__name__
+            raise TypeError(f"{name}[{i}] must be a pair (x, y), got {got}") from None
+        xs.append(x)
+        ys.append(y)
+    return _Tuples(xs, ys, pairs)
 
 
-def count(examples: Examples) -> int:
-    """Return the number of materialised examples."""
-    return len(examples[0]) if isinstance(examples, tuple) else len(examples)
+class Examples:
+    """Examples in one of the forms that calls take: each answers the same questions."""
+
+    weights: Array | None = None
+
+    def __init__(self, x: Any, y: Any, given: Any = None):
+        self._x, self._y, self._given = x, y, given
+
+    @property
+    def original(self) -> Any:
+        """What a script's own methods are called with: what was given, or a list of it."""
+        return self if self._given is None else self._given
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self._x)
+
+    def pack(
+        self,
+        name: str,
+        sizes: Sequence[int],
+        engine: bpcore.Engine,
+        *,
+        outputs: bool = False,
+        labels: bool = False,
+        sparse: bool | None = None,
+    ) -> bpcore.Data:
+        """Return the examples for a network of these sizes.
+
+        outputs: with desired outputs, to train on or to cost; labels in their place stand for
+        unit vectors, or for the 0 and 1 of one output.  labels: with labels, to count.  sparse
+        is bpcore.pack's: what is used once is not worth compressing.
+        """
+        n_out, y, numbers = sizes[-1], None, None
+        if outputs and not len(self):
+            raise ValueError(f"{name} must hold at least one example, got none")
+        x = self._inputs(name, sizes, engine.dtype)
+        if outputs and not self._has_labels(n_out):
+            y = self._outputs(name, n_out, engine.dtype)
+            numbers = _most_active(y) if labels else None
+        elif outputs or labels:
+            numbers = self.labels(name, n_out)
+            if outputs and n_out == 1:
+                y = numbers.astype(engine.dtype)[:, None]
+        return bpcore.pack(
+            engine, x, n_out, y=y, labels=numbers, weights=self.weights, sparse=sparse
+        )
+
+    def labels(self, name: str, n_out: int | None, by_argmax: bool = False) -> Labels:
+        """Return the labels, in [0, n_out), or from 0 on; vectors count by their argmax.
+
+        Those of one output are 0 and 1, which is what is more than 1/2.  by_argmax: as the book
+        has it, where the argmax of one output is 0: 0 where the label is 0, and -1 elsewhere.
+        """
+        return _labels(name, self._y, n_out, by_argmax)
+
+    def pairs(self, n_out: int) -> list[tuple[Any, Any]]:
+        """Return tuples (x, y) of columns for steps by hand; pack is what checks them."""
+        items = self._items()
+        if not self._has_labels(n_out):
+            return items
+        if n_out == 1:
+            return [(x, np.array(label).reshape(1, 1)) for x, label in items]
+        ys = np.eye(n_out)[self.labels("examples", n_out)]
+        return [(x, y[:, None]) for (x, _), y in zip(items, ys)]
+
+    def _has_labels(self, n_out: int) -> bool:
+        """Whether there are numbers in the place of a network's desired outputs."""
+        first = self._y[0] if len(self._y) else []
+        if isinstance(first, (list, tuple)):
+            return False
+        return np.ndim(first) == 0 or (np.shape(first) == (1,) and n_out > 1)
+
+    def _items(self) -> list[tuple[Any, Any]]:
+        """Return tuples (x, y) of columns, or (x, label)."""
+        raise NotImplementedError
+
+    def _inputs(self, name: str, sizes: Sequence[int], dtype: DType) -> Inputs:
+        raise NotImplementedError
+
+    def _outputs(self, name: str, n_out: int, dtype: DType) -> Array:
+        """Return the desired outputs (n, n_out), checked."""
+        raise NotImplementedError
+
+    def _sizes(self, name: str) -> tuple[int, int]:
+        """Return the numbers of inputs and of outputs; without outputs, 0."""
+        raise NotImplementedError
 
 
-def as_list(examples: Examples, n_out: int) -> list[Any]:
-    """Return materialised examples as a list of (x, y), columns."""
-    if isinstance(examples, list):
-        return examples
-    if isinstance(examples, Dataset):
-        return examples._pairs(n_out)
-    x, y = map(np.asarray, examples)
-    if y.size == len(y) and n_out > 1:
-        y = np.eye(n_out)[labels("y", examples, n_out)]
-    return [(row[:, None], np.reshape(target, (-1, 1))) for row, target in zip(x, y)]
+class _Tuples(Examples):
+    """A list of tuples (x, y) or (x, label), x and y being columns."""
+
+    def labels(self, name: str, n_out: int | None, by_argmax: bool = False) -> Labels:
+        try:
+            array = np.array(self._y)
+        except ValueError:  # labels and vectors mixed
+            array = np.array(None)
+        if array.dtype.kind not in _REAL:
+            where = [(f"{name}[{i}]", [y]) for i, y in enumerate(self._y)]
+            array = np.array([_labels(*each, n_out, by_argmax) for each in where])
+        return _labels(name, array, n_out, by_argmax)
+
+    def _items(self) -> list[tuple[Any, Any]]:
+        return self._given
+
+    def _inputs(self, name: str, sizes: Sequence[int], dtype: DType) -> Inputs:
+        return _Columns(name, "x", self._x, sizes[0], dtype)
+
+    def _outputs(self, name: str, n_out: int, dtype: DType) -> Array:
+        return _Columns(name, "y", self._y, n_out, dtype).dense()
+
+    def _sizes(self, name: str) -> tuple[int, int]:
+        n_in = max(1, _array(f"{name}[0]: x", self._x[0]).size)
+        if self._has_labels(1):
+            return n_in, 0
+        return n_in, max(1, _array(f"{name}[0]: y", self._y[0]).size)
 
 
-def vectorised(name: str, examples: Examples, n_out: int) -> list[tuple[Any, Any]]:
-    """Return materialised examples as a list of (x, y), columns, whether y or labels."""
-    if not isinstance(examples, list) or n_out == 1:
-        return [(x, np.reshape(y, (-1, 1))) for x, y in as_list(examples, n_out)]
-    targets = _unzip(name, examples)[1]
-    if targets and np.size(targets[0]) == n_out:
-        return examples
-    outputs = np.eye(n_out)[labels(name, examples, n_out)]
-    return [(x, y[:, None]) for (x, _), y in zip(examples, outputs)]
+class _Arrays(Examples):
+    """A pair of arrays (X, Y): rows of X are inputs; Y holds labels, or rows of outputs."""
+
+    own = False  # whether what is packed may not be memory of the caller
+
+    def labels(self, name: str, n_out: int | None, by_argmax: bool = False) -> Labels:
+        return super().labels(f"{name}[1]", n_out, by_argmax)
+
+    def _items(self) -> list[tuple[Any, Any]]:
+        ys = self._y if self._y.ndim == 1 else self._y.reshape(len(self._y), -1, 1)
+        return [(row[:, None], y) for row, y in zip(self._x, ys)]
+
+    def _inputs(self, name: str, sizes: Sequence[int], dtype: DType) -> Inputs:
+        x, y = self._x, self._y
+        if x.ndim != 2 or x.shape[1] != sizes[0]:
+            raise _misfit(f"{name}[0]", x, (len(x), sizes[0]))
+        if y.ndim == 0 or len(y) != len(x):
+            raise ValueError(
+                f"{name} must be arrays (X, Y) of as many rows, got shapes {x.shape} "
+                f"and {y.shape}"
+            )
+        return _Rows(f"{name}[0]", x, dtype, self.own)
+
+    def _outputs(self, name: str, n_out: int, dtype: DType) -> Array:
+        if self._y.shape != (len(self), n_out):
+            raise _misfit(f"{name}[1]", self._y, (len(self), n_out))
+        return _Rows(f"{name}[1]", self._y, dtype, self.own).dense()
+
+    def _sizes(self, name: str) -> tuple[int, int]:
+        x, y = self._x.shape, self._y.shape
+        if len(x) != 2 or not x[1]:
+            raise ValueError(f"{name}[0] must have shape (n, n_in), got shape {x}")
+        if y[:1] == x[:1] and not (len(y) == 1 or (len(y) == 2 and y[1])):
+            raise ValueError(f"{name}[1] must have shape (n, n_out) or (n,), got shape {y}")
+        return x[1], y[1] if len(y) == 2 else 0
 
 
-def training(
-    name: str,
-    examples: Examples,
-    sizes: Sequence[int],
-    engine: bpcore.Engine,
-    *,
-    sparse: bool | None = None,
-    labelled: bool = False,
-) -> bpcore.Data:
-    """Pack examples with desired outputs; integer labels are allowed in the form (X, Y).
+class Dataset(Examples):
+    """Examples packed once, for any number of calls, networks and threads.
 
-    sparse is bpcore.Data's: what is used once is not worth compressing.  labelled: with the
-    argmax of each output as its label.
+    examples is a list of tuples (x, y) or (x, label), x of shape (n_in, 1) and y (n_out, 1),
+    or a pair of arrays (X, Y) of n rows, Y being (n, n_out) or n integer labels.  They are
+    converted to dtype, float32 or float64; copied, so that they never change; and kept without
+    their zeros if most inputs are zero.  weights are n numbers of at least 0, not all 0: a
+    factor of each example's error and cost.  The mean over a mini-batch is then over the sum of
+    its weights.
+
+    A Dataset takes the place of training_data and of test_data, for a network of its dtype
+    that has as many inputs and outputs, or an output for each of its labels; the labels 0 and 1
+    are also the outputs of a network of one.  Its items are tuples again, in copies.
+
+    Raises TypeError or ValueError if examples are not as described, or not finite in dtype.
     """
-    if isinstance(examples, Dataset):
-        return examples._fit(name, sizes, engine, outputs=True)
-    n_out = sizes[-1]
-    if not count(examples):
-        raise ValueError(f"{name} must hold at least one example, got none")
-    x: bpcore.Source
-    if isinstance(examples, tuple):
-        x, targets = _pair(name, examples, sizes[0], engine.dtype)
-        if targets.ndim == 1 and n_out > 1:
-            numbers = labels(name, examples, n_out)
-            return bpcore.pack(engine, x, n_out, labels=numbers, sparse=sparse)
-        if targets.shape != (len(targets), n_out):
-            raise _misfit(f"{name}[1]", targets, (len(targets), n_out))
-        y: bpcore.Source = _Rows(f"{name}[1]", targets, engine.dtype)
+
+    _x: bpcore.Data
+    _y: Array  # outputs (n, n_out) of dtype, or labels (n)
+
+    def __init__(self, examples: Any, *, dtype: DTypeLike = np.float64, weights: Any = None):
+        engine, name = bpcore.engine(floating(dtype)), "examples"
+        given = accept(name, examples)
+        if isinstance(given, Dataset):
+            weights = given.weights if weights is None else weights
+            given = given if given.dtype == engine.dtype else accept(name, list(given))
+        if not len(given):
+            raise ValueError(f"{name} must hold at least one example, got none")
+        if isinstance(given, _Arrays):
+            given.own = True
+        n_in, n_out = given._sizes(name)
+        x = bpcore.pack(engine, given._inputs(name, (n_in, n_out), engine.dtype), n_out)
+        y = given._outputs(name, n_out, engine.dtype) if n_out else given.labels(name, None)
+        self._hold(engine.dtype, x, y, weights)
+
+    def _hold(self, dtype: DType, x: bpcore.Data, y: Array, weights: Any) -> None:
+        super().__init__(x, y)
+        self._dtype = dtype
+        if weights is not None:
+            self.weights = _weights(weights, len(x), dtype)
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of x and y."""
+        return self._dtype
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that the examples take."""
+        weights = 0 if self.weights is None else self.weights.nbytes
+        return self._x.nbytes + self._y.nbytes + weights
+
+    def __getitem__(self, index: int) -> tuple[Array, Any]:
+        """Return a copy of one example, (x, y) or (x, label)."""
+        i = range(len(self))[operator.index(index)]
+        return self._x.rows(i, i + 1).T, self._target(i)
+
+    def __iter__(self) -> Iterator[tuple[Array, Any]]:
+        """Yield a copy of each example."""
+        for begin in range(0, len(self), _UNPACKED):
+            for i, x in enumerate(self._x.rows(begin, begin + _UNPACKED), begin):
+                yield x[:, None], self._target(i)
+
+    def __repr__(self) -> str:
+        """Say what it holds, in which form, and how large it is."""
+        n, n_in = self._x.shape
+        targets = "labels" if self._y.ndim == 1 else f"{self._y.shape[1]} outputs"
+        targets += "" if self.weights is None else ", weights"
+        form = "CSR" if self._x.sparse else "dense"
+        return (
+            f"<bpnet.Dataset: {n:,} examples, {n_in} inputs, {targets}, {self.dtype}, {form}, "
+            f"{self._x.nonzeros / (n * n_in):.0%} nonzero, {self.nbytes / 1e6:.1f} MB>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what is held, without its zeros."""
+        return _restored, (self.dtype.name, self._x.inputs, self._y, self.weights)
+
+    def _target(self, i: int) -> Any:
+        return int(self._y[i]) if self._y.ndim == 1 else self._y[i][:, None].copy()
+
+    def _items(self) -> list[tuple[Any, Any]]:
+        return list(self)
+
+    def _inputs(self, name: str, sizes: Sequence[int], dtype: DType) -> Inputs:
+        if dtype != self.dtype:
+            raise ValueError(
+                f"{name} must be a Dataset of the network's dtype, {dtype}, got {self.dtype}"
+            )
+        n_in, n_out = self._sizes(name)
+        if n_in != sizes[0] or n_out not in (0, sizes[-1]):
+            has, expected = f"{n_in} inputs", str(sizes[0])
+            if n_out:
+                has, expected = f"{has} and {n_out} outputs", f"{expected} and {sizes[-1]}"
+            raise ValueError(
+                f"{name} has {has}, expected {expected} to match sizes {list(sizes)}"
+            )
+        return self._x
+
+    def _outputs(self, name: str, n_out: int, dtype: DType) -> Array:
+        return self._y
+
+    def _sizes(self, name: str) -> tuple[int, int]:
+        return self._x.shape[1], self._y.shape[1] if self._y.ndim == 2 else 0
+
+
+def _restored(dtype: str, inputs: Any, y: Array, weights: Array | None) -> Dataset:
+    """Return the Dataset that held this; it comes from a file, perhaps, so all is checked."""
+    engine = bpcore.engine(floating(dtype))
+    if y.ndim == 1:
+        x = bpcore.Data(engine, inputs, sys.maxsize, labels=y)
     else:
-        xs, ys = _unzip(name, examples)
-        x = _Columns(name, "x", xs, sizes[0], engine.dtype)
-        y = _Columns(name, "y", ys, n_out, engine.dtype)
-    outputs = y.dense()
-    found = outputs.argmax(axis=1) if labelled else None
-    return bpcore.pack(engine, x, n_out, y=outputs, labels=found, sparse=sparse)
-
-
-def labelled(
-    name: str,
-    examples: Examples,
-    sizes: Sequence[int],
-    engine: bpcore.Engine,
-    *,
-    outputs: bool = False,
-) -> bpcore.Data:
-    """Pack examples with labels; a y vector in place of a label counts by its argmax.
-
-    outputs: with the desired outputs, where they are vectors or a single number.
-    """
-    if isinstance(examples, Dataset):
-        return examples._fit(name, sizes, engine, outputs=outputs)
-    n_out = sizes[-1]
-    x: bpcore.Source
-    y: bpcore.Source | None = None
-    if isinstance(examples, tuple):
-        x, targets = _pair(name, examples, sizes[0], engine.dtype)
-        if outputs and targets.size == len(targets) * n_out:
-            y = _Rows(f"{name}[1]", targets.reshape(-1, n_out), engine.dtype)
-    else:
-        xs, ys = _unzip(name, examples)
-        x = _Columns(name, "x", xs, sizes[0], engine.dtype)
-        if outputs and n_out == 1:
-            ys = [np.reshape(value, (-1, 1)) for value in ys]
-        if outputs and ys and np.size(ys[0]) == n_out:
-            y = _Columns(name, "y", ys, n_out, engine.dtype)
-    numbers = labels(name, examples, n_out)
-    return bpcore.pack(engine, x, n_out, y=None if y is None else y.dense(), labels=numbers)
-
-
-def labels(name: str, examples: Examples, n_out: int | None) -> NDArray[np.int64]:
-    """Return the labels of materialised examples, in [0, n_out), or from 0 on.
-
-    The argmax of a single output is 0, whatever the label: a network of one output counts
-    the labels that are 0, as the original does, and -1 stands for any other.
-    """
-    if isinstance(examples, tuple):
-        return _labels(f"{name}[1]", examples[1], n_out)
-    if isinstance(examples, Dataset):
-        return _labels(name, examples._labels, n_out)
-    values = _unzip(name, examples)[1]
-    try:
-        array = np.array(values)
-    except ValueError:  # labels and vectors mixed
-        array = np.array([None])
-    if array.dtype.kind not in _REAL:
-        array = np.array([_labels(f"{name}[{i}]", [y], n_out) for i, y in enumerate(values)])
-    return _labels(name, array, n_out)
+        x = bpcore.Data(engine, inputs, y.shape[1], y=_finite("y", y))
+    _finite("x", inputs[3] if x.sparse else inputs)
+    if not all(x.shape) or not y.size:
+        raise ValueError(f"a Dataset must hold examples, got shapes {x.shape} and {y.shape}")
+    dataset = Dataset.__new__(Dataset)
+    dataset._hold(engine.dtype, x, y, weights)
+    return dataset
 
 
 class _Rows(bpcore.Source):
     """The rows of an array of any real dtype and layout; with own, never its memory."""
 
-    def __init__(self, name: str, array: Array, dtype: np.dtype[Any], own: bool = False):
+    def __init__(self, name: str, array: Array, dtype: DType, own: bool = False):
         super().__init__((len(array), array.shape[1]), dtype)
         self.name, self.array, self.own = name, array, own
 
@@ -339,18 +508,19 @@ class _Rows(bpcore.Source):
 class _Columns(bpcore.Source):
     """The columns (n, 1) of a list, name[i] being a part of example i."""
 
-    def __init__(self, name: str, part: str, values: list[Any], n: int, dtype: np.dtype[Any]):
+    def __init__(self, name: str, part: str, values: list[Any], n: int, dtype: DType):
         super().__init__((len(values), n), dtype)
         self.name, self.part, self.values = name, part, values
-        self.plain = set(map(type, values)) == {np.ndarray} and set(map(_size, values)) == {n}
-        if self.plain:
-            dtypes = set(map(_dtype, values))
-            self.plain = all(each.kind in _REAL for each in dtypes)
-            self.exact_in_float32 = dtypes == {_SINGLE}
+        # Arrays of n real numbers may be put one after the other, unless a shape is wrong.
+        self.are_arrays = set(map(type, values)) == {np.ndarray}
+        if self.are_arrays:
+            sizes, dtypes = set(map(_size, values)), set(map(_dtype, values))
+            self.are_arrays = sizes == {n} and all(each.kind in _REAL for each in dtypes)
+            self.exact_in_float32 = dtypes == {np.dtype(np.float32)}
 
     def read(self, begin: int, out: Array) -> None:
         arrays = self.values[begin : begin + len(out)]
-        if not self.plain:
+        if not self.are_arrays:
             arrays = [self._column(i, value) for i, value in enumerate(arrays, begin)]
         try:
             with np.errstate(over="ignore"):  # what overflows is not finite
@@ -375,184 +545,23 @@ class _Columns(bpcore.Source):
         return f"{self.name}[{i}]: {self.part}"
 
 
-class Dataset:
-    """Examples packed once, for any number of calls, networks and threads.
-
-    examples is a list of tuples (x, y) or (x, label), x of shape (n_in, 1) and y (n_out, 1),
-    or a pair of arrays (X, Y) of n rows, Y being (n, n_out) or n integer labels.  They are
-    converted to dtype, float32 or float64; copied, so that they never change; and kept without
-    their zeros if most inputs are zero.
-
-    A Dataset takes the place of training_data and of test_data, for a network of its dtype
-    that has as many inputs and outputs, or an output for each of its labels.  Its items are
-    tuples again, in copies.
-
-    Raises TypeError or ValueError if examples are not as described, or not finite in dtype.
-    """
-
-    def __init__(self, examples: Any, *, dtype: DTypeLike = np.float64):
-        engine = bpcore.engine(floating(dtype))
-        given = materialise("examples", examples)
-        if isinstance(given, Dataset):
-            given = list(given)
-        if not count(given):
-            raise ValueError("examples must hold at least one example, got none")
-        x, y = _halves(given, engine.dtype)
-        n_out = y.shape[1] if y else 0
-        self._data = bpcore.pack(engine, x, n_out)
-        self._y = y.dense() if y else None
-        if self._y is None:
-            self._labels = labels("examples", given, None)
-        else:
-            self._labels = _labels("examples", self._y, n_out)
-            self._data = bpcore.pack(engine, self._data, n_out, y=self._y, labels=self._labels)
-        self._dtype = engine.dtype
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of x and y."""
-        return self._dtype
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes that the examples take."""
-        outputs = 0 if self._y is None else self._y.nbytes
-        return self._data.nbytes + outputs + self._labels.nbytes
-
-    def __len__(self) -> int:
-        """Return the number of examples."""
-        return len(self._data)
-
-    def __getitem__(self, index: int) -> tuple[Array, Any]:
-        """Return a copy of one example, (x, y) or (x, label)."""
-        i = range(len(self))[operator.index(index)]
-        return self._data.rows(i, i + 1).T, self._target(i)
-
-    def __iter__(self) -> Iterator[tuple[Array, Any]]:
-        """Yield a copy of each example."""
-        for begin in range(0, len(self), _UNPACKED):
-            rows = self._data.rows(begin, begin + _UNPACKED)
-            for i, x in enumerate(rows, begin):
-                yield x[:, None], self._target(i)
-
-    def __repr__(self) -> str:
-        """Say what it holds, in which form, and how large it is."""
-        n, n_in = self._data.shape
-        targets = "labels" if self._y is None else f"{self._y.shape[1]} outputs"
-        form = "CSR" if self._data.sparse else "dense"
-        return (
-            f"<bpnet.Dataset: {n:,} examples, {n_in} inputs, {targets}, {self.dtype}, {form}, "
-            f"{self._data.nonzeros / (n * n_in):.0%} nonzero, {self.nbytes / 1e6:.1f} MB>"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy as a pair of dense arrays."""
-        x = np.empty(self._data.shape, self.dtype)
-        for begin, block in _blocks(x):
-            block[...] = self._data.rows(begin, begin + len(block))
-        pair = x, self._labels if self._y is None else self._y
-        return functools.partial(Dataset, dtype=self.dtype), (pair,)
-
-    def _target(self, i: int) -> Any:
-        return int(self._labels[i]) if self._y is None else self._y[i][:, None].copy()
-
-    def _pairs(self, n_out: int) -> list[tuple[Array, Any]]:
-        """Return tuples (x, y), or (x, label) for a network of one output."""
-        if self._y is not None or n_out == 1:
-            return list(self)
-        outputs = np.eye(n_out)[_labels("y", self._labels, n_out)]
-        return [(x, y[:, None]) for (x, _), y in zip(self, outputs)]
-
-    def _fit(
-        self, name: str, sizes: Sequence[int], engine: bpcore.Engine, *, outputs: bool = False
-    ) -> bpcore.Data:
-        """Return the examples for a network of these sizes; with outputs, to train on."""
-        if engine.dtype != self.dtype:
-            raise ValueError(
-                f"{name} must be a Dataset of the network's dtype, {engine.dtype}, "
-                f"got {self.dtype}"
-            )
-        n_in, n_out = self._data.shape[1], sizes[-1]
-        if self._y is not None:
-            if (n_in, self._y.shape[1]) != (sizes[0], n_out):
-                raise ValueError(
-                    f"{name} has {n_in} inputs and {self._y.shape[1]} outputs, expected "
-                    f"{sizes[0]} and {n_out} to match sizes {list(sizes)}"
-                )
-            return self._data
-        if n_in != sizes[0]:
-            raise ValueError(
-                f"{name} has {n_in} inputs, expected {sizes[0]} to match sizes {list(sizes)}"
-            )
-        if outputs and n_out == 1:
-            raise ValueError(
-                f"{name} must have outputs (n, 1) to train a network of one output, got labels"
-            )
-        return bpcore.pack(engine, self._data, n_out, labels=_labels(name, self._labels, n_out))
+def _most_active(outputs: Array) -> Labels:
+    """Return the label that each row of outputs stands for."""
+    if outputs.shape[1] == 1:
+        return (outputs[:, 0] > 0.5).astype(np.int64)
+    return outputs.argmax(axis=1).astype(np.int64, copy=False)
 
 
-def _halves(examples: Any, dtype: np.dtype[Any]) -> tuple[bpcore.Source, bpcore.Source | None]:
-    """Return x and y of materialised examples, whatever their sizes; no y if it is labels."""
-    name = "examples"
-    if isinstance(examples, tuple):
-        shape = examples[0].shape
-        if len(shape) != 2 or not shape[1]:
-            raise ValueError(f"{name}[0] must have shape (n, n_in), got shape {shape}")
-        rows, targets = _pair(name, examples, shape[1], dtype, own=True)
-        if targets.ndim == 1:
-            return rows, None
-        if targets.ndim != 2 or not targets.shape[1]:
-            raise ValueError(
-                f"{name}[1] must have shape (n, n_out) or (n,), got shape {targets.shape}"
-            )
-        return rows, _Rows(f"{name}[1]", targets, dtype, own=True)
-    xs, ys = _unzip(name, examples)
-    x = _Columns(name, "x", xs, max(1, _array(f"{name}[0]: x", xs[0]).size), dtype)
-    if not isinstance(ys[0], (list, tuple)) and not np.ndim(ys[0]):
-        return x, None
-    return x, _Columns(name, "y", ys, max(1, _array(f"{name}[0]: y", ys[0]).size), dtype)
-
-
-def _pair(
-    name: str,
-    examples: tuple[Array, Array],
-    n_in: int,
-    dtype: np.dtype[Any],
-    own: bool = False,
-) -> tuple[_Rows, Array]:
-    inputs, targets = (_array(f"{name}[{i}]", part) for i, part in enumerate(examples))
-    if inputs.ndim != 2 or inputs.shape[1] != n_in:
-        raise _misfit(f"{name}[0]", inputs, (len(inputs) if inputs.ndim else "n", n_in))
-    if targets.ndim == 0 or len(targets) != len(inputs):
-        raise ValueError(
-            f"{name} must be arrays (X, Y) of as many rows, got shapes {inputs.shape} "
-            f"and {targets.shape}"
-        )
-    return _Rows(f"{name}[0]", inputs, dtype, own), targets
-
-
-def _unzip(name: str, examples: list[Any]) -> tuple[list[Any], list[Any]]:
-    try:
-        return [x for x, _ in examples], [y for _, y in examples]
-    except (TypeError, ValueError):
-        for i, example in enumerate(examples):
-            try:
-                _, _ = example
-            except (TypeError, ValueError):
-                raise TypeError(
-                    f"{name}[{i}] must be a pair (x, y), got {type(example).__name__}"
-                ) from None
-        raise
-
-
-def _labels(name: str, values: Any, n_out: int | None) -> NDArray[np.int64]:
+def _labels(name: str, values: Any, n_out: int | None, by_argmax: bool) -> Labels:
     """Return labels as int64 from rows of numbers, (1,), (1, 1) or vectors of n_out."""
-    wanted = "of at least 0" if n_out is None else f"in [0, {n_out})"
+    wanted = "an integer of at least 0" if n_out is None else f"an integer in [0, {n_out})"
+    if n_out == 1:
+        wanted = "0 or 1 for one output"
     try:
         array = _array(name, values)
     except TypeError:
         got = repr(values[0]) if len(values) == 1 else type(values).__name__
-        raise TypeError(f"{name}: label must be an integer {wanted}, got {got}") from None
+        raise TypeError(f"{name}: label must be {wanted}, got {got}") from None
     if not len(array):
         return np.empty(0, np.int64)
     rows = array.reshape(len(array), -1)
@@ -560,17 +569,35 @@ def _labels(name: str, values: Any, n_out: int | None) -> NDArray[np.int64]:
         raise ValueError(
             f"{name} must have labels, or vectors of {n_out} outputs, got shape {array.shape}"
         )
-    if rows.shape[1] > 1:
-        numbers = _finite(name, rows).argmax(axis=1)
-    else:
-        numbers = rows[:, 0]
-    if n_out == 1:
+    numbers = rows[:, 0]
+    if n_out == 1 and by_argmax:
         return np.where(numbers == 0, np.int64(0), np.int64(-1))
-    right = (numbers >= 0) & (numbers < (n_out or sys.maxsize)) & (numbers == np.floor(numbers))
+    if rows.shape[1] > 1 or (n_out == 1 and array.ndim > 1):
+        return _most_active(_finite(name, rows))
+    most = sys.maxsize if n_out is None else max(n_out, 2)
+    right = (numbers >= 0) & (numbers < most) & (numbers == np.floor(numbers))
     if not right.all():
         i = int(np.argmin(right))
-        raise ValueError(f"{name}[{i}]: label must be an integer {wanted}, got {numbers[i]}")
+        remedy = ": other outputs have shape (n, 1)" if n_out == 1 else ""
+        raise ValueError(f"{name}[{i}]: label must be {wanted}, got {numbers[i]}{remedy}")
     return numbers.astype(np.int64)  # a copy: the core trusts it
+
+
+def _weights(values: Any, n: int, dtype: DType) -> Array:
+    """Return a copy of n weights of examples."""
+    array = _array("weights", values)
+    if array.shape != (n,):
+        raise ValueError(
+            f"weights must have shape ({n},), one for each example, got shape {array.shape}"
+        )
+    with np.errstate(over="ignore"):
+        weights = _finite("weights", array.astype(dtype))
+    if weights.min() < 0:
+        i = int(weights.argmin())
+        raise ValueError(f"weights[{i}] must be at least 0, got {array[i]}")
+    if not weights.any():
+        raise ValueError("weights must not all be 0")
+    return weights
 
 
 def _array(name: str, value: Any) -> Array:
@@ -595,18 +622,8 @@ def _require(array: Array, dtype: np.dtype[Any]) -> Array:
         return np.require(array, dtype, ["C", "A"])
 
 
-def _blocks(array: Array) -> list[tuple[int, Array]]:
-    """Return array in pieces: (begin, rows from there on)."""
-    if 0 < array.size <= _BLOCK:
-        return [(0, array)]
-    rows = max(1, _BLOCK * len(array) // max(1, array.size))
-    return [(begin, array[begin : begin + rows]) for begin in range(0, len(array), rows)]
-
-
 def _finite(name: str, array: Array) -> Array:
-    if array.size <= _BLOCK and np.isfinite(array).all():
-        return array
-    for _, block in _blocks(array):
+    for _, block in bpcore.blocks(array):
         finite = np.isfinite(block)
         if not finite.all():
             raise ValueError(f"{name} must be finite in {array.dtype}, got {block[~finite][0]}")

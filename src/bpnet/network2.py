@@ -15,7 +15,7 @@ import numpy as np
 
 from bpnet import reference, serialize
 from bpnet.base import BaseNetwork, Rule, empty
-from bpnet.data import count
+from bpnet.data import accept
 from bpnet.mnist_loader import vectorized_result
 from bpnet.reference import sigmoid, sigmoid_prime
 from bpnet.stopping import Record, Stopping
@@ -253,7 +253,9 @@ class Network(BaseNetwork):
             cost = self.total_cost(examples, rule.lmbda, convert=True)
         else:
             cost = self.total_cost(examples, rule.lmbda)
-        return float(cost) + rule._replace(lmbda=0.0).penalty(self.weights, count(examples))
+        return float(cost) + rule._replace(lmbda=0.0).penalty(
+            self.weights, len(accept("data", examples))
+        )
 
     def _lines(self, record: Record, counts: dict[str, tuple[int, int]]) -> list[str]:
         lines = [f"Epoch {record['epoch']} training complete"]

@@ -76,10 +76,10 @@ class Run:
         self.eta = eta
         self.layers, engine = data.layers(net.sizes), bpcore.engine(net.dtype)
 
-        self.examples = data.materialise("training_data", training_data)
+        self.examples = data.accept("training_data", training_data)
         looked_at = {"training_cost", "training_accuracy"} & set(wanted)
-        self.training = data.training(
-            "training_data", self.examples, self.layers, engine, labelled=bool(looked_at)
+        self.training = self.examples.pack(
+            "training_data", self.layers, engine, outputs=True, labels=bool(looked_at)
         )
         self.n = len(self.training)
         self.m = min(mini_batch_size, self.n)
@@ -91,7 +91,7 @@ class Run:
         self.by_hand = self.own_update or net._gradient_by_hand()
         self.count_by_hand = net._counts_by_hand()
         self.cost_by_hand = self.count_by_hand or net._cost_name() is None
-        self.pairs = data.as_list(self.examples, self.layers[-1]) if self.by_hand else []
+        self.pairs = self.examples.pairs(self.layers[-1]) if self.by_hand else []
 
         threads = min(n_threads, os.cpu_count() or 1)
         self.core = net._load(self.layers, max(self.m, ROWS), threads)
@@ -124,8 +124,8 @@ class Run:
             if held_out[kind] is self.given:  # which may be an iterator, spent by now
                 examples = self.examples
             else:
-                examples = data.materialise(name, held_out[kind])
-            packed = data.labelled(name, examples, self.layers, engine, outputs=cost)
+                examples = data.accept(name, held_out[kind])
+            packed = examples.pack(name, self.layers, engine, outputs=cost, labels=True)
             if len(packed):
                 costs = np.empty(len(packed) if cost else 0, self.net.dtype)
                 yield _Monitor(kind, examples, packed, accuracy or needed, cost, costs)
@@ -161,8 +161,8 @@ class Run:
                 net.biases, net.weights = self.best
         finally:
             self.watch.close()
-            if isinstance(self.given, list) and isinstance(self.examples, list):
-                shuffled = [self.examples[i] for i in self.order.tolist()]
+            if isinstance(self.given, list):
+                shuffled = [self.examples.original[i] for i in self.order.tolist()]
                 self.given[: self.n] = shuffled  # what was appended meanwhile stays
 
     def _epoch(self, epoch: int) -> None:
@@ -240,11 +240,13 @@ class Run:
             mean = float(costs.sum(dtype=np.float64)) / n
             record[f"{kind}_cost"] = mean + self.rule.penalty(net.weights, n)
         elif monitor.cost:
-            cost = net._total_cost(monitor.examples, self.rule, convert=not is_training)
+            cost = net._total_cost(
+                monitor.examples.original, self.rule, convert=not is_training
+            )
             record[f"{kind}_cost"] = cost
         if monitor.accuracy:
             if self.count_by_hand:
-                correct = net._count(monitor.examples, convert=is_training)
+                correct = net._count(monitor.examples.original, convert=is_training)
             counts[kind] = correct, n
             record[f"{kind}_accuracy"] = correct / n
 
