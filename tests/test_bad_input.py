@@ -460,7 +460,7 @@ EXAMPLES = [  # {}: the argument's name
     ((ROWS, np.full((2, 3), np.inf)), "ValueError: {}[1] must be finite in float64, got inf"),
 ]
 OF_A_NETWORK = [
-    ([(X, 2)], "ValueError: {}[0]: y has shape (), expected (3, 1)"),
+    ([(X, Y), (X, 2)], "ValueError: {}[1]: y has shape (), expected (3, 1)"),
     ((np.ones((2, 5)), np.ones((2, 3))), "ValueError: {}[0] has shape (2, 5), expected (2, 4)"),
     ((ROWS, np.ones((2, 2))), "ValueError: {}[1] has shape (2, 2), expected (2, 3)"),
     (
@@ -552,16 +552,6 @@ def test_a_dataset_that_does_not_fit(kinds, dataset, sentence, nothing_changes):
             if hasattr(net, "total_cost"):
                 call = functools.partial(net.total_cost, dataset, 0.1)
                 refuses(call, sentence.format("data"))
-
-
-@each_kind
-def test_labels_do_not_train_or_cost_a_network_of_one_output(kind):
-    net, data = make(kind, sizes=[4, 1]), Dataset((np.ones((3, 4)), np.zeros(3)))
-    words = "must have outputs (n, 1) to train a network of one output, got labels"
-    refuses(lambda: net.SGD(data, 1, 1, 0.5), f"ValueError: training_data {words}")
-    if hasattr(net, "total_cost"):
-        with pytest.raises(ValueError, match=r"^data must have outputs \(n, 1\)"):
-            net.total_cost(data, 0.0)
 
 
 # Labels

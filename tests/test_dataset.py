@@ -1,9 +1,11 @@
 """bpnet.Dataset: what the same examples in a list give, packed once."""
 
 import copy
+import gc
 import pickle
 import random
 import threading
+import weakref
 
 import nets
 import numpy as np
@@ -12,7 +14,8 @@ from conftest import parameters_of
 from engines import same_bits
 from nets import as_pair, each_dtype
 
-from bpnet import Dataset, Network
+import bpcore
+from bpnet import Dataset, Network, data, network2
 
 SIZES = [4, 5, 3]
 N = 150  # more than are unpacked at a time
@@ -184,7 +187,8 @@ def test_nbytes_counts_every_array():
     nonzeros = np.count_nonzero(x)
     csr = 8 * (N + 1) + (2 + 1) * nonzeros + 8 * len(np.unique(x[x != 0]))
     assert Dataset((x, labels)).nbytes == csr + labels.nbytes
-    assert Dataset((x, y)).nbytes == csr + labels.nbytes + y.nbytes
+    assert Dataset((x, y)).nbytes == csr + y.nbytes
+    assert Dataset((x, y), weights=labels + 1.0).nbytes == csr + y.nbytes + 8 * N
 
 
 def test_building_one_draws_nothing_and_leaves_the_list():
@@ -193,3 +197,175 @@ def test_building_one_draws_nothing_and_leaves_the_list():
     Dataset(given)
     assert random.getstate() == state
     assert all(a is b for a, b in zip(given, before, strict=True))
+
+
+@each_density
+def test_its_memory_is_given_back_with_the_last_reference(density, capsys):
+    gc.disable()
+    try:
+        dataset = Dataset(examples(density=density))
+        trained(dataset, dataset)
+        gone = weakref.ref(dataset)
+        del dataset
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+# One output
+
+
+@pytest.mark.parametrize("form", ["list", "arrays", "Dataset"])
+@each_dtype
+def test_labels_0_and_1_are_the_outputs_of_a_network_of_one(form, dtype, capsys):
+    x, _, labels = arrays(examples(sizes=[4, 2]))
+    given = {
+        "list": [(row[:, None], int(label)) for row, label in zip(x, labels)],
+        "arrays": (x, labels),
+        "Dataset": Dataset((x, labels), dtype=dtype),
+    }[form]
+    for by_hand in (False, True):
+        found = []
+        for each in (given, (x, labels[:, None] * 1.0)):
+            net = Network([4, 5, 1], dtype=dtype, seed=1)
+            if by_hand:
+                net.backprop = lambda *args, net=net: Network.backprop(net, *args)
+            net.SGD(list(each) if isinstance(each, list) else each, 3, 7, 0.5)
+            found.append(parameters_of(net))
+        assert same_bits(*found)
+
+
+def test_one_output_counts_as_1_where_it_is_more_than_a_half():
+    engine, x = bpcore.engine("float64"), np.ones((5, 4))
+    y = np.array([[0.0], [0.5], [np.nextafter(0.5, 1)], [1.0], [-3.0]])
+    wanted = [0, 0, 1, 1, 0]
+    columns = [(row[:, None], target[:, None]) for row, target in zip(x, y)]
+    for given in (Dataset((x, y)), data.accept("x", (x, y)), data.accept("x", columns)):
+        assert given.labels("x", 1).tolist() == wanted
+        assert given.labels("x", 1, by_argmax=True).tolist() == [0, -1, -1, -1, -1]
+        assert given.pack("x", [4, 1], engine, outputs=True, labels=True).sparse is False
+    assert data.accept("x", (x, np.arange(5))).labels("x", 1, by_argmax=True).tolist() == [
+        *(0, -1, -1, -1, -1)
+    ]
+
+
+@pytest.mark.parametrize("wrong", [2, -1, 0.5, np.nan])
+@pytest.mark.parametrize("cost", [network2.CrossEntropyCost, network2.QuadraticCost])
+def test_other_labels_are_none_of_one_output(wrong, cost):
+    net, x = network2.Network([4, 1], cost, seed=1), np.ones((3, 4))
+    y = np.array([0, 1, wrong])
+    message = (
+        r"label must be 0 or 1 for one output, got \S+: other outputs have shape [(]n, 1[)]$"
+    )
+    for given in ((x, y), list(zip(x[:, :, None], y.tolist()))):
+        with pytest.raises(ValueError, match=rf"^training_data\S*\[2\]: {message}"):
+            net.SGD(given, 1, 1, 0.5)
+        with pytest.raises(ValueError, match=rf"^data\S*\[2\]: {message}"):
+            net.total_cost(given, 0.0)
+        net.total_cost((x, y[:2][[0, 1, 1], None]), 0.0)
+
+
+def test_outputs_of_any_size_and_sign_need_no_labels():
+    engine, y = bpcore.engine("float64"), np.array([[-1e300, 7.0], [0.25, -3.0]])
+    for given in (Dataset((np.ones((2, 4)), y)), data.accept("x", (np.ones((2, 4)), y))):
+        given.pack("x", [4, 2], engine, outputs=True)
+        assert [target.ravel().tolist() for _, target in given.pairs(2)] == y.tolist()
+
+
+def test_a_list_of_labels_trains_as_other_forms_of_them(capsys):
+    given = examples()
+    expected = trained(list(given))
+    labels = forms(given)["tuples with labels"]
+    kept = list(labels)
+    assert same_bits(trained(labels), expected)
+    assert sorted(map(id, labels)) == sorted(map(id, kept))  # shuffled, and the caller's
+
+
+# Weights
+
+
+def test_weights_are_held_in_a_copy_and_packed():
+    given, weights = examples(5), np.array([0, 1, 2.5, 3, 4])
+    dataset = Dataset(given, weights=weights)
+    weights[:] = -1
+    for each in (dataset, pickle.loads(pickle.dumps(dataset)), Dataset(dataset)):
+        assert each.weights.tolist() == [0, 1, 2.5, 3, 4]
+        each.pack("x", SIZES, bpcore.engine("float64"), outputs=True)
+    assert Dataset(dataset, dtype="float32").weights.dtype == np.float32
+    assert Dataset(dataset, weights=[1] * 5).weights.tolist() == [1.0] * 5
+    assert Dataset(given).weights is None
+    assert "3 outputs, weights, float64" in repr(dataset)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        (
+            [1, 2],
+            ValueError,
+            "weights must have shape (3,), one for each example, got shape (2,)",
+        ),
+        (1.0, ValueError, "weights must have shape (3,), one for each example, got shape ()"),
+        (["1"] * 3, TypeError, "weights must be an array of real numbers, got dtype <U1"),
+        ([1, np.nan, 1], ValueError, "weights must be finite in float32, got nan"),
+        ([1, 1e39, 1], ValueError, "weights must be finite in float32, got inf"),
+        ([1, 2, -3], ValueError, "weights[2] must be at least 0, got -3"),
+        ([0, 0, 0], ValueError, "weights must not all be 0"),
+        ([0, 1e-300, 0], ValueError, "weights must not all be 0"),
+    ],
+)
+def test_weights_that_cannot_be_are_refused(weights, error, message):
+    with pytest.raises(error) as raised:
+        Dataset(examples(3), dtype="float32", weights=weights)
+    assert str(raised.value) == message
+
+
+# Pickles
+
+
+@each_form
+@each_density
+def test_a_pickle_is_of_what_is_held(form, density):
+    dataset = Dataset(forms(examples(1000, density, [100, 3]))[form])
+    assert dataset.nbytes < len(pickle.dumps(dataset)) < dataset.nbytes + 2000
+
+
+def changed(i, value, density=SPARSE):
+    """Return what a Dataset is restored from, with one of it changed."""
+    restore, held = Dataset(examples(density=density), weights=np.ones(N)).__reduce__()
+    csr = held[1]
+    if callable(value):
+        value = value(held[i] if i != 1 or density == 1 else csr)
+    return lambda: restore(*held[:i], value, *held[i + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("i", "value", "density", "message"),
+    [
+        (0, "float32", SPARSE, "values must be an array of float32, got float64"),
+        (0, "int8", SPARSE, "dtype must be float32 or float64, got 'int8'"),
+        (1, lambda csr: (3, *csr[1:]), SPARSE, "columns must ascend in each row and be less"),
+        (1, lambda csr: (csr[0], csr[1] + 1, *csr[2:]), SPARSE, "offsets must ascend from 0"),
+        (1, lambda csr: (*csr[:3], csr[3] * np.nan, csr[4]), SPARSE, "x must be finite in"),
+        (1, lambda x: x * np.inf, 1.0, "x must be finite in float64, got"),
+        (1, lambda x: x[:0], 1.0, "y must have shape (0, 3), got (150, 3)"),
+        (
+            1,
+            lambda x: x[:, :0].copy(),
+            1.0,
+            "a Dataset must hold examples, got shapes (150, 0)",
+        ),
+        (1, lambda x: x.T, 1.0, "x must be C-contiguous"),
+        (2, lambda y: y[:-1], SPARSE, "y must have shape (150, 3), got (149, 3)"),
+        (2, lambda y: y * np.nan, SPARSE, "y must be finite in float64, got nan"),
+        (2, lambda y: y.argmax(1) - 1, SPARSE, "labels must be in [0, "),
+        (2, lambda y: y.argmax(1)[1:], SPARSE, "labels must have shape (150,), got (149,)"),
+        (2, lambda y: y[:, 0], SPARSE, "labels must be an array of int64, got float64"),
+        (3, lambda weights: weights[1:], SPARSE, "weights must have shape (150,), one for"),
+        (3, lambda weights: -weights, SPARSE, "weights[0] must be at least 0, got -1.0"),
+    ],
+)
+def test_a_pickle_is_not_trusted(i, value, density, message):
+    with np.errstate(invalid="ignore"), pytest.raises((TypeError, ValueError)) as raised:
+        changed(i, value, density)()
+    assert str(raised.value).startswith(message)

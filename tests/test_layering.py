@@ -40,27 +40,38 @@ INCLUDES = {
     **{name: ["engine.h"] for name in ENGINE_FILES},
 }
 
-INNER = [
-    *("bpnet.check", "bpnet.data", "bpnet.reference", "bpnet.serialize"),
-    *("bpnet.base", "bpnet.stopping", "bpnet.training", "bpnet.watching"),
-]
-
-# What the inner modules of the API import at module level, the standard library aside.
+# What the inner modules of the API import at module level, the standard library aside: a module
+# may import those above it in this table.
+RUN = ["check", "data", "serialize", "stopping", "trainer", "watching"]
+NETWORK = ["check", "data", "serialize", "rules", "trainer", "training"]
+BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "trainer"]
+FACE = ["book", "byhand", "mlp", "reference", "rules", "serialize", "training"]
 IMPORTS = {
     "reference.py": {"numpy"},
     "check.py": {"numpy"},
     "data.py": {"numpy", "bpcore", "bpnet.check"},
     "serialize.py": {"numpy", "bpnet.check"},
+    "rules.py": {"numpy", "bpcore", "bpnet.check", "bpnet.reference"},
     "stopping.py": {"bpnet.check"},
     "watching.py": set(),
-    "base.py": {"numpy", "bpcore", *INNER[:4], "bpnet.stopping"},
-    "training.py": {"numpy", "bpcore", *INNER},
-    "network.py": {"numpy", *INNER},
-    "network2.py": {"numpy", *INNER, "bpnet.mnist_loader"},
+    "trainer.py": {"numpy", "bpcore", "bpnet.check"},
+    "training.py": {"numpy", "bpcore", *map("bpnet.{}".format, RUN)},
+    "mlp.py": {"numpy", "bpcore", *map("bpnet.{}".format, NETWORK)},
+    "byhand.py": {"numpy", "bpnet.reference", "bpnet.trainer"},
+    "book.py": {"numpy", "bpcore", *map("bpnet.{}".format, BOOK)},
+    "network.py": {"numpy", *map("bpnet.{}".format, FACE)},
+    "network2.py": {
+        "numpy",
+        *map("bpnet.{}".format, FACE),
+        "bpnet.check",
+        "bpnet.mnist_loader",
+    },
 }
-USES_CORE = {API / name for name in ("base.py", "training.py", "data.py", "config.py")}
+USES_CORE = {
+    API / name for name in [*IMPORTS, "config.py"] if "bpcore" in IMPORTS.get(name, {"bpcore"})
+}
 # Imported when they are needed: the bar, and the other class that a file may hold.
-LATE = {"numpy.typing", "tqdm", "bpnet.network2"}
+LATE = {"tqdm", "bpnet.network2"}
 EXTRAS = sorted({*API.rglob("*.py")} - {API / name for name in [*IMPORTS, "__init__.py"]})
 
 
@@ -91,8 +102,19 @@ def imported(nodes):
     return names
 
 
+class Runs(ast.NodeTransformer):
+    """Leaves out what only a type checker imports."""
+
+    def visit_If(self, node):
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else node
+
+
+def parsed(path):
+    return Runs().visit(ast.parse(path.read_text()))
+
+
 def everywhere(path):
-    return imported(ast.walk(ast.parse(path.read_text())))
+    return imported(ast.walk(parsed(path)))
 
 
 def at_module_level(path):
@@ -104,7 +126,7 @@ def at_module_level(path):
                 yield child
                 yield from statements(child)
 
-    return imported(statements(ast.parse(path.read_text())))
+    return imported(statements(parsed(path)))
 
 
 def module(path):

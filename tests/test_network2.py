@@ -1038,7 +1038,10 @@ def test_a_file_that_says_two_things_is_refused(tmp_path):
         assert load(tmp_path / "net.json").hidden == "relu"
     values = json.loads((tmp_path / "net.json").read_text())
     for names, message in [
-        ({"hidden": "swish"}, "hidden must be one of sigmoid, tanh, relu, identity, got 'swish'"),
+        (
+            {"hidden": "swish"},
+            "hidden must be one of sigmoid, tanh, relu, identity, got 'swish'",
+        ),
         (
             {"output": "squared"},
             "output must be cross-entropy for the cost CrossEntropyCost, got squared",

@@ -375,8 +375,8 @@ cdef class Data:
     offsets, columns, values, codes); or another Data, whose inputs are shared.  Row i of a CSR
     form is the items [offsets[i], offsets[i + 1]), int64: ascending columns, uint16, and their
     values; or codes, uint8, that say which of the values, or None.  y (n, n_out) is of the
-    engine's dtype, labels (n) of int64 in [0, n_out), or -1 for none of them; weights (n), a
-    factor of each example's error and cost, are at least 0 and not all 0.
+    engine's dtype, labels (n) of int64 in [0, n_out), or 0 and 1 for one output; weights (n),
+    a factor of each example's error and cost, are at least 0 and not all 0.
     The arrays are kept, not copied, and must not change while this lives.
     """
 
@@ -384,7 +384,6 @@ cdef class Data:
     cdef bp_data data
     cdef list buffers
     cdef readonly object inputs  # an array, or the tuple of a CSR form
-    cdef int64_t least_label
 
     def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, weights=None):
         self.engine = engine
@@ -403,9 +402,10 @@ cdef class Data:
             self.data.y = self.hold(y, "y", engine.dtype, (n, n_out))
         if labels is not None:
             self.data.labels = <const int64_t *>self.hold(labels, "labels", np.dtype("q"), (n,))
-            self.least_label = labels.min() if n else 0
-            if n and not -1 <= self.least_label <= labels.max() < (2 if n_out == 1 else n_out):
-                raise ValueError(f"labels must be in [0, {n_out}), or -1 for none of them")
+            most = 2 if n_out == 1 else n_out
+            if n and not 0 <= labels.min() <= labels.max() < most:
+                raise ValueError(f"labels must be in [0, {most}), got {labels.min()} to "
+                                 f"{labels.max()}")
         if weights is not None:
             self.data.weights = self.hold(weights, "weights", engine.dtype, (n,))
             if n and not (np.isfinite(weights).all() and weights.min() >= 0 < weights.max()):
@@ -742,9 +742,7 @@ cdef class Net:
         if data.data.n_in != self.sizes[0] or data.data.n_out != self.sizes[-1]:
             raise ValueError(f"data must have {self.sizes[0]} inputs and {self.sizes[-1]} "
                              f"outputs, got {data.data.n_in} and {data.data.n_out}")
-        if not targets or data.data.y != NULL:
-            return
-        if data.data.labels == NULL or data.least_label < 0:
+        if targets and data.data.y == NULL and data.data.labels == NULL:
             raise ValueError("data must have desired outputs")
 
 

@@ -1,4 +1,4 @@
-"""What the book's two classes share: methods that run in the core, or around a script's steps."""
+"""What the book's two classes share: methods in the core, or around a script's own steps."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from bpnet.check import Array
     from bpnet.trainer import Parameters
 
+# Its methods take any object that has the parameters and the steps.
+_TEXT: Any = reference.Network
+
 
 class Book(Layers):
     """A network whose methods scripts of the book call, and replace.
 
-    ``reference.Network`` is called with it, not inherited: the book's text takes any object
-    that has the parameters and the steps.
+    The book's text (``reference.Network``) is called with it, not inherited.
     """
 
     _steps: ClassVar[dict[str, Any]]
@@ -37,7 +39,7 @@ class Book(Layers):
         x = data.as_rows("x", a, layers[0], self.dtype)
         if "sigmoid" in byhand.own_steps(self):
             self._parameters()
-            return reference.Network.feedforward(self, x.T)
+            return _TEXT.feedforward(self, x.T)
         packed = bpcore.Data(bpcore.engine(self.dtype), x, layers[-1])
         return self._in_core(min(len(x), ROWS)).feedforward(packed).T
 
@@ -55,9 +57,16 @@ class Book(Layers):
         target = data.as_row("y", y, layers[-1], self.dtype)
         if byhand.own_steps(self) & {"sigmoid", "cost"}:
             self._parameters()
-            return reference.Network.backprop(self, row.T, target.T)
+            return _TEXT.backprop(self, row.T, target.T)
         packed = bpcore.Data(bpcore.engine(self.dtype), row, layers[-1], y=target)
         return self._in_core(1).backprop(packed)
+
+    def evaluate(self, test_data: Iterable[Any]) -> int:
+        """Return how many examples have their label as the most active output.
+
+        test_data holds tuples (x, label), or is a pair of arrays (X, labels) or a Dataset.
+        """
+        return self._evaluate("test_data", test_data)
 
     def _evaluate(self, name: str, given: Any) -> int:
         """Return how many examples have their label as the argmax of the outputs."""
@@ -70,7 +79,7 @@ class Book(Layers):
                 self._parameters()
                 return int(np.count_nonzero(labels == 0))
             pairs = zip((x for x, _ in examples.pairs(layers[-1])), labels)
-            return reference.Network.evaluate(self, list(pairs))
+            return _TEXT.evaluate(self, list(pairs))
         packed = self._pack(name, examples, labels=True)
         return self._in_core(ROWS).evaluate(packed)
 

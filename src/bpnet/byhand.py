@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bpnet.rules import Step
     from bpnet.trainer import Parameters
 
-C = TypeVar("C", bound=type)
+C = TypeVar("C", bound="type[Any]")
 
 # What makes the gradient another than the core's, and what the answers.
 GRADIENT = frozenset({"sigmoid", "cost", "backprop"})
@@ -32,8 +33,9 @@ def steps(*names: str) -> Callable[[C], C]:
     """Return a decorator for a class whose methods of these names scripts may replace."""
 
     def record(cls: C) -> C:
-        cls._steps = {name: getattr(cls, name) for name in names}
-        cls._module = sys.modules[cls.__module__]
+        own: Any = cls
+        own._steps = {name: getattr(cls, name) for name in names}
+        own._module = sys.modules[cls.__module__]
         return cls
 
     return record
@@ -61,7 +63,8 @@ def _replaced(net: Any, name: str, function: Any) -> bool:
     return getattr(method, "__func__", None) is not function or method.__self__ is not net
 
 
-class Calls(NamedTuple):
+@dataclass(frozen=True)
+class Calls:
     """How a class of the book's calls its own steps: what they take is not the same."""
 
     update: Callable[[list[Any], float, int], object]  # (mini_batch, eta, training examples)
@@ -119,24 +122,22 @@ class HandTrainer(Trainer):
     def cost_and_count(self, monitor: Monitor) -> tuple[float | None, Any]:
         """Return what is asked; a count is what the script's own method returns."""
         own, net, training = self.own, self.net, monitor.kind == "training"
-        cost = count = None
-        if monitor.cost and own & {"total_cost", "cost", *ANSWERS}:
+        own_cost = bool(own & {"total_cost", "cost", *ANSWERS})
+        own_count = bool(own & {"evaluate", "accuracy", *ANSWERS})
+        rest = monitor._replace(
+            costs=monitor.costs and not own_cost, counts=monitor.counts and not own_count
+        )
+        if self.by_hand and (rest.costs or rest.counts):
+            self.core.load(*self.parameters())
+        cost, count = super().cost_and_count(rest)
+        if monitor.costs and own_cost:
             cost = self.calls.cost(monitor.examples.original, not training)
             l1 = self.step._replace(lmbda=0.0).penalty(net.weights, len(monitor.packed))
             cost = float(np.reshape(cost, ())) + l1
-        if monitor.count and own & {"evaluate", "accuracy"}:
+        if monitor.counts and own & {"evaluate", "accuracy"}:
             count = self.calls.count(monitor.examples.original, training)
-        elif monitor.count and own & ANSWERS:
+        elif monitor.counts and own_count:
             count = count_by_hand(net, monitor.examples)
-        rest = monitor._replace(
-            count=monitor.count and count is None, cost=monitor.cost and cost is None
-        )
-        if rest.count or rest.cost:
-            if self.by_hand:
-                self.core.load(*self.parameters())
-            core_cost, core_count = super().cost_and_count(rest)
-            cost = core_cost if rest.cost else cost
-            count = core_count if rest.count else count
         return cost, count
 
     def _rule_state(self) -> tuple[int, list[Parameters]]:

@@ -7,7 +7,6 @@ as the caller wrote it, what it must be and what it was.
 from __future__ import annotations
 
 import operator
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import bpcore
+from bpnet import check
 
 if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
     from numpy.typing import DTypeLike, NDArray
@@ -26,143 +26,15 @@ if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
 
 _UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 
-_REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
-
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
-
-
-def integer(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
-    """Return value as an int in [least, most]."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < least:
-        raise ValueError(f"{name} must be at least {least}, got {number}")
-    if number > most:
-        raise ValueError(f"{name} must be at most {most}, got {number}")
-    return number
-
-
-def real(name: str, value: Any, dtype: np.dtype[Any]) -> float:
-    """Return value as a float that is finite in dtype."""
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
-    except OverflowError:
-        number = float("inf")
-    if not abs(number) <= float(np.finfo(dtype).max):
-        raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
-    return number
-
-
-def positive(name: str, value: Any) -> float:
-    """Return value as a finite float of at least 0."""
-    number = real(name, value, np.dtype(np.float64))
-    if number < 0:
-        raise ValueError(f"{name} must be at least 0, got {value!r}")
-    return number
-
-
-def floating(dtype: Any) -> np.dtype[Any]:
-    """Return dtype as float32 or float64, the two that the core computes in."""
-    try:
-        name = np.dtype(dtype).name if dtype is not None else "None"
-    except TypeError:
-        name = "unknown"
-    if name not in ("float32", "float64"):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return np.dtype(name)
-
-
-def layers(sizes: Any) -> list[int]:
-    """Return sizes as ints: two layers or more."""
-    try:
-        len(sizes)  # it is read more than once
-        found = list(sizes)
-    except TypeError:
-        raise TypeError(f"sizes must list the neurons of each layer, got {sizes!r}") from None
-    if len(found) < 2:
-        raise ValueError(f"sizes must list two layers or more, got {sizes!r}")
-    return [integer(f"sizes[{l}]", n, 1) for l, n in enumerate(found)]
-
-
-def check_memory(sizes: Sequence[int]) -> None:
-    """Raise MemoryError if there is no room for the parameters in float64."""
-    count = sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:]))
-    try:
-        if 8 * count > _physical_memory():
-            raise MemoryError
-        np.empty(count)  # never touched, so it costs nothing
-    except MemoryError:
-        raise MemoryError(
-            f"sizes {list(sizes)} make a network of {count:,} parameters, which do not fit "
-            f"in memory"
-        ) from None
-
-
-def _physical_memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not on this system
-        return sys.maxsize
-
-
-def parameters(
-    sizes: Sequence[int], biases: Any, weights: Any, dtype: np.dtype[Any]
-) -> tuple[list[Array], list[Array]]:
-    """Return (biases, weights) as lists of C-contiguous arrays of dtype that fit sizes."""
-    n_layers = len(sizes) - 1
-    for name, given in (("biases", biases), ("weights", weights)):
-        if not hasattr(given, "__len__"):
-            raise TypeError(
-                f"{name} must be a list of {n_layers} arrays, got {type(given).__name__}"
-            )
-        if len(given) != n_layers:
-            raise ValueError(
-                f"{name} must hold {n_layers} arrays to match sizes {list(sizes)}, "
-                f"got {len(given)}"
-            )
-    return (
-        [
-            _matrix("biases", l, biases[l], (n_out, 1), sizes, dtype)
-            for l, n_out in enumerate(sizes[1:])
-        ],
-        [
-            _matrix("weights", l, weights[l], (n_out, n_in), sizes, dtype)
-            for l, (n_in, n_out) in enumerate(zip(sizes, sizes[1:]))
-        ],
-    )
-
-
-def _matrix(
-    name: str,
-    l: int,
-    value: Any,
-    shape: tuple[int, int],
-    sizes: Sequence[int],
-    dtype: np.dtype[Any],
-) -> Array:
-    if type(value) is np.ndarray and value.shape == shape and value.dtype == dtype:
-        return _require(value, dtype)
-    array = _array(f"{name}[{l}]", value)
-    if array.shape != shape:
-        raise ValueError(
-            f"{name}[{l}] has shape {array.shape}, expected {shape} to match sizes "
-            f"{list(sizes)}"
-        )
-    return _require(array, dtype)
 
 
 def as_rows(name: str, value: Any, n: int, dtype: DType) -> Array:
     """Return value, whose k columns are vectors of n items, as rows (k, n) of finite dtype."""
-    array = _array(name, value)
+    array = check.array(name, value)
     if array.ndim != 2 or array.shape[0] != n:
         raise _misfit(name, array, (n, 1))
-    return _finite(name, _require(array.T, dtype))
+    return _finite(name, check.require(array.T, dtype))
 
 
 def as_row(name: str, value: Any, n: int, dtype: DType) -> Array:
@@ -185,7 +57,7 @@ def accept(name: str, given: Any) -> Examples:
         and len(given) == 2
         and all(isinstance(part, np.ndarray) for part in given)
     ):
-        x, y = (_array(f"{name}[{i}]", part) for i, part in enumerate(given))
+        x, y = (check.array(f"{name}[{i}]", part) for i, part in enumerate(given))
         return _Arrays(x, y, given)
     try:
         pairs = list(given)
@@ -267,8 +139,10 @@ class Examples:
         items = self._items()
         if not self._has_labels(n_out):
             return items
-        y = np.eye(n_out)[self.labels("examples", n_out)] if n_out > 1 else self._y
-        return [(x, target) for (x, _), target in zip(items, np.reshape(y, (-1, n_out, 1)))]
+        if n_out == 1:
+            return [(x, np.array(label).reshape(1, 1)) for x, label in items]
+        ys = np.eye(n_out)[self.labels("examples", n_out)]
+        return [(x, y[:, None]) for (x, _), y in zip(items, ys)]
 
     def _has_labels(self, n_out: int) -> bool:
         """Whether there are numbers in the place of a network's desired outputs."""
@@ -301,7 +175,7 @@ class _Tuples(Examples):
             array = np.array(self._y)
         except ValueError:  # labels and vectors mixed
             array = np.array(None)
-        if array.dtype.kind not in _REAL:
+        if array.dtype.kind not in check.REAL:
             where = [(f"{name}[{i}]", [y]) for i, y in enumerate(self._y)]
             array = np.array([_labels(*each, n_out, by_argmax) for each in where])
         return _labels(name, array, n_out, by_argmax)
@@ -316,10 +190,10 @@ class _Tuples(Examples):
         return _Columns(name, "y", self._y, n_out, dtype).dense()
 
     def _sizes(self, name: str) -> tuple[int, int]:
-        n_in = max(1, _array(f"{name}[0]: x", self._x[0]).size)
+        n_in = max(1, check.array(f"{name}[0]: x", self._x[0]).size)
         if self._has_labels(1):
             return n_in, 0
-        return n_in, max(1, _array(f"{name}[0]: y", self._y[0]).size)
+        return n_in, max(1, check.array(f"{name}[0]: y", self._y[0]).size)
 
 
 class _Arrays(Examples):
@@ -380,7 +254,7 @@ class Dataset(Examples):
     _y: Array  # outputs (n, n_out) of dtype, or labels (n)
 
     def __init__(self, examples: Any, *, dtype: DTypeLike = np.float64, weights: Any = None):
-        engine, name = bpcore.engine(floating(dtype)), "examples"
+        engine, name = bpcore.engine(check.floating(dtype)), "examples"
         given = accept(name, examples)
         if isinstance(given, Dataset):
             weights = given.weights if weights is None else weights
@@ -467,7 +341,7 @@ class Dataset(Examples):
 
 def _restored(dtype: str, inputs: Any, y: Array, weights: Array | None) -> Dataset:
     """Return the Dataset that held this; it comes from a file, perhaps, so all is checked."""
-    engine = bpcore.engine(floating(dtype))
+    engine = bpcore.engine(check.floating(dtype))
     if y.ndim == 1:
         x = bpcore.Data(engine, inputs, sys.maxsize, labels=y)
     else:
@@ -513,7 +387,7 @@ class _Columns(bpcore.Source):
         self.are_arrays = set(map(type, values)) == {np.ndarray}
         if self.are_arrays:
             sizes, dtypes = set(map(_size, values)), set(map(_dtype, values))
-            self.are_arrays = sizes == {n} and all(each.kind in _REAL for each in dtypes)
+            self.are_arrays = sizes == {n} and all(each.kind in check.REAL for each in dtypes)
             self.exact_in_float32 = dtypes == {np.dtype(np.float32)}
 
     def read(self, begin: int, out: Array) -> None:
@@ -534,7 +408,7 @@ class _Columns(bpcore.Source):
                 _finite(self._where(i), row)
 
     def _column(self, i: int, value: Any) -> Array:
-        array = _array(self._where(i), value)
+        array = check.array(self._where(i), value)
         if array.shape != (self.shape[1], 1):
             raise _misfit(self._where(i), array, (self.shape[1], 1))
         return array
@@ -556,7 +430,7 @@ def _labels(name: str, values: Any, n_out: int | None, by_argmax: bool) -> Label
     if n_out == 1:
         wanted = "0 or 1 for one output"
     try:
-        array = _array(name, values)
+        array = check.array(name, values)
     except TypeError:
         got = repr(values[0]) if len(values) == 1 else type(values).__name__
         raise TypeError(f"{name}: label must be {wanted}, got {got}") from None
@@ -583,7 +457,7 @@ def _labels(name: str, values: Any, n_out: int | None, by_argmax: bool) -> Label
 
 def _weights(values: Any, n: int, dtype: DType) -> Array:
     """Return a copy of n weights of examples."""
-    array = _array("weights", values)
+    array = check.array("weights", values)
     if array.shape != (n,):
         raise ValueError(
             f"weights must have shape ({n},), one for each example, got shape {array.shape}"
@@ -596,28 +470,6 @@ def _weights(values: Any, n: int, dtype: DType) -> Array:
     if not weights.any():
         raise ValueError("weights must not all be 0")
     return weights
-
-
-def _array(name: str, value: Any) -> Array:
-    """Return value as a base-class array of real numbers."""
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"{name} must be an array of real numbers, got {type(value).__name__}"
-        ) from None
-    if array.dtype.kind not in _REAL:
-        got = type(value).__name__ if array.dtype == object else f"dtype {array.dtype}"
-        raise TypeError(f"{name} must be an array of real numbers, got {got}")
-    return array
-
-
-def _require(array: Array, dtype: np.dtype[Any]) -> Array:
-    flags = array.flags
-    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
-        return array if type(array) is np.ndarray else np.asarray(array)
-    with np.errstate(over="ignore"):
-        return np.require(array, dtype, ["C", "A"])
 
 
 def _finite(name: str, array: Array) -> Array:

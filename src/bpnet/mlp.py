@@ -59,7 +59,10 @@ class Layers:
         check.check_memory(layers)  # before anything is drawn
         self.num_layers = len(layers)
         self.sizes = sizes
-        self.biases, self.weights = [], []  # where the book's class has them among its attributes
+        self.biases, self.weights = (
+            [],
+            [],
+        )  # in the order of the book's attributes
         if dtype != Layers.dtype:
             self.dtype = dtype
         if hidden != Layers.hidden:
@@ -242,7 +245,7 @@ class MLP(Layers):
         ).go()
 
     def predict(self, examples: Any) -> Array:
-        """Return the outputs (n, sizes[-1]) for n examples: rows of an array, or packed ones."""
+        """Return the outputs (n, sizes[-1]) for n examples: rows of an array, or any form."""
         layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
         if isinstance(examples, (np.ndarray, list)) and np.ndim(examples) == 2:
             rows = check.array("examples", examples)
@@ -271,7 +274,9 @@ class MLP(Layers):
         packed = self._pack("examples", given, outputs=True)
         biases, weights = self._in_core(ROWS).backprop(packed)
         n = len(given) if given.weights is None else given.weights.sum(dtype=np.float64)
-        return [b / self.dtype.type(n) for b in biases], [w / self.dtype.type(n) for w in weights]
+        return [b / self.dtype.type(n) for b in biases], [
+            w / self.dtype.type(n) for w in weights
+        ]
 
 
 def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:

@@ -165,13 +165,6 @@ class Network(Book):
         """Take one step of gradient descent on the mean cost of mini_batch, tuples (x, y)."""
         self._update(mini_batch, eta, Step(Rule()), 1)
 
-    def evaluate(self, test_data: Iterable[Any]) -> int:
-        """Return how many examples have their label as the most active output.
-
-        test_data holds tuples (x, label), or is a pair of arrays (X, labels) or a Dataset.
-        """
-        return self._evaluate("test_data", test_data)
-
     def cost_derivative(self, output_activations: Any, y: Any) -> Array:
         """Return dC/da of the output layer, for the quadratic cost |a - y|^2 / 2."""
         return output_activations - y

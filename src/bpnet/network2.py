@@ -113,7 +113,7 @@ class Network(Book):
     @property
     def output(self) -> str | None:  # type: ignore[override]
         """The core's name of the cost; None if it is a cost of the script's own."""
-        return next((name for name, own in _CORE_COSTS.items() if _is_own(self.cost, own)), None)
+        return next((row for row, own in _CORE_COSTS.items() if _is_own(self.cost, *own)), None)
 
     def default_weight_initializer(self) -> None:
         """Draw biases from N(0, 1), weights from N(0, 1 / n_in), n_in inputs to the neuron."""
@@ -288,13 +288,12 @@ def _has_functions(cost: Any) -> bool:
     return all(callable(getattr(cost, name, None)) for name in ("fn", "delta"))
 
 
-def _is_own(cost: Any, own: tuple[Any, Any, Any]) -> bool:
+def _is_own(cost: Any, cls: Any, fn: Any, delta: Any) -> bool:
     """Whether this is the class or an object of it, with its functions as they were."""
-    cls, fn, delta = own
     return (cost is cls or type(cost) is cls) and cost.fn is fn and cost.delta is delta
 
 
-# The costs of this module that the core has, and their functions before a script assigns to them.
+# The costs of this module that the core has, with the functions that a script may replace.
 _CORE_COSTS = {
     name: (own, own.fn, own.delta)
     for name, (_, cost) in reference.OUTPUTS.items()

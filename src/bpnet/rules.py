@@ -58,7 +58,7 @@ class Rule:
 
 
 def as_rule(rule: Any, mu: Any = 0.0) -> Rule:
-    """Return a name or a Rule as the Rule; mu, unless 0, is its momentum, or makes it have one."""
+    """Return a name or a Rule as the Rule; mu, unless 0, is its momentum, or gives it one."""
     if not isinstance(rule, (str, Rule)):
         raise TypeError(f"rule must be a name or a bpnet.Rule, got {rule!r}")
     mu = _checked("mu", mu)
@@ -76,7 +76,7 @@ def as_rule(rule: Any, mu: Any = 0.0) -> Rule:
 def _checked(name: str, value: Any) -> float:
     number = check.not_negative(name, value)
     if name == "epsilon":
-        if number < 1e-37:  # float32's would be 0, and 0 / 0 moves a weight that has no gradient
+        if number < 1e-37:  # 0 in float32, and then a weight without gradient is 0 / 0
             raise ValueError(f"epsilon must be at least 1e-37, got {value!r}")
     elif number >= 1:
         raise ValueError(f"{name} must be less than 1, got {number}")

@@ -30,8 +30,8 @@ class Monitor(NamedTuple):
     kind: str  # "training", "test", ...
     examples: Examples
     packed: bpcore.Data
-    count: bool  # how many are classified rightly
-    cost: bool  # their mean cost, regularisation included
+    counts: bool  # how many are classified rightly
+    costs: bool  # their mean cost, regularisation included
 
 
 class State(NamedTuple):
@@ -107,15 +107,15 @@ def mean_cost_and_count(
     core: bpcore.Net, monitor: Monitor, step: Step, weights: list[Array]
 ) -> tuple[float | None, int | None]:
     """Return the mean cost of examples and how many are classified rightly, as asked."""
-    costs = np.empty(len(monitor.packed), core.dtype) if monitor.cost else None
-    if costs is None and not monitor.count:
+    costs = np.empty(len(monitor.packed), core.dtype) if monitor.costs else None
+    if costs is None and not monitor.counts:
         return None, None
-    count = core.evaluate(monitor.packed, costs, count=monitor.count)
+    count = core.evaluate(monitor.packed, costs, count=monitor.counts)
     if costs is None:
         return None, count
     n = total_weight(monitor.examples)
     mean = float(costs.sum(dtype=np.float64)) / n + step.penalty(weights, n)
-    return mean, count if monitor.count else None
+    return mean, count if monitor.counts else None
 
 
 def total_weight(examples: Examples) -> float:

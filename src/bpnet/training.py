@@ -193,9 +193,9 @@ class Run:
             cost, count = self.trainer.cost_and_count(monitor)
             if cost is not None:
                 record[f"{kind}_cost"] = cost
-            if count is not None:
+            if monitor.counts:
                 counts[kind] = count, n
-                if isinstance(count, (int, float, np.number)):
+                if isinstance(count, (int, float, np.number)):  # a script's own may be anything
                     record[f"{kind}_accuracy"] = float(count) / n
         record["seconds"] = time.perf_counter() - start
         self.history.append(record)
