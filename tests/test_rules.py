@@ -142,7 +142,7 @@ def test_where_z_overflows_the_cost_is_zero_or_the_largest_number(engine):
 def test_costs_need_desired_outputs_and_their_place(engine):
     net = bpcore.Net(engine, [4, 1], 4)
     x, _ = examples(8, 4, 1, engine.dtype)
-    none = packed(engine, x, n_out=1, labels=np.zeros(8, np.int64))
+    none = packed(engine, x, n_out=1)
     with pytest.raises(ValueError, match="data must have desired outputs"):
         net.evaluate(none, np.zeros(8, engine.dtype), count=False)
     y = np.zeros((8, 1), engine.dtype)
