@@ -490,35 +490,6 @@ cdef class Data:
         return out
 
 
-# Memory of networks that are gone: a method called by hand makes a network each time, and fresh
-# pages from the system cost more than what it computes.  Two, because backprop makes another.
-cdef void *_spares[2]
-cdef size_t _spare_sizes[2]
-cdef size_t MOST_SPARE = 2**23
-
-
-cdef void *_take(size_t size) noexcept:
-    """A block of at least size bytes, or NULL."""
-    cdef void *block
-    cdef int i
-    for i in range(2):
-        if _spares[i] != NULL and size <= _spare_sizes[i]:
-            block = _spares[i]
-            _spares[i] = NULL
-            return block
-    return PyMem_RawMalloc(size)
-
-
-cdef void _give_back(void *block, size_t size) noexcept:
-    cdef int i
-    for i in range(2):
-        if block != NULL and _spares[i] == NULL and size <= MOST_SPARE:
-            _spares[i] = block
-            _spare_sizes[i] = size
-            return
-    PyMem_RawFree(block)
-
-
 cdef class _Look:
     """What a call does now and then: handle signals and tell of progress.  One that raises ends
     the call."""
@@ -589,14 +560,14 @@ cdef class Net:
         self.n_threads = shape.threads = min(
             n_threads, BP_MAX_THREADS, -(-max(numbers[1:]) * shape.itemsize // BP_ALIGN))
         self.size = bp_lay_out(NULL, &shape, &self.nets) + BP_ALIGN
-        self.block = _take(self.size)
+        self.block = PyMem_RawMalloc(self.size)
         if self.block == NULL:
             raise MemoryError(
                 f"a network of sizes {list(sizes)} takes {self.size - BP_ALIGN:,} bytes")
         bp_lay_out(<void *>_aligned(<uintptr_t>self.block), &shape, &self.nets)
 
     def __dealloc__(self):
-        _give_back(self.block, self.size)
+        PyMem_RawFree(self.block)
 
     @property
     def dtype(self):
