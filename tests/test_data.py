@@ -9,7 +9,7 @@ from engines import same_bits
 from nets import each_dtype, make, train
 
 import bpnet
-from bpnet import Dataset, Network
+from bpnet import Dataset, Network, data
 
 SIZES = [4, 5, 3]
 
@@ -101,6 +101,34 @@ def test_a_network_of_one_output_counts_the_labels_that_are_zero():
     for given in (labels, labels[:, None]):
         pair = np.ones((5, 4)), given
         assert net.evaluate(pair) == net.evaluate(Dataset(pair)) == 3
+
+
+def test_accept_keeps_what_was_given_and_of_a_list_makes_its_own():
+    x, y = np.ones((2, 4)), np.ones((2, 3))
+    kept, pair = pairs(2, 4, 3), (x, y)
+    own = data.accept("data", kept).original
+    assert own is not kept
+    assert all(a is b for a, b in zip(own, kept))
+    assert data.accept("data", pair).original is pair
+    assert all(a is b for a, b in zip(data.accept("data", iter(kept)).original, kept))
+    assert len(data.accept("data", pair)) == len(data.accept("data", kept)) == 2
+    dataset = Dataset(kept)
+    assert data.accept("data", dataset) is dataset is dataset.original
+
+
+def test_pairs_are_columns():
+    x, labels = np.arange(8.0).reshape(2, 4), np.array([2, 0])
+    columns = list(zip(x[:, :, None], labels.tolist()))
+    for given in ((x, labels), (x, labels[:, None]), columns, Dataset((x, labels))):
+        (a, b), (c, d) = data.accept("data", given).pairs(3)
+        assert a.tolist() == [[0], [1], [2], [3]] and c.tolist() == [[4], [5], [6], [7]]
+        assert b.tolist() == [[0], [0], [1]] and d.tolist() == [[1], [0], [0]]
+    for given in ((x, labels), (x, labels[:, None]), columns, Dataset((x, labels))):
+        assert [y.tolist() for _, y in data.accept("data", given).pairs(1)] == [[[2]], [[0]]]
+    (_, b), _ = data.accept("data", (x, np.arange(6.0).reshape(2, 3))).pairs(3)
+    assert b.tolist() == [[0], [1], [2]]
+    kept = pairs(2, 4, 3)
+    assert all(a is b for a, b in zip(data.accept("data", kept).pairs(3), kept))
 
 
 def test_show_config_names_the_engine_that_runs(capsys):

@@ -120,8 +120,6 @@ class Examples:
             numbers = _most_active(y) if labels else None
         elif outputs or labels:
             numbers = self.labels(name, n_out)
-            if outputs and n_out == 1:
-                y = numbers.astype(engine.dtype)[:, None]
         return bpcore.pack(
             engine, x, n_out, y=y, labels=numbers, weights=self.weights, sparse=sparse
         )
