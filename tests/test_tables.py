@@ -513,6 +513,21 @@ def test_a_weight_is_how_often_an_example_counts(engine, sparse, rule, m):
 @each_engine
 @each_form
 @each_rule
+@pytest.mark.parametrize("m", [4, 128])
+def test_l2_by_batch_is_l2_over_the_examples_weights(engine, sparse, rule, m):
+    x, y = examples(3 * m, 7, 3, engine.dtype)
+    options = {"sparse": sparse, "output": "cross-entropy"}
+    # m is a power of two: dividing by it is exact.
+    each = descended(engine, [7, 5, 3], rule, x, y, m, l2=0.02, **options)
+    summed = descended(
+        engine, [7, 5, 3], rule, x, y, m, l2=m * 0.02, l2_by_batch=True, **options
+    )
+    assert same_bits(all_of(each), all_of(summed))
+
+
+@each_engine
+@each_form
+@each_rule
 def test_a_large_mini_batch_makes_the_whole_step(engine, sparse, rule):
     """Shares of eta / m, each under half an ulp of a float32 weight, must not be lost."""
     n, sizes, eta = 20_000, [12, 9, 3], 0.01

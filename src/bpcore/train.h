@@ -206,12 +206,17 @@ static bp_wide sum_of_weights(const bp_descent *told, ptrdiff_t i, ptrdiff_t end
     return weights ? sum : (bp_wide)(end - i);
 }
 
+static bp_wide l2_of(const bp_descent *told, bp_wide weight)
+{
+    return told->l2_by_batch && weight > 0 ? told->l2 / weight : told->l2;
+}
+
 /* What the t-th step is told, for a mini-batch of this weight. */
 static pass told_step(const descent *d, bp_wide weight)
 {
     const bp_descent *told = d->told;
     const bp_wide eta = d->rule->rate ? d->rule->rate(told, d->net->steps) : told->eta;
-    const bp_wide l2 = told->l2_by_batch && weight > 0 ? told->l2 / weight : told->l2;
+    const bp_wide l2 = l2_of(told, weight);
     pass s = {(real)eta, (real)l2, (real)told->l1, (real)(eta * l2), (real)(eta * told->l1),
               {0}};
     for (int k = 0; k < BP_PARAMETERS; k++)
@@ -246,11 +251,11 @@ static int shrinks(const descent *d, const pass *s)
 }
 
 /* Regularise the first layer in place, which has the true weights that were used. */
-static void shrink_or_regularise(descent *d, const pass *s)
+static void shrink_or_regularise(descent *d, bp_wide weight, const pass *s)
 {
     bp_net *net = d->net;
     if (shrinks(d, s)) {
-        net->factor *= 1 - d->told->eta * d->told->l2;
+        net->factor *= 1 - d->told->eta * l2_of(d->told, weight);
         if (net->factor < 0.001) { /* depends on the number of steps alone: the same bits in
                                     * any slice and thread */
             scale_part(&d->first, net->factor);
@@ -342,7 +347,7 @@ static ptrdiff_t update_mini_batch(descent *d, ptrdiff_t i)
         add_loss(d, next, told->losses + begin / size, weight, starts, &step);
     backward(net, told->data, next);
     if (d->place == 0)
-        shrink_or_regularise(d, &step);
+        shrink_or_regularise(d, weight, &step);
     descend(d, m, weight, starts, ends, &step);
     d->due = next, d->step = step, d->ends = ends;
     return i + m;
