@@ -11,7 +11,7 @@ import bpcore
 from bpnet import byhand, check, data, reference
 from bpnet.mlp import Layers
 from bpnet.rules import Step
-from bpnet.trainer import ROWS
+from bpnet.trainer import ROWS, total_weight
 
 if TYPE_CHECKING:
     from bpnet.check import Array
@@ -98,7 +98,10 @@ class Book(Layers):
             raise ValueError(f"{name} must hold at least one example, got none")
         self._pack(name, examples, outputs=True)
         pairs = examples.pairs(check.layers(self.sizes)[-1])
-        return sum(fn(self.feedforward(x), np.reshape(y, (-1, 1))) for x, y in pairs) / n, n
+        costs = [fn(self.feedforward(x), np.reshape(y, (-1, 1))) for x, y in pairs]
+        if examples.weights is not None:
+            costs = [w * c for w, c in zip(examples.weights.tolist(), costs)]
+        return sum(costs) / total_weight(examples), n
 
     def _update(self, mini_batch: Iterable[Any], eta: Any, step: Step, n: int) -> None:
         """Take one step of gradient descent on mini_batch: all of it, or nothing."""
@@ -110,7 +113,8 @@ class Book(Layers):
             self._parameters()
             slots = reference.empty_slots(self, step.rule.name)
             pairs = examples.pairs(layers[-1])
-            byhand.step_by_hand(self, pairs, eta, step, n, slots, 1)
+            weights = None if examples.weights is None else examples.weights.tolist()
+            byhand.step_by_hand(self, pairs, eta, step, n, slots, 1, weights)
             return
         net, m = self._in_core(len(packed)), len(packed)
         net.sgd(packed, bpcore.Order(m), m, rate, l2=step.lmbda / n, l1=step.l1 / n)

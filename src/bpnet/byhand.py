@@ -96,6 +96,11 @@ class HandTrainer(Trainer):
         self.own_update = "update_mini_batch" in own
         self.by_hand = self.own_update or bool(own & GRADIENT)
         self.pairs = examples.pairs(net.sizes[-1]) if self.by_hand else []
+        self.weights = examples.weights
+        if self.own_update and self.weights is not None:
+            raise ValueError(
+                "training_data must have no weights where update_mini_batch is overridden"
+            )
 
     def epoch(self, eta: float, progress: Callable[[int], object] | None = None) -> None:
         """Shuffle, and train the network on every example once."""
@@ -104,13 +109,22 @@ class HandTrainer(Trainer):
         self.order.shuffle(self.source)
         order = self.order.tolist()
         for k in range(0, self.n, self.m):
-            mini_batch = [self.pairs[i] for i in order[k : k + self.m]]
+            picked = order[k : k + self.m]
+            mini_batch = [self.pairs[i] for i in picked]
             self.steps += 1
             if self.own_update:
                 self.calls.update(mini_batch, eta, self.n)
             else:
+                weights = None if self.weights is None else self.weights[picked].tolist()
                 step_by_hand(
-                    self.net, mini_batch, eta, self.step, self.n, self.slots, self.steps
+                    self.net,
+                    mini_batch,
+                    eta,
+                    self.step,
+                    self.n,
+                    self.slots,
+                    self.steps,
+                    weights,
                 )
             if progress is not None:
                 progress(len(mini_batch))
@@ -180,10 +194,12 @@ def step_by_hand(
     n: int,
     slots: list[Any],
     t: int,
+    weights: list[float] | None,
 ) -> None:
     """Take the t-th step around net's own backprop: all of it, or nothing."""
     before = net.biases, net.weights, [list(slot) for slot in slots]
-    terms = {"l2": step.lmbda / n, "l1": step.l1 / n, **step.rule.parameters}
+    terms = {"l2": step.lmbda / n, "l1": step.l1 / n, "weights": weights}
+    terms |= step.rule.parameters
     try:
         reference.descend(net, mini_batch, eta, step.rule.name, slots, t, **terms)
         net.biases, net.weights = net._parameters()
