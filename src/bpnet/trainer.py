@@ -113,9 +113,9 @@ def mean_cost_and_count(
     count = core.evaluate(monitor.packed, costs, count=monitor.counts)
     if costs is None:
         return None, count
-    n = total_weight(monitor.examples)
-    mean = float(costs.sum(dtype=np.float64)) / n + step.penalty(weights, n)
-    return mean, count if monitor.counts else None
+    mean = float(costs.sum(dtype=np.float64)) / total_weight(monitor.examples)
+    penalty = step.penalty(weights, len(costs))
+    return mean + penalty, count if monitor.counts else None
 
 
 def total_weight(examples: Examples) -> float:
