@@ -51,9 +51,7 @@ def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None, weights=N
     n_out = y.shape[1] if n_out is None else n_out
     form = sparse if sparse is None else sparse != DENSE
     coded, given = sparse in (None, CODES), {"y": y, "labels": labels, "weights": weights}
-    return bpcore.pack(
-        engine, x, n_out, sparse=form, coded=coded, **given
-    )
+    return bpcore.pack(engine, x, n_out, sparse=form, coded=coded, **given)
 
 
 def loaded(engine, biases, weights, rows=16, n_threads=1, **kinds):
