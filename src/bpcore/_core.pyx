@@ -34,15 +34,22 @@ cdef extern from "core.h" nogil:
         int slots
         int classifies
 
+    ctypedef struct bp_kind:
+        int hidden, output, rule, slots
+
+    ctypedef struct bp_scratch:
+        ptrdiff_t rows
+
     ctypedef struct bp_net:
-        ptrdiff_t num_layers, rows
-        int slots
+        ptrdiff_t num_layers
+        bp_kind kind
         int64_t steps
+        bp_scratch scratch
 
     ctypedef struct bp_shape:
         const ptrdiff_t *sizes
         ptrdiff_t num_layers, rows, threads
-        int hidden, output, rule, slots
+        bp_kind kind
         size_t itemsize
 
     ctypedef struct bp_data:
@@ -195,7 +202,7 @@ cdef class Engine:
             PyMem_RawFree(block)
 
     def activate(self, str name, z):
-        """Replace z, C-contiguous with a multiple of ``lanes`` items, by an activation of it."""
+        """Replace z, C-contiguous with a multiple of ``lanes`` items, by its activation."""
         cdef _Buffer buffer = _Buffer(z, "z", self.dtype, z.shape, True)
         _check_vectors("z", <uintptr_t>buffer.view.buf, self.row)
         cdef ptrdiff_t n = z.size, i = _place("name", name, self.activations)
@@ -240,7 +247,6 @@ def engines():
     cdef ptrdiff_t n
     bp_engines(&n)
     return [Engine(i) for i in range(n)]
-
 
 
 cdef class Order:
@@ -552,10 +558,10 @@ cdef class Net:
                              f"got {tuple(sizes)} and {rows}")
         if n_threads < 1:
             raise ValueError(f"n_threads must be positive, got {n_threads}")
-        shape.hidden = _place("hidden", hidden, engine.activations)
-        shape.output = _place("output", output, engine.outputs)
-        shape.rule = _place("rule", rule, engine.rules)
-        shape.slots = engine.rules[rule][1]
+        shape.kind.hidden = _place("hidden", hidden, engine.activations)
+        shape.kind.output = _place("output", output, engine.outputs)
+        shape.kind.rule = _place("rule", rule, engine.rules)
+        shape.kind.slots = engine.rules[rule][1]
         self.engine, self.sizes, self.rule = engine, tuple(numbers), rule
         self.n_threads = shape.threads = min(
             n_threads, BP_MAX_THREADS, -(-max(numbers[1:]) * shape.itemsize // BP_ALIGN))
@@ -613,12 +619,12 @@ cdef class Net:
 
         slots is a list of pairs (biases, weights), as store returns them.
         """
-        return self.nets.steps, [self.get(place + 1) for place in range(self.nets.slots)]
+        return self.nets.steps, [self.get(place + 1) for place in range(self.nets.kind.slots)]
 
     def restore(self, steps, slots):
         """Put back what state returned."""
-        if len(slots) != self.nets.slots:
-            raise ValueError(f"slots must be {self.nets.slots} for the rule {self.rule}, "
+        if len(slots) != self.nets.kind.slots:
+            raise ValueError(f"slots must be {self.nets.kind.slots} for the rule {self.rule}, "
                              f"got {len(slots)}")
         for place, (biases, weights) in enumerate(slots, 1):
             self.put(place, biases, weights)
@@ -667,7 +673,7 @@ cdef class Net:
         with nogil:
             bp_backprop(self.engine.row, self.nets, &data.data, _look, <void *>look)
         look.finish()
-        return self.get(self.nets.slots + 1)
+        return self.get(self.nets.kind.slots + 1)
 
     def sgd(self, Data data not None, Order order not None, mini_batch_size, eta, *,
             l2=0.0, l1=0.0, l2_by_batch=False, parameters=(), losses=None, progress=None):
@@ -687,8 +693,9 @@ cdef class Net:
         cdef ptrdiff_t m = _index(mini_batch_size), n = data.data.n
         if order.n != n:
             raise ValueError(f"order must have {len(data)} items, got {order.n}")
-        if m < 1 or m > self.nets.rows and m < BP_WHOLE:
-            raise ValueError(f"mini_batch_size must be in [1, {self.nets.rows}], got {m}")
+        cdef ptrdiff_t rows = self.nets.scratch.rows
+        if m < 1 or m > rows and m < BP_WHOLE:
+            raise ValueError(f"mini_batch_size must be in [1, {rows}], got {m}")
         names = self.engine.rules[self.rule][0]
         if len(parameters) != len(names):
             raise ValueError(f"parameters must be {', '.join(names) or 'none'} for the rule "

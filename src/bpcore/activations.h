@@ -1,7 +1,8 @@
 /* Hidden layers: a = f(z) beside its derivative, which a gives.  The table is at the end.
  *
- * To add one: write the two, for m rows of n items (whole vectors, on boundaries of vectors), and
- * a row; its twin is a row of bpnet.reference.  Padding has z = 0, delta = 0 and needs no care.
+ * To add one: write the two, for m rows of n items (whole vectors, on boundaries of vectors),
+ * and a row; its twin is a row of bpnet.reference.  Padding has z = 0, delta = 0 and needs no
+ * care.
  */
 
 /* 1 / (1 + exp(-z)).

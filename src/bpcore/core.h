@@ -71,36 +71,51 @@ typedef struct {
     ptrdiff_t slice;    /* examples; 0: not known yet */
 } bp_pace;
 
-/* A network as one thread of a call sees it: shared layers, and what is its own. */
+/* Rows of the engine's tables, and what of them the layout depends on. */
 typedef struct {
-    ptrdiff_t num_layers;     /* of bp_layer: one less than the book's num_layers */
-    ptrdiff_t rows;           /* examples that the scratch holds */
-    int hidden, output, rule; /* rows of the engine's tables */
-    int slots;                /* the rule's */
-    int64_t steps;            /* mini-batches begun, the rule's t */
-    bp_wide factor; /* first layer: true weights = factor * stored weights.  1 except inside
-                     * sgd, until settle() */
-    bp_layer *layers;
-    void *next_a;     /* like a of the first layer, for the next mini-batch */
+    int hidden, output, rule;
+    int slots; /* the rule's */
+} bp_kind;
+
+/* Scratch for so many examples beside that of the layers: one for all threads... */
+typedef struct {
+    ptrdiff_t rows;
     void *x, *next_x; /* real (rows, n_in): gathered dense inputs of two mini-batches */
+    void *next_a;     /* like a of the first layer, for the next mini-batch */
     void *costs;      /* real (rows): of a mini-batch's examples */
-    void *y;          /* real (stride of the last layer): desired outputs of one example */
     int64_t *picked;  /* (rows): 0, 1, 2, ... from somewhere on */
+} bp_scratch;
+
+/* ... and what each thread has for itself. */
+typedef struct {
+    void *y;          /* real (stride of the last layer): desired outputs of one example */
     int64_t *cursors; /* (2 rows) for CSR */
     void *packed;     /* BP_GEMM_SCRATCH bytes */
-    void *own_part;   /* real (slots + 2, n_in + 1, its columns): this thread's copy of its
-                       * columns of the first layer's places during sgd; NULL if the part is
-                       * too wide to be worth copying */
+    void *part;       /* real (slots + 2, n_in + 1, its columns): a copy of its columns of the
+                       * first layer's places during sgd; NULL if they are too wide to be worth
+                       * copying */
+} bp_own;
+
+/* A network as one thread of a call sees it. */
+typedef struct {
+    ptrdiff_t num_layers; /* of bp_layer: one less than the book's num_layers */
+    bp_kind kind;
+    bp_layer *layers;
+    int64_t steps;        /* mini-batches begun, the rule's t */
+    bp_wide factor;       /* first layer: true weights = factor * stored weights.  1 except
+                           * inside sgd, until settle() */
+    bp_scratch scratch;
+    bp_own own;
     ptrdiff_t thread, threads;
     bp_barrier *barrier;
-    bp_pace pace;
+    bp_pace pace; /* the first view's */
 } bp_net;
 
 /* What a network is made of. */
 typedef struct {
     const ptrdiff_t *sizes; /* (num_layers + 1) */
     ptrdiff_t num_layers, rows, threads;
-    int hidden, output, rule, slots;
+    bp_kind kind;
     size_t itemsize;
 } bp_shape;
 
@@ -130,7 +145,8 @@ typedef struct {
     const int64_t *order;
     ptrdiff_t begin, mini_batch_size;
     bp_wide eta, l2, l1;
-    int l2_by_batch; /* l2 is of the mini-batch's summed cost: divided by its examples' weights */
+    int l2_by_batch; /* l2 is of the mini-batch's summed cost: divided by its examples'
+                      * weights */
     bp_wide parameters[BP_PARAMETERS]; /* the rule's, in the table's order */
     bp_wide *losses; /* (mini-batches): mean cost and penalty before each step; or NULL */
 } bp_descent;
@@ -202,16 +218,16 @@ typedef struct {
 const bp_engine *const *bp_engines(ptrdiff_t *n);
 
 /* Lay a network out in a block that starts on a boundary of BP_ALIGN, its parameters and slots
- * zero, and set *nets to its views, one for each thread.  Return how many bytes that takes; with
- * block NULL do nothing else. */
+ * zero, and set *nets to its views, one for each thread.  Return how many bytes that takes;
+ * with block NULL do nothing else. */
 size_t bp_lay_out(void *block, const bp_shape *shape, bp_net **nets);
 
 /* Called about every 20 milliseconds with the number of examples done since; not 0: stop. */
 typedef int bp_look(void *context, ptrdiff_t done);
 
-/* The engine's entries over all examples, in slices between which `look` is called, shared among
- * as many threads as were laid out, or fewer where that is faster: the bits are the same.  Stop
- * early, with a whole number of mini-batches done, if look says so. */
+/* The engine's entries over all examples, in slices between which `look` is called, shared
+ * among as many threads as were laid out, or fewer where that is faster: the bits are the same.
+ * Stop early, with a whole number of mini-batches done, if look says so. */
 void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
             const bp_descent *descent, bp_look *look, void *context);
 void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,

@@ -1,5 +1,5 @@
-/* The first layer, where training spends its time: one pass over its weights for the update of a
- * mini-batch and the forward pass of the next, dense or CSR.
+/* The first layer, where training spends its time: one pass over its weights for the update of
+ * a mini-batch and the forward pass of the next, dense or CSR.
  */
 
 /* Some examples of the data. */
@@ -9,9 +9,15 @@ typedef struct {
 } batch;
 
 /* What passes over the first layer's weights at once: the update of one mini-batch, the
- * forward pass of the next and, ahead of it, the inputs of the one after that. */
+ * forward pass of the next and, ahead of it, the inputs of the one after that.  Any may be
+ * empty. */
 typedef struct {
     batch due, next, ahead;
+} batches;
+
+/* The same with where it happens. */
+typedef struct {
+    batches of;
     const real *delta; /* (due.m, stride) */
     real *z;           /* (next.m, stride) */
     ptrdiff_t stride;
@@ -34,7 +40,7 @@ INLINED void fetch_target(const bp_data *data, int64_t example)
  * is. */
 INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
 {
-    const batch ahead = s->ahead;
+    const batch ahead = s->of.ahead;
     if (i < ahead.m) {
         const int64_t example = ahead.examples[i];
         const int64_t begin = data->offsets[example], end = data->offsets[example + 1];
@@ -44,8 +50,8 @@ INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
         else
             fetch((const real *)data->values + begin, (const real *)data->values + end);
     }
-    if (i + s->next.m < ahead.m) {
-        const int64_t later = ahead.examples[i + s->next.m];
+    if (i + s->of.next.m < ahead.m) {
+        const int64_t later = ahead.examples[i + s->of.next.m];
         fetch(data->offsets + later, data->offsets + later + 2);
         fetch_target(data, later);
     }
@@ -56,30 +62,34 @@ INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
 INLINED void csr_panel(const int V, const int coded, const bp_data *data, const first_step *s,
                        ptrdiff_t j)
 {
-    const csr_rows x = {data->columns, data->values, data->codes};
-    const int64_t *offsets = data->offsets, *due = s->due.examples, *next = s->next.examples;
-    int64_t *due_cursors = s->cursors, *next_cursors = s->cursors + s->due.m;
+    const int64_t *due = s->of.due.examples, *next = s->of.next.examples;
+    const int64_t *offsets = data->offsets;
+    int64_t *due_cursors = s->cursors, *next_cursors = s->cursors + s->of.due.m;
     const ptrdiff_t blocks = (data->n_in * V * VECTOR_BYTES - 1) / CSR_BLOCK_BYTES + 1;
-    real *w = s->w + j, *z = s->z + j;
-    for (ptrdiff_t i = 0; i < s->due.m; i++)
+    real *z = s->z + j;
+    csr_block b = {{data->columns, data->values, data->codes}, 0, s->w + j, s->ldw};
+    for (ptrdiff_t i = 0; i < s->of.due.m; i++)
         due_cursors[i] = offsets[due[i]];
-    for (ptrdiff_t i = 0; i < s->next.m; i++)
+    for (ptrdiff_t i = 0; i < s->of.next.m; i++)
         next_cursors[i] = offsets[next[i]];
 
     for (ptrdiff_t block = 0; block < blocks; block++) {
-        const ptrdiff_t limit = data->n_in * (block + 1) / blocks;
-        for (ptrdiff_t i = 0; i < s->due.m; i++)
-            csr_descend(V, coded, x, due_cursors + i, offsets[due[i] + 1], limit,
-                        s->delta + i * s->stride + j, w, s->ldw);
-        for (ptrdiff_t i = 0; i < s->next.m; i++, z += s->stride) {
+        b.limit = data->n_in * (block + 1) / blocks;
+        for (ptrdiff_t i = 0; i < s->of.due.m; i++) {
+            const csr_row x = {due_cursors + i, offsets[due[i] + 1]};
+            csr_descend(V, coded, b, x, s->delta + i * s->stride + j);
+        }
+        for (ptrdiff_t i = 0; i < s->of.next.m; i++, z += s->stride) {
+            const csr_row x = {next_cursors + i, offsets[next[i] + 1]};
             if (j == 0 && block == 0)
                 csr_fetch(data, s, i);
-            if (V <= PAIRED && i % 2 == 0 && i + 1 < s->next.m)
-                csr_forward_pair(V, coded, x, next_cursors + i, offsets[next[i] + 1],
-                                 offsets[next[i + 1] + 1], limit, w, s->ldw, z, z + s->stride);
-            csr_forward(V, coded, x, next_cursors + i, offsets[next[i] + 1], limit, w, s->ldw, z);
+            if (V <= PAIRED && i % 2 == 0 && i + 1 < s->of.next.m) {
+                const csr_row x2 = {next_cursors + i + 1, offsets[next[i + 1] + 1]};
+                csr_forward_pair(V, coded, b, x, z, x2, z + s->stride);
+            }
+            csr_forward(V, coded, b, x, z);
         }
-        z -= s->next.m * s->stride;
+        z -= s->of.next.m * s->stride;
     }
 }
 
@@ -125,58 +135,53 @@ static void dense_step(const bp_net *net, const bp_data *data, const first_step 
     const ptrdiff_t bytes = n * REAL_BYTES;
     const ptrdiff_t fit = DENSE_BLOCK_BYTES / (bytes + !bytes);
     const ptrdiff_t block = bytes >= DENSE_ROW_BYTES ? n_in : fit;
-    const matrix x = by_rows(net->x, n_in), next_x = by_rows(net->next_x, n_in);
+    const matrix x = by_rows(net->scratch.x, n_in), next_x = by_rows(net->scratch.next_x, n_in);
     for (ptrdiff_t k = 0; k < n_in; k += block) {
-        const ptrdiff_t depth = n_in - k < block ? n_in - k : block;
+        const ptrdiff_t depth = least(block, n_in - k);
         real *w = s->w + k * s->ldw;
-        gemm(depth, n, s->due.m, transposed(from(x, 0, k)), by_rows(s->delta, s->stride), w,
-             s->ldw, net->packed);
-        gemm(s->next.m, n, depth, from(next_x, 0, k), by_rows(w, s->ldw), s->z, s->stride,
-             net->packed);
-        for (ptrdiff_t i = 0; i < s->ahead.m && i < s->next.m && block < n_in; i++) {
-            const real *row = (const real *)data->x + s->ahead.examples[i] * n_in + k;
+        gemm(depth, n, s->of.due.m, transposed(from(x, 0, k)), by_rows(s->delta, s->stride), w,
+             s->ldw, net->own.packed);
+        gemm(s->of.next.m, n, depth, from(next_x, 0, k), by_rows(w, s->ldw), s->z, s->stride,
+             net->own.packed);
+        for (ptrdiff_t i = 0; i < s->of.ahead.m && i < s->of.next.m && block < n_in; i++) {
+            const real *row = (const real *)data->x + s->of.ahead.examples[i] * n_in + k;
             fetch(row, row + depth);
             if (k == 0)
-                fetch_target(data, s->ahead.examples[i]);
+                fetch_target(data, s->of.ahead.examples[i]);
         }
     }
 }
 
-/* Add the gradient of the mini-batch `due`, whose errors are scaled, to a place (BP3, BP4), then
- * take the weighted inputs of the mini-batch `next`, in one pass over the weights, which are
- * true_factor times what is stored.  Either may be empty. */
-static void first_layer(bp_net *net, const bp_data *data, batch due, batch next, batch ahead,
-                        const part *p, int place, bp_wide true_factor)
+/* Add the gradient of the mini-batch `due`, whose errors are scaled, to a place of the part
+ * (BP3, BP4), then take the weighted inputs of the mini-batch `next`, in one pass. */
+static void first_layer(bp_net *net, const bp_data *data, batches of, const part *p, int place)
 {
     bp_layer *layer = &net->layers[0];
+    bp_scratch *scratch = &net->scratch;
     const ptrdiff_t stride = layer->stride, n = p->n;
-    ptrdiff_t begin, end;
-    own(net, layer, &begin, &end);
-    const first_step s = {due, next, ahead, (real *)layer->delta + begin,
-                          (real *)net->next_a + begin, stride, p->w[place], p->stride,
-                          net->cursors};
-    const real factor = (real)true_factor, inverse = (real)(1 / true_factor);
-    for (ptrdiff_t i = 0; i < due.m; i++) {
-        real *delta = (real *)layer->delta + begin + i * stride;
-        axpy(n, R(1.0), delta, p->biases[place]);
-        if (true_factor != 1)
-            scale(n, inverse, delta, delta);
+    real *delta = (real *)layer->delta + p->begin, *z = (real *)scratch->next_a + p->begin;
+    const first_step s = {of, delta, z, stride, p->w[place], p->stride, net->own.cursors};
+    const real factor = (real)net->factor, inverse = (real)(1 / net->factor);
+    for (ptrdiff_t i = 0; i < of.due.m; i++) {
+        axpy(n, R(1.0), delta + i * stride, p->biases[place]);
+        if (net->factor != 1)
+            scale(n, inverse, delta + i * stride, delta + i * stride);
     }
-    for (ptrdiff_t i = 0; i < next.m; i++)
-        scale(n, inverse, p->biases[place], s.z + i * stride);
+    for (ptrdiff_t i = 0; i < of.next.m; i++)
+        scale(n, inverse, p->biases[place], z + i * stride);
     if (data->x) {
-        gather(net, data, next, net->next_x);
+        gather(net, data, of.next, scratch->next_x);
         dense_step(net, data, &s, n);
     } else
         csr_step(data, &s, n);
-    for (ptrdiff_t i = 0; i < next.m && true_factor != 1; i++)
-        scale(n, factor, s.z + i * stride, s.z + i * stride);
+    for (ptrdiff_t i = 0; i < of.next.m && net->factor != 1; i++)
+        scale(n, factor, z + i * stride, z + i * stride);
 
-    void *const a = layer->a, *const x = net->x;
-    if (next.m) {
-        layer->a = net->next_a;
-        net->next_a = a;
-        net->x = net->next_x;
-        net->next_x = x;
+    void *const a = layer->a, *const x = scratch->x;
+    if (of.next.m) {
+        layer->a = scratch->next_a;
+        scratch->next_a = a;
+        scratch->x = scratch->next_x;
+        scratch->next_x = x;
     }
 }

@@ -222,9 +222,8 @@ static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
     return k >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
 }
 
-/* c (m, n) += a (m, k) b (k, n).  Rows of c, ldc apart, are whole vectors; what is beyond column
- * n is added zeros.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN boundary; it may be NULL
- * where gemm_packs() is 0. */
+/* c (m, n) += a (m, k) b (k, n).  Rows of c, ldc apart, are whole vectors; what is beyond
+ * column n is added zeros.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN boundary. */
 static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
                  ptrdiff_t ldc, void *scratch)
 {

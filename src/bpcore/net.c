@@ -10,14 +10,14 @@ enum { MAX_REPEATED_WEIGHTS = 4096 };
  * are shorter than this would move between processors all the time. */
 enum { SHORT_LINES = 8 };
 
-/* Slices of a call: their length in seconds, the weights that the first visits (a millisecond or
- * two; the next are twice as long while they are short), and after how many of them all threads
- * and one are compared. */
+/* Slices of a call: their length in seconds, the weights that the first visits (a millisecond
+ * or two; the next are twice as long while they are short), and after how many of them all
+ * threads and one are compared. */
 #define SLICE_SECONDS 2e-2
 enum { FIRST_SLICE = 1 << 23, FIRST_TRIAL = 4, LAST_TRIAL = 64 };
 
-/* Arrays one after the other, on boundaries of BP_ALIGN; without a start they are only counted.
- * What does not fit in memory counts as MOST. */
+/* Arrays one after the other, on boundaries of BP_ALIGN; without a start they are only
+ * counted.  What does not fit in memory counts as MOST. */
 typedef struct {
     char *start;
     size_t used;
@@ -53,10 +53,10 @@ static bp_layer lay_out_layer(arena *arena, const bp_shape *shape, ptrdiff_t l)
     layer.n_in = shape->sizes[l];
     layer.n_out = shape->sizes[l + 1];
     layer.stride = (ptrdiff_t)(row / shape->itemsize);
-    for (int q = 0; q < shape->slots + 2; q++) {
+    for (int q = 0; q < shape->kind.slots + 2; q++) {
         layer.weights[q] = take(arena, n_in, row);
         layer.biases[q] = take(arena, 1, row);
-        if (arena->start && q <= shape->slots) {
+        if (arena->start && q <= shape->kind.slots) {
             memset(layer.weights[q], 0, n_in * row);
             memset(layer.biases[q], 0, row);
         }
@@ -80,8 +80,8 @@ static void lay_out_layers(arena *arena, const bp_shape *shape, const bp_layer *
             layer = lay_out_layer(arena, shape, l);
         else if (first)
             layer = first[l];
-        if (net->thread > 0 && l == 0 && net->num_layers > 1) /* nobody else reads its columns */
-            layer.delta = take(arena, (size_t)net->rows,
+        if (net->thread > 0 && l == 0 && net->num_layers > 1) /* nobody else reads it */
+            layer.delta = take(arena, (size_t)shape->rows,
                                line_bytes(shape->sizes[1], shape->itemsize));
         layer.shared = shared;
         if (arena->start)
@@ -89,29 +89,45 @@ static void lay_out_layers(arena *arena, const bp_shape *shape, const bp_layer *
     }
 }
 
+static bp_scratch lay_out_scratch(arena *arena, const bp_shape *shape)
+{
+    const size_t rows = (size_t)shape->rows, item = shape->itemsize;
+    const size_t inputs = times(rows, (size_t)shape->sizes[0]);
+    bp_scratch s = {.rows = shape->rows};
+    s.picked = take(arena, rows, sizeof *s.picked);
+    s.x = take(arena, inputs, item);
+    s.next_x = take(arena, inputs, item);
+    s.next_a = take(arena, rows, line_bytes(shape->sizes[1], item));
+    s.costs = take(arena, rows, item);
+    return s;
+}
+
+static bp_own lay_out_own(arena *arena, const bp_shape *shape)
+{
+    const size_t threads = (size_t)shape->threads, item = shape->itemsize;
+    const size_t lines = line_bytes(shape->sizes[1], item) / BP_ALIGN;
+    const size_t part = (lines + threads - 1) / threads * BP_ALIGN;
+    const size_t rows_of_places =
+        times((size_t)shape->sizes[0] + 1, (size_t)shape->kind.slots + 2);
+    bp_own own = {0};
+    own.y = take(arena, 1, line_bytes(shape->sizes[shape->num_layers], item));
+    own.cursors = take(arena, times(2, (size_t)shape->rows), sizeof *own.cursors);
+    own.packed = take(arena, 1, BP_GEMM_SCRATCH);
+    if (threads > 1 && part <= SHORT_LINES * BP_ALIGN)
+        own.part = take(arena, rows_of_places, part);
+    return own;
+}
+
 size_t bp_lay_out(void *block, const bp_shape *shape, bp_net **nets)
 {
     arena arena = {block, 0};
-    const size_t rows = (size_t)shape->rows, threads = (size_t)shape->threads;
-    const size_t n_in = (size_t)shape->sizes[0], item = shape->itemsize;
-    const size_t first_row = line_bytes(shape->sizes[1], item), lines = first_row / BP_ALIGN;
-    const size_t part = (lines + threads - 1) / threads * BP_ALIGN;
-    bp_net net = {.num_layers = shape->num_layers, .rows = shape->rows, .hidden = shape->hidden,
-                  .output = shape->output, .rule = shape->rule, .slots = shape->slots,
-                  .factor = 1, .threads = 1};
-    *nets = take(&arena, threads, sizeof net);
+    bp_net net = {.num_layers = shape->num_layers, .kind = shape->kind, .factor = 1,
+                  .threads = 1};
+    *nets = take(&arena, (size_t)shape->threads, sizeof net);
     net.barrier = take(&arena, 1, sizeof *net.barrier);
-    net.picked = take(&arena, rows, sizeof *net.picked);
-    net.x = take(&arena, times(rows, n_in), item);
-    net.next_x = take(&arena, times(rows, n_in), item);
-    net.next_a = take(&arena, rows, first_row);
-    net.costs = take(&arena, rows, item);
+    net.scratch = lay_out_scratch(&arena, shape);
     for (; net.thread < shape->threads; net.thread++) {
-        net.y = take(&arena, 1, line_bytes(shape->sizes[shape->num_layers], item));
-        net.cursors = take(&arena, times(2, rows), sizeof *net.cursors);
-        net.packed = take(&arena, 1, BP_GEMM_SCRATCH);
-        if (threads > 1 && part <= SHORT_LINES * BP_ALIGN)
-            net.own_part = take(&arena, times(n_in + 1, (size_t)shape->slots + 2), part);
+        net.own = lay_out_own(&arena, shape);
         lay_out_layers(&arena, shape, block ? (*nets)[0].layers : NULL, &net);
         if (block)
             (*nets)[net.thread] = net;
@@ -130,16 +146,14 @@ static void share(bp_net *nets, ptrdiff_t threads, size_t itemsize)
         net->threads = threads;
         net->factor = nets->factor;
         net->steps = nets->steps;
-        net->next_a = nets->next_a;
-        net->x = nets->x;
-        net->next_x = nets->next_x;
+        net->scratch = nets->scratch;
         for (ptrdiff_t l = 0; l < net->num_layers; l++) {
             const bp_layer *first = &nets->layers[l];
             bp_layer *layer = &net->layers[l];
             const size_t row = (size_t)layer->stride * itemsize;
             if (l == 0)
                 layer->a = first->a; /* which the first view may have exchanged */
-            for (int q = 0; q < net->slots + 2 && !layer->shared; q++) {
+            for (int q = 0; q < net->kind.slots + 2 && !layer->shared; q++) {
                 memcpy(layer->weights[q], first->weights[q], (size_t)layer->n_in * row);
                 memcpy(layer->biases[q], first->biases[q], row);
             }
@@ -183,10 +197,11 @@ static void sgd_slice(slice *s)
 static void move_rows(bp_net *net, ptrdiff_t rows, size_t itemsize)
 {
     const ptrdiff_t item = (ptrdiff_t)itemsize, inputs = rows * net->layers->n_in * item;
-    net->picked += rows;
-    net->x = (char *)net->x + inputs;
-    net->next_x = (char *)net->next_x + inputs;
-    net->next_a = (char *)net->next_a + rows * net->layers->stride * item;
+    bp_scratch *s = &net->scratch;
+    s->picked += rows;
+    s->x = (char *)s->x + inputs;
+    s->next_x = (char *)s->next_x + inputs;
+    s->next_a = (char *)s->next_a + rows * net->layers->stride * item;
     for (ptrdiff_t l = 0; l < net->num_layers; l++)
         if (net->layers[l].shared) {
             const ptrdiff_t bytes = rows * net->layers[l].stride * item;
@@ -211,13 +226,13 @@ static void evaluate_slice(slice *s)
 {
     bp_net *nets = s->nets;
     const size_t itemsize = s->engine->itemsize;
-    const ptrdiff_t all_rows = nets->rows;
+    const ptrdiff_t all_rows = nets->scratch.rows;
     s->threads = s->threads < all_rows ? s->threads : all_rows;
     const ptrdiff_t rows = all_rows / s->threads;
     share(nets, s->threads, itemsize);
     nets->barrier->threads = 1;
     for (ptrdiff_t t = 0; t < s->threads; t++) {
-        nets[t].rows = rows;
+        nets[t].scratch.rows = rows;
         nets[t].thread = 0;
         nets[t].threads = 1;
         s->correct[t] = 0;
@@ -228,7 +243,7 @@ static void evaluate_slice(slice *s)
             evaluate_part(s, t);
     for (ptrdiff_t t = 0; t < s->threads; t++) {
         move_rows(&nets[t], -t * rows, itemsize);
-        nets[t].rows = all_rows;
+        nets[t].scratch.rows = all_rows;
         nets[t].thread = t;
         if (s->asked->correct)
             *s->asked->correct += s->correct[t];
@@ -245,8 +260,13 @@ static ptrdiff_t first_slice(const bp_net *net)
     return FIRST_SLICE / weights + 1;
 }
 
-/* Note how fast one thread or all were; after a trial, choose between them.  One must be clearly
- * faster: all find their caches cold when they come back. */
+static bp_wide seconds_since(int64_t start)
+{
+    return 1e-9 * (bp_wide)(bp_nanoseconds() - start);
+}
+
+/* Note how fast one thread or all were; after a trial, choose between them.  One must be
+ * clearly faster: all find their caches cold when they come back. */
 static void judge_pace(bp_pace *pace, int alone, int trial, bp_wide seconds)
 {
     pace->seconds[alone] = seconds;
@@ -281,9 +301,9 @@ void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
         s.threads = alone ? 1 : threads;
         s.begin = s.reached;
         s.end = wanted < n - s.begin ? s.begin + wanted : n;
-        const bp_wide start = bp_seconds();
+        const int64_t start = bp_nanoseconds();
         sgd_slice(&s);
-        const bp_wide seconds = bp_seconds() - start;
+        const bp_wide seconds = seconds_since(start);
         const ptrdiff_t done = s.reached - s.begin;
         if (look(context, done))
             break;
@@ -302,14 +322,14 @@ void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const
 {
     ptrdiff_t length = first_slice(nets), more = 1;
     slice s = {.engine = engine, .nets = nets, .data = data, .asked = asked};
-    length = length < nets->rows ? nets->rows : length;
+    length = length < nets->scratch.rows ? nets->scratch.rows : length;
     for (; more && s.begin < data->n; s.begin = s.end) {
-        const bp_wide start = bp_seconds();
+        const int64_t start = bp_nanoseconds();
         s.threads = threads;
         s.end = length < data->n - s.begin ? s.begin + length : data->n;
         evaluate_slice(&s);
         more = !look(context, s.end - s.begin);
-        if (bp_seconds() - start < SLICE_SECONDS / 2)
+        if (seconds_since(start) < SLICE_SECONDS / 2)
             length *= 2;
     }
 }
@@ -319,7 +339,8 @@ void bp_backprop(const bp_engine *engine, bp_net *nets, const bp_data *data, bp_
 {
     ptrdiff_t begin = 0;
     do {
-        const ptrdiff_t end = begin + nets->rows < data->n ? begin + nets->rows : data->n;
+        const ptrdiff_t rows = nets->scratch.rows;
+        const ptrdiff_t end = begin + rows < data->n ? begin + rows : data->n;
         engine->backprop(nets, data, begin, end);
         if (look(context, end - begin))
             return;

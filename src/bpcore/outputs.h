@@ -1,13 +1,13 @@
-/* The last layer: its activation, its error and its cost are one row, because only these products
- * have a name and BP1 needs both halves.  The table is at the end.
+/* The last layer: its activation, its error and its cost are one row, because only these
+ * products have a name and BP1 needs both halves.  The table is at the end.
  *
- * To add one: write what is missing of the three for one example, and a row; its twin is a row of
- * bpnet.reference.  Rows are n_out neurons and then padding up to whole vectors, on boundaries of
- * vectors; what is written to padding does not count.
+ * To add one: write what is missing of the three for one example, and a row; its twin is a row
+ * of bpnet.reference.  Rows are n_out neurons and then padding up to whole vectors, on
+ * boundaries of vectors; what is written to padding does not count.
  */
 
-/* a = softmax(z) in the columns [begin, end): exp(z - max z), which cannot overflow, over its sum.
- * Every thread sums the whole row in the same order, so that threads change no bit. */
+/* a = softmax(z) in the columns [begin, end): exp(z - max z), which cannot overflow, over its
+ * sum.  Every thread sums the whole row in the same order, so that threads change no bit. */
 static void softmax(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end, real *a)
 {
     const vreal most = splat(z[argmax(n_out, z)]);
@@ -98,8 +98,7 @@ static void poisson(ptrdiff_t n, const real *z, const real *a, real *y)
         const vreal target = *vectors(y + j);
         const vint some = less(zero, target);
         const vreal ratio = logarithm(choose(some, target, one)) - *vectors(z + j);
-        *(vreal *)(y + j) =
-            choose(some, target * ratio, zero) - target + *vectors(a + j);
+        *(vreal *)(y + j) = choose(some, target * ratio, zero) - target + *vectors(a + j);
     }
 }
 
@@ -108,9 +107,12 @@ typedef struct {
     /* z becomes a: item by item, as a hidden activation, or, where that is NULL, from whole
      * rows, which threads wait for */
     void (*apply)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, real *z);
-    void (*apply_whole)(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end, real *a);
-    void (*error)(ptrdiff_t n, const real *a, real *y);                   /* y becomes dC/dz */
-    void (*cost)(ptrdiff_t n_out, const real *z, const real *a, real *y); /* y becomes C, by item */
+    void (*apply_whole)(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end,
+                        real *a);
+    /* y becomes dC/dz */
+    void (*error)(ptrdiff_t n, const real *a, real *y);
+    /* y becomes C, item by item */
+    void (*cost)(ptrdiff_t n_out, const real *z, const real *a, real *y);
 } output;
 
 static const output OUTPUT_TABLE[] = {

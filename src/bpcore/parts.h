@@ -1,5 +1,5 @@
-/* A thread's part of a layer: its columns of the parameters, of what the rule keeps of them, and of
- * their gradient.
+/* A thread's part of a layer: its columns of the parameters, of what the rule keeps of them,
+ * and of their gradient.
  */
 
 static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b)
@@ -7,8 +7,8 @@ static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b)
     return a < b ? a : b;
 }
 
-/* This thread's columns of a layer, up to the last vector that holds a neuron: whole cache lines,
- * so that no line is written by two threads. */
+/* This thread's columns of a layer, up to the last vector that holds a neuron: whole cache
+ * lines, so that no line is written by two threads. */
 static void own(const bp_net *net, const bp_layer *layer, ptrdiff_t *begin, ptrdiff_t *end)
 {
     const ptrdiff_t line = BP_ALIGN / REAL_BYTES, lines = layer->stride / line;
@@ -22,16 +22,19 @@ static void own(const bp_net *net, const bp_layer *layer, ptrdiff_t *begin, ptrd
 /* Pointers by place. */
 typedef struct {
     real *w[BP_PLACES], *biases[BP_PLACES];
-    ptrdiff_t places, n_in, n, stride; /* of rows of n columns, how far apart they are */
+    ptrdiff_t places, n_in;
+    ptrdiff_t begin, n; /* columns of the layer: the first, and how many */
+    ptrdiff_t stride;   /* how far apart their rows are */
 } part;
 
-static part own_part(const bp_net *net, ptrdiff_t l)
+/* The places < `places` of layer l. */
+static part own_part(const bp_net *net, ptrdiff_t l, int places)
 {
     const bp_layer *layer = &net->layers[l];
     ptrdiff_t begin, end;
     own(net, layer, &begin, &end);
-    part p = {{0}, {0}, net->slots + 2, layer->n_in, end - begin, layer->stride};
-    for (ptrdiff_t q = 0; q < p.places; q++) {
+    part p = {{0}, {0}, places, layer->n_in, begin, end - begin, layer->stride};
+    for (int q = 0; q < places; q++) {
         p.w[q] = (real *)layer->weights[q] + begin;
         p.biases[q] = (real *)layer->biases[q] + begin;
     }
@@ -48,18 +51,17 @@ static void copy_part(const part *from, const part *to)
     }
 }
 
-/* The first layer's part, the places < `places` of it: in copies beside one another, away from the
- * other threads', where that pays. */
-static part borrow(const bp_net *net, ptrdiff_t places)
+/* The first layer's part: in copies beside one another, away from the other threads', where
+ * that pays. */
+static part borrow(const bp_net *net, int places)
 {
-    part mine = own_part(net, 0);
-    mine.places = places;
-    if (net->threads == 1 || !net->own_part)
+    const part mine = own_part(net, 0, places);
+    if (net->threads == 1 || !net->own.part)
         return mine;
     part copies = mine;
     copies.stride = mine.n;
-    for (ptrdiff_t q = 0; q < places; q++) {
-        copies.w[q] = (real *)net->own_part + q * (mine.n_in + 1) * mine.n;
+    for (int q = 0; q < places; q++) {
+        copies.w[q] = (real *)net->own.part + q * (mine.n_in + 1) * mine.n;
         copies.biases[q] = copies.w[q] + mine.n_in * mine.n;
     }
     copy_part(&mine, &copies);
@@ -68,7 +70,7 @@ static part borrow(const bp_net *net, ptrdiff_t places)
 
 static void give_back(const bp_net *net, const part *copies)
 {
-    const part mine = own_part(net, 0);
+    const part mine = own_part(net, 0, (int)copies->places);
     if (copies->w[0] != mine.w[0])
         copy_part(copies, &mine);
 }
@@ -85,12 +87,11 @@ static void scale_part(const part *p, bp_wide factor)
 enum { PASS_ITEMS = 4096 / REAL_BYTES };
 
 /* What a pass does for each weight: end the step that is due, and then begin the next, a whole
- * gradient's by making room for it. */
+ * gradient's by making room for it.  NULL: not that. */
 typedef struct {
-    row_pass *step; /* of whole gradients, or */
-    row_shares *shares;
-    int ends, begins;
-    pass due, next;
+    row_pass *step;     /* of whole gradients, or */
+    row_shares *shares; /* the rest of a step in shares, of which both are told alike */
+    const pass *due, *next;
 } passes;
 
 /* The items at one distance from each place's start. */
@@ -101,13 +102,22 @@ static void pass_row(const passes *s, ptrdiff_t places, ptrdiff_t n, real *const
     for (ptrdiff_t q = 0; q < places; q++)
         row[q] = start[q] + at;
     if (s->shares) {
-        s->shares(s->ends, s->begins, &s->next, n, row);
+        s->shares(s->due != NULL, s->next != NULL, s->next ? s->next : s->due, n, row);
         return;
     }
-    if (s->ends)
-        s->step(&s->due, n, row);
-    if (s->begins)
+    if (s->due)
+        s->step(s->due, n, row);
+    if (s->next)
         memset(row[places - 1], 0, (size_t)n * sizeof(real));
+}
+
+static const pass *unregularised(const pass *s, pass *of_biases)
+{
+    if (!s)
+        return NULL;
+    *of_biases = *s;
+    of_biases->l2 = of_biases->l1 = of_biases->eta_l2 = of_biases->eta_l1 = R(0.0);
+    return of_biases;
 }
 
 /* The same for all weights, each row while it is in the first cache, and for the biases, which
@@ -118,7 +128,8 @@ static void pass_over(const part *p, passes s)
     const ptrdiff_t block = n == p->stride && n < PASS_ITEMS / 2 ? PASS_ITEMS / (n + !n) : 1;
     for (ptrdiff_t k = 0; k < p->n_in; k += block)
         pass_row(&s, p->places, least(block, p->n_in - k) * n, p->w, k * p->stride);
-    s.due.l2 = s.due.l1 = s.due.eta_l2 = s.due.eta_l1 = R(0.0);
-    s.next.l2 = s.next.l1 = s.next.eta_l2 = s.next.eta_l1 = R(0.0);
+    pass due, next;
+    s.due = unregularised(s.due, &due);
+    s.next = unregularised(s.next, &next);
     pass_row(&s, p->places, n, p->biases, 0);
 }

@@ -1,9 +1,9 @@
 /* Steps: how a mini-batch's gradient moves a weight.  The table is at the end.
  *
- * row[0] is a row of weights, row[1] to row[slots] what the rule keeps of each, row[slots + 1] the
- * mean gradient g.  To add one: write its step for n items (whole vectors), and a row; its twin is
- * a row of bpnet.reference.  Biases are rows like others, told l2 = l1 = 0.  Padding has w = g = 0
- * and must keep its slots and itself 0.
+ * row[0] is a row of weights, row[1] to row[slots] what the rule keeps of each, row[slots + 1]
+ * the mean gradient g.  To add one: write its step for n items (whole vectors), and a row; its
+ * twin is a row of bpnet.reference.  Biases are rows like others, told l2 = l1 = 0.  Padding
+ * has w = g = 0 and must keep its slots and itself 0.
  */
 
 /* What a step is told, in the item type. */
@@ -128,7 +128,8 @@ typedef struct {
 
 static const rule RULE_TABLE[] = {
     {{.name = "plain"}, plain, plain_in_shares, NULL},
-    {{.name = "momentum", .slots = 1, .parameters = {"mu"}}, momentum, momentum_in_shares, NULL},
+    {{.name = "momentum", .slots = 1, .parameters = {"mu"}},
+     momentum, momentum_in_shares, NULL},
     {{.name = "nesterov", .slots = 1, .parameters = {"mu"}}, nesterov, NULL, NULL},
     {{.name = "adam", .slots = 2, .parameters = {"beta_1", "beta_2", "epsilon"}},
      adam, NULL, adam_rate},

@@ -82,75 +82,85 @@ typedef struct {
     const uint8_t *codes;
 } csr_rows;
 
+/* The rows of w, from some column on, that belong to the columns < limit of x. */
+typedef struct {
+    csr_rows x;
+    ptrdiff_t limit;
+    real *w;
+    ptrdiff_t ldw;
+} csr_block;
+
+/* A row of x: which of its items comes next, and where they end. */
+typedef struct {
+    int64_t *cursor;
+    int64_t end;
+} csr_row;
+
 INLINED vreal csr_value(const int coded, csr_rows x, int64_t p)
 {
     return splat(x.values[coded ? x.codes[p] : p]);
 }
 
 /* acc (V vectors) += item p times its row of w. */
-INLINED void csr_add(const int V, const int coded, csr_rows x, int64_t p, const real *w,
-                     ptrdiff_t ldw, vreal *acc)
+INLINED void csr_add(const int V, const int coded, csr_block b, int64_t p, vreal *acc)
 {
-    const vreal value = csr_value(coded, x, p);
-    const vreal *row = vectors(w + x.columns[p] * ldw);
+    const vreal value = csr_value(coded, b.x, p);
+    const vreal *row = vectors(b.w + b.x.columns[p] * b.ldw);
     for (int v = 0; v < V; v++)
         acc[v] += value * row[v];
 }
 
-/* z (V vectors) += x w for the items of one row from *cursor to `end`, in columns < limit. */
-INLINED void csr_forward(const int V, const int coded, csr_rows x, int64_t *cursor,
-                         int64_t end, ptrdiff_t limit, const real *w, ptrdiff_t ldw, real *z)
+/* z (V vectors) += x w for the items of one row. */
+INLINED void csr_forward(const int V, const int coded, csr_block b, csr_row x, real *z)
 {
     vreal acc[CSR_VECTORS];
-    int64_t p = *cursor;
+    int64_t p = *x.cursor;
     for (int v = 0; v < V; v++)
         acc[v] = vectors(z)[v];
-    for (; p < end && x.columns[p] < limit; p++)
-        csr_add(V, coded, x, p, w, ldw, acc);
+    for (; p < x.end && b.x.columns[p] < b.limit; p++)
+        csr_add(V, coded, b, p, acc);
     for (int v = 0; v < V; v++)
         ((vreal *)z)[v] = acc[v];
-    *cursor = p;
+    *x.cursor = p;
 }
 
 /* Two rows in step, because one row's chains leave the adders waiting; as far as both go. */
-INLINED void csr_forward_pair(const int V, const int coded, csr_rows x, int64_t *cursors,
-                              int64_t end, int64_t end2, ptrdiff_t limit, const real *w,
-                              ptrdiff_t ldw, real *z, real *z2)
+INLINED void csr_forward_pair(const int V, const int coded, csr_block b, csr_row x, real *z,
+                              csr_row x2, real *z2)
 {
     vreal acc[CSR_VECTORS], acc2[CSR_VECTORS];
-    int64_t p = cursors[0], q = cursors[1];
+    int64_t p = *x.cursor, q = *x2.cursor;
     for (int v = 0; v < V; v++) {
         acc[v] = vectors(z)[v];
         acc2[v] = vectors(z2)[v];
     }
-    for (; p + 2 <= end && q + 2 <= end2 && x.columns[p + 1] < limit &&
-           x.columns[q + 1] < limit; p += 2, q += 2)
+    for (; p + 2 <= x.end && q + 2 <= x2.end && b.x.columns[p + 1] < b.limit &&
+           b.x.columns[q + 1] < b.limit; p += 2, q += 2)
         for (int i = 0; i < 2; i++) {
-            csr_add(V, coded, x, p + i, w, ldw, acc);
-            csr_add(V, coded, x, q + i, w, ldw, acc2);
+            csr_add(V, coded, b, p + i, acc);
+            csr_add(V, coded, b, q + i, acc2);
         }
     for (int v = 0; v < V; v++) {
         ((vreal *)z)[v] = acc[v];
         ((vreal *)z2)[v] = acc2[v];
     }
-    cursors[0] = p;
-    cursors[1] = q;
+    *x.cursor = p;
+    *x2.cursor = q;
 }
 
-/* w += xT delta (V vectors) for items of one row, as above; two at a time, whose rows of w
- * differ, so that both are read before one is written. */
-INLINED void csr_descend(const int V, const int coded, csr_rows x, int64_t *cursor,
-                         int64_t end, ptrdiff_t limit, const real *delta, real *w,
-                         ptrdiff_t ldw)
+/* w += xT delta (V vectors) for the items of one row; two at a time, whose rows of w differ, so
+ * that both are read before one is written. */
+INLINED void csr_descend(const int V, const int coded, csr_block b, csr_row x,
+                         const real *delta)
 {
     vreal d[CSR_VECTORS], sum[CSR_VECTORS], sum2[CSR_VECTORS];
-    int64_t p = *cursor;
+    int64_t p = *x.cursor;
     for (int v = 0; v < V; v++)
         d[v] = vectors(delta)[v];
-    for (; V <= PAIRED && p + 2 <= end && x.columns[p + 1] < limit; p += 2) {
-        const vreal value = csr_value(coded, x, p), value2 = csr_value(coded, x, p + 1);
-        vreal *row = (vreal *)(w + x.columns[p] * ldw);
-        vreal *row2 = (vreal *)(w + x.columns[p + 1] * ldw);
+    for (; V <= PAIRED && p + 2 <= x.end && b.x.columns[p + 1] < b.limit; p += 2) {
+        const vreal value = csr_value(coded, b.x, p), value2 = csr_value(coded, b.x, p + 1);
+        vreal *row = (vreal *)(b.w + b.x.columns[p] * b.ldw);
+        vreal *row2 = (vreal *)(b.w + b.x.columns[p + 1] * b.ldw);
         for (int v = 0; v < V; v++) {
             sum[v] = row[v] + value * d[v];
             sum2[v] = row2[v] + value2 * d[v];
@@ -160,11 +170,11 @@ INLINED void csr_descend(const int V, const int coded, csr_rows x, int64_t *curs
         for (int v = 0; v < V; v++)
             row2[v] = sum2[v];
     }
-    for (; p < end && x.columns[p] < limit; p++) {
-        vreal *row = (vreal *)(w + x.columns[p] * ldw);
-        const vreal value = csr_value(coded, x, p);
+    for (; p < x.end && b.x.columns[p] < b.limit; p++) {
+        vreal *row = (vreal *)(b.w + b.x.columns[p] * b.ldw);
+        const vreal value = csr_value(coded, b.x, p);
         for (int v = 0; v < V; v++)
             row[v] += value * d[v];
     }
-    *cursor = p;
+    *x.cursor = p;
 }

@@ -2,11 +2,12 @@
 #define _GNU_SOURCE /* for affinity */
 #include "threads.h"
 
+#include <time.h>
+
 #if defined(__GNUC__) && !defined(_WIN32)
 
 #include <pthread.h>
 #include <sched.h>
-#include <time.h>
 
 /* Waits in the tutorial's network are under a microsecond: longer ones let others work. */
 enum { SPINS = 64 };
@@ -113,22 +114,20 @@ int bp_run(void (*call)(void *job, ptrdiff_t thread), void *job, ptrdiff_t threa
     return started == threads;
 }
 
-double bp_seconds(void)
+int64_t bp_nanoseconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 #else
 
-#include <time.h>
-
-double bp_seconds(void)
+int64_t bp_nanoseconds(void)
 {
     struct timespec now;
     timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 void bp_wait(bp_barrier *barrier)

@@ -3,6 +3,7 @@
 #define BP_THREADS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* How many threads bp_run can start; 1 where this is not implemented. */
 #define BP_MAX_THREADS 64
@@ -21,7 +22,7 @@ void bp_wait(bp_barrier *barrier);
  * started. */
 int bp_run(void (*work)(void *job, ptrdiff_t thread), void *job, ptrdiff_t threads);
 
-/* Seconds since some moment, by a clock that nobody sets. */
-double bp_seconds(void);
+/* Nanoseconds since some moment, by a clock that nobody sets. */
+int64_t bp_nanoseconds(void);
 
 #endif

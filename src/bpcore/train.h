@@ -9,8 +9,6 @@
  * that evaluates has examples of its own, and all columns.
  */
 
-static const batch none = {NULL, 0};
-
 static void load(bp_net *net, ptrdiff_t l, int place, const void *w, const void *b)
 {
     const bp_layer *layer = &net->layers[l];
@@ -29,7 +27,7 @@ static void store(const bp_net *net, ptrdiff_t l, int place, void *w, void *b)
 static void activate_output(const bp_net *net, ptrdiff_t m, ptrdiff_t begin, ptrdiff_t end)
 {
     const bp_layer *layer = &net->layers[net->num_layers - 1];
-    const output *f = &OUTPUT_TABLE[net->output];
+    const output *f = &OUTPUT_TABLE[net->kind.output];
     const ptrdiff_t stride = layer->stride;
     real *a = layer->a, *z = layer->delta;
     for (ptrdiff_t i = 0; i < m; i++)
@@ -61,10 +59,10 @@ static void forward(const bp_net *net, ptrdiff_t m)
                        (size_t)(end - begin) * sizeof(real));
             gemm(m, end - begin, layer->n_in, by_rows(before->a, before->stride),
                  by_rows((const real *)layer->weights[0] + begin, stride), z + begin, stride,
-                 net->packed);
+                 net->own.packed);
         }
         if (l < net->num_layers - 1)
-            ACTIVATION_TABLE[net->hidden].apply(m, end - begin, stride, z + begin);
+            ACTIVATION_TABLE[net->kind.hidden].apply(m, end - begin, stride, z + begin);
         else
             activate_output(net, m, begin, end);
         if (layer->shared)
@@ -76,7 +74,7 @@ static void forward(const bp_net *net, ptrdiff_t m)
 static void desired(const bp_data *data, int64_t example, ptrdiff_t begin, ptrdiff_t end,
                     real *y)
 {
-    const ptrdiff_t n_out = data->n_out, real_end = end < n_out ? end : n_out;
+    const ptrdiff_t n_out = data->n_out, real_end = least(end, n_out);
     const real *given = data->y ? (const real *)data->y + example * n_out : NULL;
     const int64_t label = given ? 0 : data->labels[example];
     for (ptrdiff_t j = begin; j < real_end; j++)
@@ -98,7 +96,7 @@ static void output_error(const bp_net *net, const bp_data *data, batch examples,
         const real *a = (const real *)layer->a + i * layer->stride;
         real *delta = (real *)layer->delta + i * layer->stride;
         desired(data, example, begin, end, delta);
-        OUTPUT_TABLE[net->output].error(end - begin, a + begin, delta + begin);
+        OUTPUT_TABLE[net->kind.output].error(end - begin, a + begin, delta + begin);
         if (data->weights)
             scale(end - begin, ((const real *)data->weights)[example], delta + begin,
                   delta + begin);
@@ -121,7 +119,7 @@ static void backward(const bp_net *net, const bp_data *data, batch examples)
         const ptrdiff_t stride = before->stride;
         real *delta = before->delta;
         own(net, before, &begin, &end);
-        const ptrdiff_t n = (end < before->n_out ? end : before->n_out) - begin;
+        const ptrdiff_t n = least(end, before->n_out) - begin;
         if (layer->shared)
             bp_wait(net->barrier);
         shared |= layer->shared;
@@ -130,8 +128,8 @@ static void backward(const bp_net *net, const bp_data *data, batch examples)
         gemm(m, n > 0 ? n : 0, layer->n_out, by_rows(layer->delta, layer->stride),
              transposed(by_rows((const real *)layer->weights[0] + begin * layer->stride,
                                 layer->stride)),
-             delta + begin, stride, net->packed);
-        ACTIVATION_TABLE[net->hidden].prime_mul(m, end - begin, stride,
+             delta + begin, stride, net->own.packed);
+        ACTIVATION_TABLE[net->kind.hidden].prime_mul(m, end - begin, stride,
                                                 (const real *)before->a + begin,
                                                 delta + begin);
     }
@@ -139,23 +137,21 @@ static void backward(const bp_net *net, const bp_data *data, batch examples)
         bp_wait(net->barrier);
 }
 
-/* Scale a layer's errors by alpha and, above the first layer, add the gradient to a place of its
- * weights (BP4) and biases (BP3). */
-static void add_gradient(const bp_net *net, ptrdiff_t l, ptrdiff_t m, real alpha, int place)
+/* Scale a layer's errors by alpha and, above the first layer, add the gradient to a place of
+ * its weights (BP4) and biases (BP3). */
+static void add_gradient(const bp_net *net, ptrdiff_t l, const part *p, int place, ptrdiff_t m,
+                         real alpha)
 {
     const bp_layer *layer = &net->layers[l], *before = layer - 1;
-    const part p = own_part(net, l);
-    ptrdiff_t begin, end;
-    own(net, layer, &begin, &end);
-    real *delta = (real *)layer->delta + begin;
+    real *delta = (real *)layer->delta + p->begin;
     for (ptrdiff_t i = 0; i < m; i++) {
-        scale(p.n, alpha, delta + i * layer->stride, delta + i * layer->stride);
+        scale(p->n, alpha, delta + i * layer->stride, delta + i * layer->stride);
         if (l > 0)
-            axpy(p.n, R(1.0), delta + i * layer->stride, p.biases[place]);
+            axpy(p->n, R(1.0), delta + i * layer->stride, p->biases[place]);
     }
     if (l > 0)
-        gemm(layer->n_in, p.n, m, transposed(by_rows(before->a, before->stride)),
-             by_rows(delta, layer->stride), p.w[place], p.stride, net->packed);
+        gemm(layer->n_in, p->n, m, transposed(by_rows(before->a, before->stride)),
+             by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
 }
 
 /* The cost of an example that the network has run forward over, times its weight. */
@@ -163,36 +159,43 @@ static real cost_of(const bp_net *net, const bp_data *data, int64_t example, ptr
 {
     const bp_layer *last = &net->layers[net->num_layers - 1];
     const ptrdiff_t row = i * last->stride;
-    real *y = net->y, sum = R(0.0);
+    real *y = net->own.y, sum = R(0.0);
     desired(data, example, 0, last->stride, y);
-    OUTPUT_TABLE[net->output].cost(last->n_out, (const real *)last->delta + row,
-                                   (const real *)last->a + row, y);
+    OUTPUT_TABLE[net->kind.output].cost(last->n_out, (const real *)last->delta + row,
+                                        (const real *)last->a + row, y);
     for (ptrdiff_t j = 0; j < last->n_out; j++)
         sum += y[j];
     return data->weights ? ((const real *)data->weights)[example] * sum : sum;
 }
+
+/* A mini-batch, or a part of one that is summed whole. */
+typedef struct {
+    batch examples;
+    int starts, ends; /* this is its first part, its last */
+    bp_wide weight;   /* the sum of those of all its examples */
+    bp_wide l2;       /* what it is told, or its share of that */
+    bp_wide *loss;    /* gets its mean cost and penalty; or NULL */
+    pass step;
+} mini_batch;
 
 /* A call of sgd in one thread. */
 typedef struct {
     bp_net *net;
     const bp_descent *told;
     const rule *rule;
-    int whole;         /* mini-batches are summed before they are used; else taken in shares */
-    int place;         /* what the products are added to */
-    part first;        /* the first layer's, borrowed */
-    batch due;         /* examples whose gradient the first layer has not met yet */
-    pass step;         /* of the mini-batch that they belong to */
-    int ends;          /* they are its last */
+    int whole;      /* mini-batches are summed before they are used; else taken in shares */
+    int place;      /* what the products are added to */
+    part first;     /* the first layer's, borrowed */
+    mini_batch due; /* whose gradient the first layer has not met yet */
 } descent;
 
 static descent begin_descent(bp_net *net, const bp_descent *told)
 {
-    const rule *r = &RULE_TABLE[net->rule];
+    const rule *r = &RULE_TABLE[net->kind.rule];
     const int whole = !r->shares || told->mini_batch_size >= BP_WHOLE;
     descent d = {.net = net, .told = told, .rule = r, .whole = whole};
-    d.place = whole ? net->slots + 1 : net->slots;
+    d.place = whole ? net->kind.slots + 1 : net->kind.slots;
     d.first = borrow(net, d.place + 1);
-    d.due.examples = told->order;
     return d;
 }
 
@@ -206,17 +209,11 @@ static bp_wide sum_of_weights(const bp_descent *told, ptrdiff_t i, ptrdiff_t end
     return weights ? sum : (bp_wide)(end - i);
 }
 
-static bp_wide l2_of(const bp_descent *told, bp_wide weight)
-{
-    return told->l2_by_batch && weight > 0 ? told->l2 / weight : told->l2;
-}
-
-/* What the t-th step is told, for a mini-batch of this weight. */
-static pass told_step(const descent *d, bp_wide weight)
+/* What the t-th step is told. */
+static pass told_step(const descent *d, bp_wide l2)
 {
     const bp_descent *told = d->told;
     const bp_wide eta = d->rule->rate ? d->rule->rate(told, d->net->steps) : told->eta;
-    const bp_wide l2 = l2_of(told, weight);
     pass s = {(real)eta, (real)l2, (real)told->l1, (real)(eta * l2), (real)(eta * told->l1),
               {0}};
     for (int k = 0; k < BP_PARAMETERS; k++)
@@ -224,63 +221,84 @@ static pass told_step(const descent *d, bp_wide weight)
     return s;
 }
 
-static passes passes_of(const descent *d, int ends, const pass *due, int begins,
-                        const pass *next)
+/* The mini-batch that the examples from order[i] on belong to, or what of it the scratch has
+ * room for. */
+static mini_batch begin_mini_batch(const descent *d, ptrdiff_t i)
 {
-    const passes s = {d->rule->step, d->whole ? NULL : d->rule->shares, ends, begins, *due,
-                      *next};
+    const bp_descent *told = d->told;
+    const ptrdiff_t size = told->mini_batch_size, begin = i - i % size;
+    const ptrdiff_t end = least(told->data->n, begin + size);
+    const ptrdiff_t m = d->whole ? piece(end - i, d->net->scratch.rows) : end - i;
+    const bp_wide weight = sum_of_weights(told, begin, end);
+    mini_batch b = {{told->order + i, m}, i == begin, i + m == end, .weight = weight};
+    b.l2 = told->l2_by_batch && weight > 0 ? told->l2 / weight : told->l2;
+    b.loss = told->losses ? told->losses + begin / size : NULL;
+    d->net->steps += b.starts;
+    b.step = told_step(d, b.l2);
+    return b;
+}
+
+static passes passes_of(const descent *d, const pass *due, const pass *next)
+{
+    const passes s = {d->rule->step, d->whole ? NULL : d->rule->shares, due, next};
     return s;
 }
 
-/* Where the products have a place of their own: add what is due to the first layer, end its step
- * if that was all, and begin the next. */
-static void meet_first_layer(descent *d, int starts, const pass *next)
+/* Where the products have a place of their own: add what is due to the first layer, end its
+ * step if that was all, and begin the next mini-batch's; NULL: there is none. */
+static void meet_first_layer(descent *d, const mini_batch *next)
 {
-    first_layer(d->net, d->told->data, d->due, none, none, &d->first, d->place, 1);
-    const int ends = d->due.m && d->ends;
-    if (ends || starts)
-        pass_over(&d->first, passes_of(d, ends, &d->step, starts, next));
-    d->due.m = 0;
+    const batches due = {.due = d->due.examples};
+    const pass *ended = d->due.ends ? &d->due.step : NULL;
+    const pass *begun = next && next->starts ? &next->step : NULL;
+    first_layer(d->net, d->told->data, due, &d->first, d->place);
+    if (ended || begun)
+        pass_over(&d->first, passes_of(d, ended, begun));
+    d->due = (mini_batch){0};
+}
+
+static int is_regularised(const pass *s)
+{
+    return s->eta_l2 != 0 || s->eta_l1 != 0;
 }
 
 /* Whether L2 is all there is, and weak: then it shrinks the first layer by its factor, and no
  * mini-batch passes over weights that its inputs do not need. */
-static int shrinks(const descent *d, const pass *s)
+static int shrinks(const pass *s)
 {
-    return d->place == 0 && 0 < s->eta_l2 && s->eta_l2 < R(0.125) && s->l1 == 0;
+    return 0 < s->eta_l2 && s->eta_l2 < R(0.125) && s->l1 == 0;
 }
 
 /* Regularise the first layer in place, which has the true weights that were used. */
-static void shrink_or_regularise(descent *d, bp_wide weight, const pass *s)
+static void shrink_or_regularise(descent *d, const mini_batch *b)
 {
     bp_net *net = d->net;
-    if (shrinks(d, s)) {
-        net->factor *= 1 - d->told->eta * l2_of(d->told, weight);
+    if (shrinks(&b->step)) {
+        net->factor *= 1 - d->told->eta * b->l2;
         if (net->factor < 0.001) { /* depends on the number of steps alone: the same bits in
                                     * any slice and thread */
             scale_part(&d->first, net->factor);
             net->factor = 1;
         }
-    } else if (s->eta_l2 != 0 || s->eta_l1 != 0)
-        pass_over(&d->first, passes_of(d, 0, s, 1, s));
+    } else if (is_regularised(&b->step))
+        pass_over(&d->first, passes_of(d, NULL, &b->step));
 }
 
 /* The step of the layers above the first, whose errors are only scaled: BP3 and BP4. */
-static void descend(descent *d, ptrdiff_t m, bp_wide weight, int starts, int ends, const pass *s)
+static void descend(const descent *d, const mini_batch *b)
 {
     const bp_net *net = d->net;
-    const real inverse = weight > 0 ? (real)weight : R(1.0);
-    const real alpha = d->whole ? R(1.0) / inverse : (real)-d->told->eta / inverse;
-    add_gradient(net, 0, m, alpha, d->place);
+    const ptrdiff_t m = b->examples.m;
+    const real weight = b->weight > 0 ? (real)b->weight : R(1.0);
+    const real alpha = (d->whole ? R(1.0) : (real)-d->told->eta) / weight;
+    add_gradient(net, 0, &d->first, d->place, m, alpha);
     for (ptrdiff_t l = 1; l < net->num_layers; l++) {
-        part p = own_part(net, l);
-        p.places = d->place + 1;
-        const int regular = d->place > 0 || s->eta_l2 != 0 || s->eta_l1 != 0;
-        if (starts && (d->whole || regular))
-            pass_over(&p, passes_of(d, 0, s, 1, s));
-        add_gradient(net, l, m, alpha, d->place);
-        if (ends && d->place > 0)
-            pass_over(&p, passes_of(d, 1, s, 0, s));
+        const part p = own_part(net, l, d->place + 1);
+        if (b->starts && (d->place > 0 || is_regularised(&b->step)))
+            pass_over(&p, passes_of(d, NULL, &b->step));
+        add_gradient(net, l, &p, d->place, m, alpha);
+        if (b->ends && d->place > 0)
+            pass_over(&p, passes_of(d, &b->step, NULL));
     }
 }
 
@@ -298,59 +316,54 @@ static void add_penalties(const part *p, bp_wide factor, const pass *s, real *su
 }
 
 /* Add the examples' share of their mini-batch's loss, and at its start its penalty. */
-static void add_loss(const descent *d, batch examples, bp_wide *loss, bp_wide weight, int starts,
-                     const pass *s)
+static void add_loss(const descent *d, const mini_batch *b)
 {
     const bp_net *net = d->net;
+    const batch examples = b->examples;
+    real *costs = net->scratch.costs;
     for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
-        ((real *)net->costs)[i] = cost_of(net, d->told->data, examples.examples[i], i);
-    for (ptrdiff_t l = 0; l < net->num_layers && starts; l++) {
-        const part p = l ? own_part(net, l) : d->first;
-        ptrdiff_t begin, end;
-        own(net, &net->layers[l], &begin, &end);
-        add_penalties(&p, l ? 1 : net->factor, s, (real *)net->layers[l].penalties + begin);
+        costs[i] = cost_of(net, d->told->data, examples.examples[i], i);
+    for (ptrdiff_t l = 0; l < net->num_layers && b->starts; l++) {
+        const part p = l ? own_part(net, l, 1) : d->first;
+        add_penalties(&p, l ? 1 : net->factor, &b->step,
+                      (real *)net->layers[l].penalties + p.begin);
     }
     bp_wait(net->barrier);
     if (net->thread > 0)
         return;
     bp_wide sum = 0, penalty = 0;
     for (ptrdiff_t i = 0; i < examples.m; i++)
-        sum += ((const real *)net->costs)[i];
-    for (ptrdiff_t l = 0; l < net->num_layers && starts; l++)
+        sum += costs[i];
+    for (ptrdiff_t l = 0; l < net->num_layers && b->starts; l++)
         for (ptrdiff_t j = 0; j < net->layers[l].n_out; j++)
             penalty += ((const real *)net->layers[l].penalties)[j];
-    *loss = (starts ? penalty : *loss) + (weight > 0 ? sum / weight : 0);
+    *b->loss = (b->starts ? penalty : *b->loss) + (b->weight > 0 ? sum / b->weight : 0);
 }
 
-/* One step on the mini-batch that the examples from order[i] on belong to, or a part of one that
- * is summed whole.  BP2 needs the weights that the forward pass used: all errors first, then all
- * updates.  The first layer's waits for the next mini-batch and passes over the weights with it
- * or, where it has a place of its own, just before it.  Return where the next begins. */
+/* One step on a mini-batch, or a part of one, from order[i] on.  BP2 needs the weights that the
+ * forward pass used: all errors first, then all updates.  The first layer's waits for the next
+ * mini-batch and passes over the weights with it or, where it has a place of its own, just
+ * before it.  Return where the next begins. */
 static ptrdiff_t update_mini_batch(descent *d, ptrdiff_t i)
 {
     bp_net *net = d->net;
-    const bp_descent *told = d->told;
-    const ptrdiff_t n = told->data->n, size = told->mini_batch_size;
-    const ptrdiff_t begin = i - i % size, end = least(n, begin + size);
-    const ptrdiff_t m = d->whole ? piece(end - i, net->rows) : end - i;
-    const batch next = {told->order + i, m};
-    const batch ahead = {next.examples + m, least(n - i - m, 2 * m)};
-    const bp_wide weight = sum_of_weights(told, begin, end);
-    const int starts = i == begin, ends = i + m == end;
-    net->steps += starts;
-    const pass step = told_step(d, weight);
+    const bp_data *data = d->told->data;
+    const mini_batch b = begin_mini_batch(d, i);
+    const ptrdiff_t m = b.examples.m, end = i + m;
+    const batch ahead = {d->told->order + end, least(data->n - end, 2 * m)};
     if (d->place > 0)
-        meet_first_layer(d, starts, &step);
-    first_layer(net, told->data, d->due, next, ahead, &d->first, 0, net->factor);
+        meet_first_layer(d, &b);
+    const batches met = {d->due.examples, b.examples, ahead};
+    first_layer(net, data, met, &d->first, 0);
     forward(net, m);
-    if (told->losses)
-        add_loss(d, next, told->losses + begin / size, weight, starts, &step);
-    backward(net, told->data, next);
+    if (b.loss)
+        add_loss(d, &b);
+    backward(net, data, b.examples);
     if (d->place == 0)
-        shrink_or_regularise(d, weight, &step);
-    descend(d, m, weight, starts, ends, &step);
-    d->due = next, d->step = step, d->ends = ends;
-    return i + m;
+        shrink_or_regularise(d, &b);
+    descend(d, &b);
+    d->due = b;
+    return end;
 }
 
 static ptrdiff_t sgd(bp_net *net, const bp_descent *told, ptrdiff_t end)
@@ -361,9 +374,9 @@ static ptrdiff_t sgd(bp_net *net, const bp_descent *told, ptrdiff_t end)
     while (i < end)
         i = update_mini_batch(&d, i);
     if (d.place > 0)
-        meet_first_layer(&d, 0, &d.step);
+        meet_first_layer(&d, NULL);
     else
-        first_layer(net, told->data, d.due, none, none, &d.first, 0, net->factor);
+        first_layer(net, told->data, (batches){.due = d.due.examples}, &d.first, 0);
     give_back(net, &d.first);
     restore_arithmetic(arithmetic);
     return i;
@@ -371,43 +384,40 @@ static ptrdiff_t sgd(bp_net *net, const bp_descent *told, ptrdiff_t end)
 
 static void settle(bp_net *net)
 {
-    const part first = own_part(net, 0);
+    const part first = own_part(net, 0, 1);
     scale_part(&first, net->factor);
     net->factor = 1;
 }
 
-/* Examples begin, begin + 1, ... as a mini-batch. */
-static batch in_order(const bp_net *net, ptrdiff_t begin, ptrdiff_t m)
-{
-    const batch picked = {net->picked, m};
-    for (ptrdiff_t i = 0; i < m; i++)
-        net->picked[i] = begin + i;
-    return picked;
-}
-
+/* Run forward over examples from begin on, before `end`, as many as there is scratch for. */
 static batch forward_in_order(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
 {
-    const part first = own_part(net, 0);
-    const batch examples = in_order(net, begin, least(end - begin, net->rows));
-    first_layer(net, data, none, examples, none, &first, 0, 1);
+    const part first = own_part(net, 0, 1);
+    int64_t *picked = net->scratch.picked;
+    const batch examples = {picked, least(end - begin, net->scratch.rows)};
+    for (ptrdiff_t i = 0; i < examples.m; i++)
+        picked[i] = begin + i;
+    first_layer(net, data, (batches){.next = examples}, &first, 0);
     forward(net, examples.m);
     return examples;
 }
 
 static void backprop(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
 {
-    const int place = net->slots + 1;
-    const part first = own_part(net, 0);
+    const int place = net->kind.slots + 1;
+    const part first = own_part(net, 0, place + 1);
     for (ptrdiff_t l = 0; l < net->num_layers && begin == 0; l++) {
-        const part p = own_part(net, l);
-        pass_over(&p, (passes){.begins = 1});
+        const part p = own_part(net, l, place + 1);
+        pass_over(&p, (passes){.next = &(pass){0}});
     }
-    for (; begin < end; begin += net->rows) {
+    for (; begin < end; begin += net->scratch.rows) {
         const batch examples = forward_in_order(net, data, begin, end);
         backward(net, data, examples);
-        for (ptrdiff_t l = 0; l < net->num_layers; l++)
-            add_gradient(net, l, examples.m, R(1.0), place);
-        first_layer(net, data, examples, none, none, &first, place, 1);
+        for (ptrdiff_t l = 0; l < net->num_layers; l++) {
+            const part p = own_part(net, l, place + 1);
+            add_gradient(net, l, &p, place, examples.m, R(1.0));
+        }
+        first_layer(net, data, (batches){.due = examples}, &first, place);
     }
 }
 
@@ -421,7 +431,7 @@ static void evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
 {
     const bp_layer *last = &net->layers[net->num_layers - 1];
     const uint64_t arithmetic = asked->outputs ? 0 : flush_subnormals();
-    for (; begin < end; begin += net->rows) {
+    for (; begin < end; begin += net->scratch.rows) {
         const batch examples = forward_in_order(net, data, begin, end);
         for (ptrdiff_t i = 0; i < examples.m; i++) {
             const real *a = (const real *)last->a + i * last->stride;
