@@ -54,6 +54,11 @@ def values_of(rule):
     return {name: VALUES_OF[name] for name in RULES[rule][0]}
 
 
+def of_one(output, shapes):
+    """Return shapes with one output, or none where that is not for one."""
+    return shapes if OUTPUTS[output] < 2 else []
+
+
 def start(sizes, dtype):
     """Return parameters whose weights are away from 0, so that their signs are certain."""
     biases, weights = parameters(sizes, dtype)
@@ -180,7 +185,7 @@ def sum_of_gradients(network, x, y):
 @each_activation
 @each_output
 def test_backprop_is_the_reference_to_rounding(engine, sparse, hidden, output):
-    for sizes in [[7, 5, 3], [4, 17, 9, 2], [5, 1], [3, 4, 1]]:
+    for sizes in [[7, 5, 3], [4, 17, 9, 2], *of_one(output, [[5, 1], [3, 4, 1]])]:
         biases, weights = parameters(sizes, engine.dtype)
         x, y = examples(6, sizes[0], sizes[-1], engine.dtype)
         net = loaded(engine, biases, weights, 4, hidden=hidden, output=output)
@@ -228,7 +233,7 @@ def test_backprop_is_the_slope_of_the_cost(engine, hidden, output):
 @each_output
 def test_costs_are_the_references_to_rounding(engine, output):
     g, cost = reference.OUTPUTS[output]
-    for sizes in [[3, 2], [4, 5, engine.lanes + 1], [3, 4, 1]]:
+    for sizes in [[3, 2], [4, 5, engine.lanes + 2], *of_one(output, [[3, 4, 1]])]:
         biases, weights = parameters(sizes, engine.dtype)
         x, y = examples(40, sizes[0], sizes[-1], engine.dtype)
         y[3] = 0
@@ -422,7 +427,13 @@ def test_a_step_gives_the_same_bits_in_every_form_and_thread(engine, rule, terms
 @each_activation
 @each_output
 def test_every_kind_of_net_gives_the_same_bits_in_every_form_and_thread(engine, hidden, output):
-    for sizes, m in [([20, 30, 10], 4), ([9, 70, 90], 4), ([33, 40], 4), ([5, 90, 50, 1], 130)]:
+    last = 2 if OUTPUTS[output] == 2 else 1
+    for sizes, m in [
+        ([20, 30, 10], 4),
+        ([9, 70, 90], 4),
+        ([33, 40], 4),
+        ([5, 90, 50, last], 130),
+    ]:
         x, y = examples(140 if m > 4 else 23, sizes[0], sizes[-1], engine.dtype)
         x /= 10  # exp of it, through identities, is finite
         found = []
@@ -607,6 +618,8 @@ def test_names_that_are_in_no_table_are_refused(engine):
             ValueError, match=f"{kind} must be one of {', '.join(names)}, got 'x'"
         ):
             bpcore.Net(engine, [4, 2], 1, **{kind: "x"})
+    with pytest.raises(ValueError, match="output log-likelihood needs 2 neurons or more, got"):
+        bpcore.Net(engine, [4, 1], 1, output="log-likelihood")
     net, data = (
         bpcore.Net(engine, [4, 2], 1, rule="adam"),
         packed(engine, *examples(3, 4, 2, engine.dtype)),

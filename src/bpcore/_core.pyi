@@ -14,7 +14,7 @@ class Engine:
     isa: str
     dtype: np.dtype[Any]
     activations: tuple[str, ...]
-    outputs: dict[str, bool]
+    outputs: dict[str, int]
     rules: dict[str, tuple[tuple[str, ...], int]]
     @property
     def lanes(self) -> int: ...

@@ -140,7 +140,7 @@ cdef class Engine:
     cdef readonly str isa
     cdef readonly object dtype
     cdef readonly tuple activations  # names of what hidden layers may do
-    cdef readonly dict outputs       # names of last layers: whether they classify
+    cdef readonly dict outputs       # names of last layers: fewest neurons to classify, or 0
     cdef readonly dict rules         # names of steps: (names of parameters, slots)
 
     def __cinit__(self, size_t index):
@@ -152,7 +152,7 @@ cdef class Engine:
         self.isa = self.row.isa.decode()
         self.dtype = np.dtype(f"float{8 * self.row.itemsize}")
         self.activations = tuple(name for name, _, _, _ in self.table(BP_ACTIVATIONS))
-        self.outputs = {name: bool(row[2]) for name, *row in self.table(BP_OUTPUTS)}
+        self.outputs = {name: row[2] for name, *row in self.table(BP_OUTPUTS)}
         self.rules = {name: tuple(row[:2]) for name, *row in self.table(BP_RULES)}
 
     cdef list table(self, int which):
@@ -562,6 +562,9 @@ cdef class Net:
         shape.kind.output = _place("output", output, engine.outputs)
         shape.kind.rule = _place("rule", rule, engine.rules)
         shape.kind.slots = engine.rules[rule][1]
+        if numbers[-1] < engine.outputs[output]:
+            raise ValueError(f"output {output} needs {engine.outputs[output]} neurons or more, "
+                             f"got sizes {list(numbers)}: of one, use cross-entropy")
         self.engine, self.sizes, self.rule = engine, tuple(numbers), rule
         self.n_threads = shape.threads = min(
             n_threads, BP_MAX_THREADS, -(-max(numbers[1:]) * shape.itemsize // BP_ALIGN))

@@ -118,7 +118,7 @@ typedef struct {
 static const output OUTPUT_TABLE[] = {
     {{.name = "quadratic", .classifies = 1}, sigmoid, NULL, quadratic_error, squared_error},
     {{.name = "cross-entropy", .classifies = 1}, sigmoid, NULL, difference, cross_entropy},
-    {{.name = "log-likelihood", .classifies = 1}, NULL, softmax, difference, log_likelihood},
+    {{.name = "log-likelihood", .classifies = 2}, NULL, softmax, difference, log_likelihood},
     {{.name = "squared"}, leave, NULL, difference, squared_error},
     {{.name = "poisson"}, exponentials, NULL, difference, poisson},
 };

@@ -91,7 +91,7 @@ class Layers:
 
     def _classifies(self) -> bool:
         """Whether the answer is the most active output, and there is an accuracy."""
-        return self.output is None or bpcore.engine(self.dtype).outputs[self.output]
+        return self.output is None or bpcore.engine(self.dtype).outputs[self.output] > 0
 
     def _parameters(self) -> Parameters:
         """Return the parameters as arrays that the core can take; they are checked."""
@@ -196,6 +196,7 @@ class MLP(Layers):
     ):
         self.output = _row("output", output, bpcore.engine("float64").outputs)
         source = self._prepare(sizes, dtype, seed, hidden)
+        self._core(1)  # an error, if the output is not for that many neurons
         gain = 2.0 if hidden == "relu" else 1.0
         self._draw(source, lambda n_in: np.sqrt(n_in / gain), biases=False)
 
