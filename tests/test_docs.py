@@ -1,12 +1,17 @@
-"""The figures of the pages are those of the records."""
+"""The figures of the pages are those of the records; what the page of networks says runs."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
 
+import bpnet
+from bpnet import reference
+
 TOP = Path(__file__).resolve().parents[1]
 TABLES = TOP / "bench" / "tables.py"
+NETWORKS = TOP / "docs" / "networks.md"
 
 
 @pytest.mark.skipif(not TABLES.exists(), reason="no bench/ beside the tests")
@@ -31,3 +36,22 @@ def test_the_tables_of_a_page_are_those_that_the_records_give(page, names):
     text = (TOP / page).read_text()
     for name, *arguments in names:
         assert "\n".join(getattr(tables, name)(*arguments)) in text
+
+
+@pytest.mark.skipif(not NETWORKS.exists(), reason="no docs/ beside the tests")
+def test_every_block_of_the_networks_page_runs_by_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", NETWORKS.read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block, {})
+
+
+@pytest.mark.skipif(not NETWORKS.exists(), reason="no docs/ beside the tests")
+def test_the_networks_page_names_every_row_of_the_tables_and_every_parameter():
+    text = NETWORKS.read_text()
+    values = {(name, float(v)) for name, v in re.findall(r"`(\w+)=([\d.e-]+)`", text)}
+    for name in (*reference.ACTIVATIONS, *reference.OUTPUTS, *reference.RULES):
+        assert f"`{name}`" in text
+    for name in reference.RULES:
+        assert values >= set(bpnet.Rule(name).parameters.items())

@@ -157,18 +157,19 @@ class Layers:
 class MLP(Layers):
     """A fully connected network: rows of inputs in, rows of outputs out.
 
-    sizes lists the neurons of each layer, input layer first.  hidden is what the hidden layers
-    do: "sigmoid", "tanh", "relu" or "identity".  output is the last layer, its activation and
-    its cost in one:
+    sizes lists the neurons of each layer, input layer first.  hidden is the activation of all
+    hidden layers: "sigmoid", "tanh", "relu" or "identity".  output is the last layer, its
+    activation and the cost of an example in one:
 
-    - "quadratic": sigmoids, |a - y|^2 / 2 (Nielsen, chapter 1);
-    - "cross-entropy": sigmoids, -sum(y ln a + (1 - y) ln(1 - a)) (chapter 3);
-    - "log-likelihood": softmax, -sum(y ln a), for y that sum to 1 (chapter 3);
+    - "quadratic": sigmoid, |a - y|^2 / 2, y in [0, 1] (Nielsen, chapter 1);
+    - "cross-entropy": sigmoid, -sum(y ln a + (1 - y) ln(1 - a)), y in [0, 1] (chapter 3);
+    - "log-likelihood": softmax of two or more, -sum(y ln a), y of sum 1 (chapter 3);
     - "squared": identity, |a - y|^2 / 2, for regression;
-    - "poisson": exp, sum(y ln(y / a) - y + a), for counts.
+    - "poisson": exp, sum(y ln(y / a) - y + a), y at least 0, for counts.
 
-    The first three classify: the most active output is the answer, or, of one output, whether
-    it is above 1/2.  ``bpnet.reference`` has the text of each.
+    The first three classify: the most active output is the answer; a single output answers 1
+    where it is above 1/2, else 0.  The range of y is not checked.  ``bpnet.reference`` has the
+    text of each row.
 
     The attributes biases[l], of shape (sizes[l + 1], 1), and weights[l], (sizes[l + 1],
     sizes[l]), are lists of arrays of dtype, float32 or float64.  They may be assigned or
@@ -216,19 +217,26 @@ class MLP(Layers):
     ) -> None:
         """Train by mini-batch gradient descent, in silence unless ``verbose`` is given.
 
-        examples are a pair of arrays (X, Y) of n rows, Y being (n, sizes[-1]) or n labels, a
-        ``Dataset``, or a list of columns (x, y).  eta is the learning rate, or a function that
-        returns it for epoch 0, 1, ....  rule is a name or a ``Rule``; lmbda and l1 are the
-        coefficients of the L2 and L1 regularisation, divided by n.
+        examples are a pair of arrays (X, Y) of n rows, Y being (n, sizes[-1]) or n labels from
+        0 on (of one output: 0 and 1); a ``Dataset``, which may have weights; or a list of
+        tuples (x, y) of columns.  They are visited in a new random order each epoch.
+        validation_data has the same form.  eta is the learning rate, or a function that returns
+        it for epoch 0, 1, ....
 
-        Each epoch appends a dict to ``history``: "epoch", "eta", "seconds", "update", for
-        validation_data "validation_accuracy" (or "validation_cost", where the output does not
-        classify), and what monitor lists: "training_cost", "validation_cost",
-        "training_accuracy".
+        rule is "plain", "momentum", "nesterov", "adam" or a ``bpnet.Rule``; what it keeps of
+        each weight begins at 0 with each call.  lmbda and l1 are the coefficients of the L2 and
+        the L1 regularisation: lmbda / n w + l1 / n sgn(w) is added to the gradient of weights.
+
+        Each epoch appends a dict to ``history``: "epoch", "eta", "seconds", "update" (the
+        change of the weights, relative to their norm), for validation_data
+        "validation_accuracy" (or "validation_cost", where the output does not classify), and
+        what monitor lists: "training_cost", "validation_cost", "training_accuracy".  Costs
+        include regularisation; accuracies, from 0 to 1, do not look at weights of examples.
 
         options are those of ``bpnet.Network.SGD``: min_update, max_error, patience, min_delta,
-        max_seconds, callback, verbose, checkpoint, checkpoint_seconds, resume, n_threads.  Of a
-        network that does not classify, max_error and patience look at the validation cost.
+        max_seconds, callback, verbose, checkpoint, checkpoint_seconds, resume, n_threads.
+        max_error and patience need validation_data; of a network that does not classify they
+        look at its cost.  Raises as ``bpnet.Network.SGD`` does.
         """
         held_out = {} if validation_data is None else {"validation": validation_data}
         Run(
@@ -246,7 +254,11 @@ class MLP(Layers):
         ).go()
 
     def predict(self, examples: Any) -> Array:
-        """Return the outputs (n, sizes[-1]) for n examples: rows of an array, or any form."""
+        """Return the outputs (n, sizes[-1]) for n examples.
+
+        examples are an array (n, sizes[0]), or a pair (X, Y) or a ``Dataset``, whose desired
+        outputs are not looked at.
+        """
         layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
         if isinstance(examples, (np.ndarray, list)) and np.ndim(examples) == 2:
             rows = check.array("examples", examples)
@@ -255,19 +267,26 @@ class MLP(Layers):
         return self._in_core(ROWS).feedforward(packed)
 
     def cost(self, examples: Any) -> float:
-        """Return the mean cost of examples, over the sum of their weights."""
+        """Return the mean cost of examples, over the sum of their weights; no regularisation.
+
+        examples are in any form that ``train`` takes.
+        """
         cost, _ = self._ask("examples", examples, cost=True)
         return float(cost or 0.0)
 
     def count(self, examples: Any) -> int:
-        """Return how many examples are classified rightly."""
+        """Return how many examples are classified rightly, whatever their weights.
+
+        Desired outputs in the place of labels stand for their largest; one for whether it is
+        above 1/2.  Raises ValueError if the output does not classify.
+        """
         if not self._classifies():
             raise ValueError(f"count needs outputs that classify, got {self.output}")
         _, count = self._ask("examples", examples, count=True)
         return int(count or 0)
 
     def gradient(self, examples: Any) -> Parameters:
-        """Return (nabla_b, nabla_w), the gradient of the mean cost of examples.
+        """Return (nabla_b, nabla_w), the gradient of ``cost`` of the same examples.
 
         They mirror ``biases`` and ``weights``.  Equations BP1-BP4, Nielsen, ch. 2.
         """

@@ -87,17 +87,22 @@ class Network(Book):
         visited in a new random order each epoch; a list ends up in the last order, as
         ``random.shuffle`` leaves it.  eta is the learning rate, or a function that returns it
         for epoch 0, 1, ....  With test_data, tuples (x, label) or a pair (X, labels), each
-        epoch prints how many are classified rightly; validation_data has the same form.  Each
-        may be a ``Dataset``: its examples are not converted again, nor reordered.
+        epoch prints how many are classified rightly; validation_data has the same form, and is
+        what is printed where there is no test_data.  Each may be a ``Dataset``: its examples
+        are not converted again, nor reordered.
 
-        A mini-batch of mean gradient g moves weights w of velocity v, at first 0, by
-        v = mu v - eta (g + lmbda / n w + l1 / n sgn(w)) and w += v, and biases likewise without
-        lmbda and l1; n is the number of training examples (Nielsen, ch. 3).  rule may be
-        another: "nesterov", "adam", or a ``bpnet.Rule`` with parameters of its own.
+        What is printed, recorded and stopped by takes a single output for 1 where it is above
+        1/2, else for 0; ``evaluate``, called by hand, is the book's argmax.
 
-        Beside these there are the options that every call of training takes: min_update,
-        max_error, patience, min_delta, max_seconds, callback, verbose, checkpoint,
-        checkpoint_seconds, resume and n_threads.
+        rule is "plain", "momentum", "nesterov", "adam" or a ``bpnet.Rule``.  It moves weights w
+        by eta and g, which is the mean gradient of a mini-batch plus lmbda / n w +
+        l1 / n sgn(w), and biases by the mean gradient alone; n is the number of training
+        examples.  mu, unless 0, makes "plain" chapter 3's momentum, v = mu v - eta g, w += v,
+        and is the mu of "momentum" and "nesterov".  v begins at 0 with each call.
+
+        options are what every call of training takes: min_update, max_error, patience,
+        min_delta, max_seconds, callback, verbose, checkpoint, checkpoint_seconds, resume and
+        n_threads.
 
         Training ends with the first condition that holds after an epoch; ``stopped_by`` says
         which.  "epochs": all are done.  "min_update": the norm of the change of the weights in
@@ -105,24 +110,25 @@ class Network(Book):
         else of test_data, that is misclassified is less.  "patience": the best accuracy on
         validation_data is that many epochs old, none since being min_delta better; given
         patience, the network ends with the weights of its best epoch, whatever ends training.
-        "max_seconds": they are over.  "callback": callback(network, epoch) returned true.
+        "max_seconds": they are over.  "callback": callback(net, epoch) returned true.
 
         Each epoch appends a dict to ``history``: "epoch", "eta", "seconds" (it took), "update"
         (see min_update), accuracies from 0 to 1 as "test_accuracy" and "validation_accuracy" of
         the data given, and what monitor lists beside them: "training_cost",
-        "training_accuracy", "validation_cost", "test_cost", which are means over the examples,
+        "training_accuracy", "validation_cost", "test_cost".  Costs are means over the examples,
         regularisation included.
 
         verbose is True for the book's lines, False for none, "bar" for lines above a progress
         bar where there is a terminal or a notebook, and tqdm.
 
-        checkpoint names a file to keep the state of the run in, written after an epoch if
-        checkpoint_seconds have passed, and at the end; at any moment it is whole.  resume names
+        checkpoint names a file to keep the state of the run in, written after each epoch, or
+        after one that ends checkpoint_seconds or more after the last was written, and at the
+        end; at any moment it is whole.  resume names
         such a file: the run goes on to the same bits as if it had never ended, if it is given
         the same data in the same order and the same arguments.
 
-        n_threads is the most threads to use, of which there are no more than processors;
-        results are the same bits for any number.
+        n_threads is the most threads to use, and no more than processors are; results are the
+        same bits for any number.
 
         Ctrl-C leaves the weights as they are after a whole number of mini-batches.  Raises
         TypeError or ValueError, with nothing changed, if an argument is not as described, and

@@ -146,13 +146,16 @@ class Network(Book):
 
         The result is (evaluation_cost, evaluation_accuracy, training_cost, training_accuracy):
         lists of mean costs per example, regularisation included, and of counts of examples
-        that are classified rightly.  A list that was not asked for is empty.
+        that are classified rightly.  A list that was not asked for is empty, and ``history``
+        has no such key.  A single output is taken for 1 where it is above 1/2, else for 0;
+        ``accuracy``, called by hand, is the book's argmax.
 
-        early_stopping_n, if it is not 0, ends training after that many epochs in a row without
-        a better accuracy on evaluation_data, and leaves the last weights; patience brings back
-        those of the best epoch.  The other arguments, the errors and what becomes of
+        lmbda is the coefficient of the L2 regularisation.  early_stopping_n, if it is not 0,
+        ends training after that many epochs in a row without a better accuracy on
+        evaluation_data, and leaves the last weights; patience brings back those of the best
+        epoch.  The other arguments, options among them, the errors and what becomes of
         ``history`` and ``stopped_by`` are as ``bpnet.Network.SGD`` says, with evaluation_data
-        in the place of its validation_data.
+        in the place of its test_data and validation_data.
         """
         held_out = {} if evaluation_data is None else {"evaluation": evaluation_data}
         wanted = {

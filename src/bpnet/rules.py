@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 
 class Rule:
-    """A rule by which a mean gradient g moves a weight w, and its parameters.
+    """A rule by which the mean gradient g of a mini-batch moves a weight w, and its parameters.
 
-    name is one of "plain" (w -= eta g), "momentum" and "nesterov" (``mu``, 0.9), and "adam"
-    (``beta_1``, 0.9, ``beta_2``, 0.999, and ``epsilon``, 1e-8).  Their text, with formula and
-    source, is in ``bpnet.reference.RULES``.
+    ``Rule("momentum", mu=0.5)`` stands where ``rule="momentum"`` takes the defaults:
 
-    Raises ValueError if there is no such rule or a value cannot be, TypeError if the rule has
-    no such parameter.
+    - "plain": w -= eta g;
+    - "momentum": mu=0.9; v = mu v - eta g, w += v (Nielsen, chapter 3);
+    - "nesterov": mu=0.9; v = mu v - eta g, w += mu v - eta g (Sutskever et al., 2013);
+    - "adam": beta_1=0.9, beta_2=0.999, epsilon=1e-8 (Kingma and Ba, 2015).
+
+    The text of each is a row of ``bpnet.reference.RULES``.  mu, beta_1 and beta_2 are in
+    [0, 1), epsilon is at least 1e-37.  ``parameters`` is a dict of all that the rule has.
+
+    Raises ValueError if there is no such rule or a value is not in its range, TypeError if the
+    rule has no such parameter or a value is no number.
     """
 
     def __init__(self, name: str = "plain", **parameters: float):
