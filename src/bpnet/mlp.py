@@ -256,14 +256,19 @@ class MLP(Layers):
     def predict(self, examples: Any) -> Array:
         """Return the outputs (n, sizes[-1]) for n examples.
 
-        examples are an array (n, sizes[0]), or a pair (X, Y) or a ``Dataset``, whose desired
-        outputs are not looked at.
+        examples are rows (n, sizes[0]), or in any form that ``train`` takes; what is desired of
+        them is not looked at.
         """
-        layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
-        if isinstance(examples, (np.ndarray, list)) and np.ndim(examples) == 2:
-            rows = check.array("examples", examples)
-            examples = rows, np.zeros(len(rows), np.int64)
-        packed = data.accept("examples", examples).pack("examples", layers, engine)
+        pairs = isinstance(examples, list) and examples and isinstance(examples[0], tuple)
+        if isinstance(examples, np.ndarray) or (isinstance(examples, list) and not pairs):
+            rows, n_in = check.array("examples", examples), check.layers(self.sizes)[0]
+            if rows.ndim == 1 and len(rows) == n_in:
+                raise ValueError(
+                    f"examples must have shape (n, {n_in}), got {rows.shape}: use "
+                    f"x.reshape(1, -1)"
+                )
+            examples = rows, np.zeros(rows.shape[:1], np.int64)
+        packed = self._pack("examples", data.accept("examples", examples))
         return self._in_core(ROWS).feedforward(packed)
 
     def cost(self, examples: Any) -> float:

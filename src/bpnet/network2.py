@@ -278,6 +278,8 @@ def from_model(model: serialize.Model) -> Network:
     name = model.cost
     if name is None and model.output in _CORE_COSTS:
         name = _CORE_COSTS[model.output][0].__name__
+    elif name is None and model.output is not None:
+        raise ValueError(f"a Network2 has no output {model.output}: use bpnet.load")
     cost = globals().get(name or "")
     known = isinstance(cost, type) and _has_functions(cost)
     net: Network = mlp.from_model(model, Network)

@@ -251,7 +251,7 @@ def _mark_best(axes: Any, data: str, x: Array, y: Array) -> None:
 
 
 def _sizes(net: Any) -> list[int]:
-    if not all(hasattr(net, name) for name in ("sizes", "weights", "feedforward")):
+    if not all(hasattr(net, name) for name in ("sizes", "biases", "weights")):
         raise TypeError(f"net must be a bpnet.Network, got {type(net).__name__}")
     return list(net.sizes)
 
@@ -286,7 +286,9 @@ def _read(net: bpnet.reference.Network, test_data: Any) -> tuple[Any, Array, Arr
     while block := list(itertools.islice(rest, _BLOCK)):
         x, y = zip(*block)
         labels.append(_labels(y))
-        outputs.append(net.feedforward(np.array(x).reshape(len(x), -1).T).T)
+        rows = np.array(x).reshape(len(x), -1)
+        predict = getattr(net, "predict", None)
+        outputs.append(predict(rows) if predict else net.feedforward(rows.T).T)
     return examples, np.concatenate(labels), np.concatenate(outputs)
 
 
