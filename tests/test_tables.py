@@ -558,6 +558,20 @@ def test_a_large_mini_batch_makes_the_whole_step(engine, sparse, rule):
         assert np.sqrt(np.mean((one - two) ** 2)) <= bound
 
 
+@each_engine
+@each_form
+@pytest.mark.parametrize("sizes", [[3, 20], [3, 4, 20]])
+def test_errors_are_summed_before_they_meet_a_bias(engine, sparse, sizes):
+    """Shares of 2^-16, each under half an ulp of a float32 bias near 1024, must not be lost."""
+    m, dtype = 64, engine.dtype
+    biases = [np.full((n, 1), 1024, dtype) for n in sizes[1:]]
+    weights = [np.zeros((n, k), dtype) for k, n in zip(sizes, sizes[1:])]
+    net = loaded(engine, biases, weights, m, hidden="identity", output="squared")
+    x, y = examples(m, 3, 20, dtype)[0], np.full((m, 20), 1023, dtype)
+    net.sgd(packed(engine, x, y, sparse=sparse), bpcore.Order(m), m, 2**-10)
+    assert (net.store()[0][-1] == 1024 - 2**-10).all()
+
+
 class StopError(Exception):
     pass
 

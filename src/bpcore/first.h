@@ -152,8 +152,8 @@ static void dense_step(const bp_net *net, const bp_data *data, const first_step 
     }
 }
 
-/* Add the gradient of the mini-batch `due`, whose errors are scaled, to a place of the part
- * (BP3, BP4), then take the weighted inputs of the mini-batch `next`, in one pass. */
+/* Add the gradient of the mini-batch `due`, whose errors are scaled, to a place of the part's
+ * weights (BP4), then take the weighted inputs of the mini-batch `next`, in one pass. */
 static void first_layer(bp_net *net, const bp_data *data, batches of, const part *p, int place)
 {
     bp_layer *layer = &net->layers[0];
@@ -162,13 +162,10 @@ static void first_layer(bp_net *net, const bp_data *data, batches of, const part
     real *delta = (real *)layer->delta + p->begin, *z = (real *)scratch->next_a + p->begin;
     const first_step s = {of, delta, z, stride, p->w[place], p->stride, net->own.cursors};
     const real factor = (real)net->factor, inverse = (real)(1 / net->factor);
-    for (ptrdiff_t i = 0; i < of.due.m; i++) {
-        axpy(n, R(1.0), delta + i * stride, p->biases[place]);
-        if (net->factor != 1)
-            scale(n, inverse, delta + i * stride, delta + i * stride);
-    }
+    for (ptrdiff_t i = 0; i < of.due.m && net->factor != 1; i++)
+        scale(n, inverse, delta + i * stride, delta + i * stride);
     for (ptrdiff_t i = 0; i < of.next.m; i++)
-        scale(n, inverse, p->biases[place], z + i * stride);
+        scale(n, inverse, p->biases[0], z + i * stride);
     if (data->x) {
         gather(net, data, of.next, scratch->next_x);
         dense_step(net, data, &s, n);

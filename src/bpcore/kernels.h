@@ -1,15 +1,8 @@
-/* Vector functions: exp and ln, sums and scales of rows, argmax, transposes. */
+/* Vector functions: exp and ln, scales and sums of rows, argmax, transposes. */
 
 INLINED const vreal *vectors(const real *row)
 {
     return (const vreal *)row;
-}
-
-/* y += s x */
-INLINED void axpy(ptrdiff_t n, real s, const real *x, real *y)
-{
-    for (ptrdiff_t j = 0; j < n; j += LANES)
-        *(vreal *)(y + j) += splat(s) * *vectors(x + j);
 }
 
 /* y = s x; y may be x. */
@@ -17,6 +10,45 @@ INLINED void scale(ptrdiff_t n, real s, const real *x, real *y)
 {
     for (ptrdiff_t j = 0; j < n; j += LANES)
         *(vreal *)(y + j) = splat(s) * *vectors(x + j);
+}
+
+/* A line of two processors' caches at the least, so that rows are read by whole lines. */
+enum { SUM_VECTORS = 4 };
+
+/* V vectors of m rows *= s, and sums += their sum: summed first, from the first row on, and then
+ * added once, or, `onto`, from what sums holds on. */
+INLINED void scale_and_sum_panel(const int V, ptrdiff_t m, ptrdiff_t stride, real s, real *rows,
+                                 int onto, real *sums)
+{
+    const vreal zero = {0};
+    vreal acc[SUM_VECTORS], *sum = (vreal *)sums;
+    for (int v = 0; v < V; v++) {
+        acc[v] = zero;
+        if (onto)
+            acc[v] = sum[v];
+    }
+    for (ptrdiff_t i = 0; i < m; i++)
+        for (int v = 0; v < V; v++) {
+            vreal *item = (vreal *)(rows + i * stride) + v;
+            *item *= splat(s);
+            acc[v] += *item;
+        }
+    for (int v = 0; v < V; v++) {
+        if (!onto)
+            acc[v] += sum[v];
+        sum[v] = acc[v];
+    }
+}
+
+/* The same for n items of each row. */
+static void scale_and_sum(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, real s, real *rows,
+                          int onto, real *sums)
+{
+    ptrdiff_t j = 0;
+    for (; j + SUM_VECTORS * LANES <= n; j += SUM_VECTORS * LANES)
+        scale_and_sum_panel(SUM_VECTORS, m, stride, s, rows + j, onto, sums + j);
+    for (; j < n; j += LANES)
+        scale_and_sum_panel(1, m, stride, s, rows + j, onto, sums + j);
 }
 
 /* The sum of c[i] x^i.  Estrin's order: neighbours first, so that a vector waits for 4

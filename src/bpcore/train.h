@@ -137,18 +137,17 @@ static void backward(const bp_net *net, const bp_data *data, batch examples)
         bp_wait(net->barrier);
 }
 
-/* Scale a layer's errors by alpha and, above the first layer, add the gradient to a place of
- * its weights (BP4) and biases (BP3). */
+/* Scale a layer's errors by alpha and add the gradient to a place of its biases (BP3) and,
+ * above the first layer, weights (BP4).  The errors are summed before they meet a bias, whose
+ * ulp may be larger than theirs.  A gradient's place holds such a sum already: it goes on, so
+ * that no bit depends on the parts of a mini-batch. */
 static void add_gradient(const bp_net *net, ptrdiff_t l, const part *p, int place, ptrdiff_t m,
                          real alpha)
 {
     const bp_layer *layer = &net->layers[l], *before = layer - 1;
     real *delta = (real *)layer->delta + p->begin;
-    for (ptrdiff_t i = 0; i < m; i++) {
-        scale(p->n, alpha, delta + i * layer->stride, delta + i * layer->stride);
-        if (l > 0)
-            axpy(p->n, R(1.0), delta + i * layer->stride, p->biases[place]);
-    }
+    scale_and_sum(m, p->n, layer->stride, alpha, delta, place > net->kind.slots,
+                  p->biases[place]);
     if (l > 0)
         gemm(layer->n_in, p->n, m, transposed(by_rows(before->a, before->stride)),
              by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
@@ -284,7 +283,7 @@ static void shrink_or_regularise(descent *d, const mini_batch *b)
         pass_over(&d->first, passes_of(d, NULL, &b->step));
 }
 
-/* The step of the layers above the first, whose errors are only scaled: BP3 and BP4. */
+/* The step of the layers above the first, of which the weights wait: BP3 and BP4. */
 static void descend(const descent *d, const mini_batch *b)
 {
     const bp_net *net = d->net;
