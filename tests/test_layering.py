@@ -20,7 +20,7 @@ by_name = {"ids": lambda path: str(path.relative_to(ROOT / "src"))}
 # What an engine is made of, in the order in which one uses what is in those before it.
 TEMPLATES = [
     *("dtype.h", "vec.h", "kernels.h", "gemm.h", "activations.h", "outputs.h", "rules.h"),
-    *("parts.h", "sparse.h", "first.h", "train.h"),
+    *("parts.h", "sparse.h", "first.h", "last.h", "descent.h", "train.h"),
 ]
 
 # What each file of the core includes, in this order: textual order is dependency order.

@@ -30,6 +30,10 @@
 
 #include "first.h"
 
+#include "last.h"
+
+#include "descent.h"
+
 #include "train.h"
 
 #define ROW(table) (i < (ptrdiff_t)(sizeof table / sizeof *table) ? &table[i].row : NULL)
