@@ -1,5 +1,5 @@
-/* How a call of sgd goes from one mini-batch to the next: what a step is told, where its gradient
- * lies, when the rule ends and begins it, and what the mini-batch cost before.
+/* How a call of sgd goes from one mini-batch to the next: what a step is told, where its
+ * gradient lies, when the rule ends and begins it, and what the mini-batch cost before.
  */
 
 /* A mini-batch, or a part of one that is summed whole. */

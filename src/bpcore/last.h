@@ -1,4 +1,4 @@
-/* The last layer of a network: a row of OUTPUT_TABLE over a mini-batch, in a thread's columns. */
+/* The last layer: its row of OUTPUT_TABLE over a mini-batch, in a thread's columns. */
 
 /* The last layer's activations of m examples, in this thread's columns; z is kept in delta. */
 static void activate_output(const bp_net *net, ptrdiff_t m, ptrdiff_t begin, ptrdiff_t end)
