@@ -12,11 +12,11 @@ INLINED void scale(ptrdiff_t n, real s, const real *x, real *y)
         *(vreal *)(y + j) = splat(s) * *vectors(x + j);
 }
 
-/* A line of two processors' caches at the least, so that rows are read by whole lines. */
+/* At least BP_ALIGN bytes: a line of the cache is asked for once. */
 enum { SUM_VECTORS = 4 };
 
-/* V vectors of m rows *= s, and sums += their sum: summed first, from the first row on, and then
- * added once, or, `onto`, from what sums holds on. */
+/* V vectors of m rows *= s, and sums += their sum: summed first, from the first row on, and
+ * then added once, or, `onto`, from what sums holds on. */
 INLINED void scale_and_sum_panel(const int V, ptrdiff_t m, ptrdiff_t stride, real s, real *rows,
                                  int onto, real *sums)
 {

@@ -283,7 +283,7 @@ static void shrink_or_regularise(descent *d, const mini_batch *b)
         pass_over(&d->first, passes_of(d, NULL, &b->step));
 }
 
-/* The step of the layers above the first, of which the weights wait: BP3 and BP4. */
+/* The step, BP3 and BP4; only the first layer's weights wait for the next mini-batch. */
 static void descend(const descent *d, const mini_batch *b)
 {
     const bp_net *net = d->net;
