@@ -12,7 +12,7 @@ INLINED void scale(ptrdiff_t n, real s, const real *x, real *y)
         *(vreal *)(y + j) = splat(s) * *vectors(x + j);
 }
 
-/* A line of two processors' caches at the least, so that rows are read by whole lines. */
+/* At least BP_ALIGN bytes: a line of the cache is asked for once. */
 enum { SUM_VECTORS = 4 };
 
 /* V vectors of m rows *= s, and sums += their sum: summed first, from the first row on, and

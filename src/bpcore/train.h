@@ -98,7 +98,7 @@ static void add_gradient(const bp_net *net, ptrdiff_t l, const part *p, int plac
              by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
 }
 
-/* The step of the layers above the first, of which the weights wait: BP3 and BP4. */
+/* The step, BP3 and BP4; only the first layer's weights wait for the next mini-batch. */
 static void descend(const descent *d, const mini_batch *b)
 {
     const bp_net *net = d->net;
