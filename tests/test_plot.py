@@ -343,7 +343,7 @@ def test_the_matrix_counts_what_was_read(form, monkeypatch):
     accuracy = 100 * right.sum() / 50
     assert right.sum() == NET.evaluate(EXAMPLES)
     assert (
-        title(figure) == f"Accuracy {accuracy:.2f} %: {right.sum()} of 50 examples read right"
+        title(figure) == f"Accuracy {accuracy:.2f} %: {right.sum()} of 50 examples classified rightly"
     )
     recalls = [f"{100 * share:.1f} %" for share in right / totals]
     assert texts(axes)[-5:] == ["recall", *recalls]
@@ -385,7 +385,7 @@ def test_a_tie_is_read_as_the_first_and_no_error_is_no_colour():
     net.weights, net.biases = [np.zeros((3, 4))], [np.zeros((3, 1))]
     figure = plot.confusion_matrix(net, (np.ones((1234, 4)), np.zeros(1234, int)))
     assert texts(figure.axes[0]) == ["1,234", "recall", "100.0 %"]
-    assert title(figure) == "Accuracy 100.00 %: 1,234 of 1,234 examples read right"
+    assert title(figure) == "Accuracy 100.00 %: 1,234 of 1,234 examples classified rightly"
     assert figure.axes[0].images[0].get_array().max() == 0
 
 
@@ -399,7 +399,7 @@ def test_the_misread_are_drawn_surest_first(form, monkeypatch):
     axes = figure.axes[0]
     assert np.array_equal([image.get_array().ravel() for image in axes.images], X[surest])
     assert texts(axes) == [
-        f"{LABELS[i]} read as {READ[i]}\n{OUTPUTS[i].max():.4f}" for i in surest
+        f"{LABELS[i]} as {READ[i]}\n{OUTPUTS[i].max():.4f}" for i in surest
     ]
     assert title(figure) == f"8 of {len(wrong)} mistakes in 50 examples, surest first"
     for image, text in zip(axes.images, axes.texts):
@@ -420,7 +420,7 @@ def test_all_of_few_mistakes_are_drawn():
 @draws
 def test_no_mistake_is_said():
     figure = plot.misread_digits(NET, (X, READ))
-    assert title(figure) == "No mistakes: all 50 examples are read right"
+    assert title(figure) == "No mistakes: all 50 examples are classified rightly"
     assert not figure.axes
     figure.draw_without_rendering()
 

@@ -24,7 +24,7 @@
 /* CSR columns are 16-bit: a row of x longer than this stays dense. */
 #define BP_MAX_CSR_INPUTS 65536
 
-/* gemm copies b in blocks of at most so many bytes in a row and in a column: 1 MB of the
+/* Blocks in which gemm copies b, in bytes of a row and of a column at most: 1 MB of the
  * smaller item type, so that a second cache of 2 MB has room for what else it reads.  Its
  * scratch holds one of them and as many columns of a as 16 rows have. */
 #define BP_GEMM_COLUMNS 4096
@@ -77,7 +77,7 @@ typedef struct {
     int slots; /* the rule's */
 } bp_kind;
 
-/* Scratch for so many examples beside that of the layers: one for all threads... */
+/* Scratch for `rows` examples beside that of the layers: one for all threads... */
 typedef struct {
     ptrdiff_t rows;
     void *x, *next_x; /* real (rows, n_in): gathered dense inputs of two mini-batches */
@@ -235,8 +235,8 @@ void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const
 void bp_backprop(const bp_engine *engine, bp_net *nets, const bp_data *data, bp_look *look,
                  void *context);
 
-/* What is wrong with the CSR form of data, which has so many items and values and may come
- * from anywhere; or NULL.  The other entries read a form that passed without looking again. */
+/* What is wrong with the CSR form of data, of this many items and values, which may come from
+ * anywhere; or NULL.  The other entries read a form that passed without looking again. */
 const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values);
 
 /* The compiler that built this, and its version. */

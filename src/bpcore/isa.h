@@ -45,7 +45,8 @@
 /* Twice the first level cache: a mini-batch of images touches about half of a block's lines. */
 #define CSR_BLOCK_BYTES (100 * 1024)
 
-/* Of dense inputs' weights, which all are touched; rows of so many bytes are left to gemm. */
+/* The same of dense inputs' weights, all of which are touched; from rows of DENSE_ROW_BYTES on
+ * gemm cuts its own. */
 #define DENSE_BLOCK_BYTES (24 * 1024)
 #define DENSE_ROW_BYTES 1024
 

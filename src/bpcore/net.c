@@ -193,7 +193,7 @@ static void sgd_slice(slice *s)
         train_part(s, 0);
 }
 
-/* Make what a view uses of the shared scratch for examples start so many rows later. */
+/* Move where a view's part of the shared scratch begins by a number of rows. */
 static void move_rows(bp_net *net, ptrdiff_t rows, size_t itemsize)
 {
     const ptrdiff_t item = (ptrdiff_t)itemsize, inputs = rows * net->layers->n_in * item;

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Below this share of nonzeros the CSR form of the inputs is the faster one (bench/sparsity.py).
 CSR_MAX_DENSITY = 0.3
 
-# Rows are taken so many bytes at a time: they stay in cache from being read to being packed.
+# Bytes of rows that are taken at a time: they stay in cache from being read to being packed.
 BLOCK_BYTES = 2**18
 
 
@@ -145,7 +145,7 @@ def _float32(isa: str) -> Engine:
 
 
 def _read(x: Array | Source, rows: int, dtype: np.dtype[Any]) -> Iterator[tuple[int, Array]]:
-    """Yield so many rows of x at a time, and where they begin."""
+    """Yield blocks of rows of x, and where each begins."""
     n, n_in = x.shape
     block = np.empty((min(n, rows) if isinstance(x, Source) else 0, n_in), dtype)
     for begin in range(0, n, rows):

@@ -75,10 +75,10 @@ def weights_as_images(net: bpnet.reference.Network, columns: int = 10) -> Figure
 
 
 def confusion_matrix(net: bpnet.reference.Network, test_data: Iterable[Any]) -> Figure:
-    """Draw how often the examples of each label (row) were read as each class (column).
+    """Draw how often the examples of each label (row) were classified as each class (column).
 
     Errors are coloured by their share of the row; beside it stands its recall, the share that
-    was read right.  Counts other than 0 are written, of up to 50 classes.  test_data is what
+    was classified rightly.  Counts other than 0 are written, of up to 50 classes.  test_data is what
     ``Network.evaluate`` takes.  Raises TypeError or ValueError if it is not, or is empty.
     """
     _, labels, outputs = _read(net, test_data)
@@ -89,10 +89,10 @@ def confusion_matrix(net: bpnet.reference.Network, test_data: Iterable[Any]) -> 
     np.fill_diagonal(shares, np.nan)
     most, size = np.nanmax(shares) or 1.0, min(max(0.5 * n, 4), 12)
     accuracy = f"Accuracy {100 * right.sum() / len(labels):.2f} %"
-    title = f"{accuracy}: {right.sum():,} of {len(labels):,} examples read right"
+    title = f"{accuracy}: {right.sum():,} of {len(labels):,} examples classified rightly"
     axes = _figure(max(size + 2.2, 6.5), size + 1.2, title).subplots()
     axes.imshow(shares, cmap="Oranges", vmin=0, vmax=most)
-    _clear(axes, facecolor="#CBD5DD", xlabel="read as", ylabel="label")  # of the diagonal
+    _clear(axes, facecolor="#CBD5DD", xlabel="classified as", ylabel="label")  # of the diagonal
     _add_colour_bar(axes, "errors: share of the label's examples (%)")
     if n > _MOST_COUNTS:
         return axes.figure
@@ -111,7 +111,7 @@ def confusion_matrix(net: bpnet.reference.Network, test_data: Iterable[Any]) -> 
 def misread_digits(
     net: bpnet.reference.Network, test_data: Iterable[Any], n: int = 50, columns: int = 10
 ) -> Figure:
-    """Draw the examples that net reads wrongly, the surest mistakes first.
+    """Draw the examples that net classifies wrongly, the surest mistakes first.
 
     Below each of at most n images, columns in a row, stand its label, what it is read as and
     the activation of that output.  test_data is what ``Network.evaluate`` takes.  Raises
@@ -119,13 +119,13 @@ def misread_digits(
     """
     side = _side(net, n=n, columns=columns)
     examples, labels, outputs = _read(net, test_data)
-    read, activation = outputs.argmax(axis=1), outputs.max(axis=1)
-    wrong = np.flatnonzero(read != labels)
+    answers, activation = outputs.argmax(axis=1), outputs.max(axis=1)
+    wrong = np.flatnonzero(answers != labels)
     shown = wrong[np.argsort(-activation[wrong], kind="stable")][:n].tolist()
     if not shown:
-        return _figure(6.5, 1, f"No mistakes: all {len(labels):,} examples are read right")
+        return _figure(6.5, 1, f"No mistakes: all {len(labels):,} examples are classified rightly")
     title = f"{len(shown)} of {len(wrong):,} mistakes in {len(labels):,} examples, surest first"
-    texts = [f"{labels[i]} read as {read[i]}\n{activation[i]:.4f}" for i in shown]
+    texts = [f"{labels[i]} as {answers[i]}\n{activation[i]:.4f}" for i in shown]
     images = np.array([examples[i][0] for i in shown]).reshape(-1, side, side)
     colours = {"cmap": "Greys", "vmin": min(0, images.min()), "vmax": images.max()}
     return _draw_tiles(title, images, columns, texts, **colours).figure
