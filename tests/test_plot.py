@@ -343,7 +343,8 @@ def test_the_matrix_counts_what_was_read(form, monkeypatch):
     accuracy = 100 * right.sum() / 50
     assert right.sum() == NET.evaluate(EXAMPLES)
     assert (
-        title(figure) == f"Accuracy {accuracy:.2f} %: {right.sum()} of 50 examples classified rightly"
+        title(figure)
+        == f"Accuracy {accuracy:.2f} %: {right.sum()} of 50 examples classified rightly"
     )
     recalls = [f"{100 * share:.1f} %" for share in right / totals]
     assert texts(axes)[-5:] == ["recall", *recalls]
@@ -398,9 +399,7 @@ def test_the_misread_are_drawn_surest_first(form, monkeypatch):
     surest = sorted(wrong, key=lambda i: -OUTPUTS[i].max())[:8]
     axes = figure.axes[0]
     assert np.array_equal([image.get_array().ravel() for image in axes.images], X[surest])
-    assert texts(axes) == [
-        f"{LABELS[i]} as {READ[i]}\n{OUTPUTS[i].max():.4f}" for i in surest
-    ]
+    assert texts(axes) == [f"{LABELS[i]} as {READ[i]}\n{OUTPUTS[i].max():.4f}" for i in surest]
     assert title(figure) == f"8 of {len(wrong)} mistakes in 50 examples, surest first"
     for image, text in zip(axes.images, axes.texts):
         left, right, bottom, _ = image.get_extent()

@@ -78,8 +78,8 @@ def confusion_matrix(net: bpnet.reference.Network, test_data: Iterable[Any]) -> 
     """Draw how often the examples of each label (row) were classified as each class (column).
 
     Errors are coloured by their share of the row; beside it stands its recall, the share that
-    was classified rightly.  Counts other than 0 are written, of up to 50 classes.  test_data is what
-    ``Network.evaluate`` takes.  Raises TypeError or ValueError if it is not, or is empty.
+    was classified rightly.  Counts other than 0 are written, of up to 50 classes.  test_data is
+    what ``Network.evaluate`` takes.  Raises TypeError or ValueError if it is not, or is empty.
     """
     _, labels, outputs = _read(net, test_data)
     n = outputs.shape[1]
@@ -113,7 +113,7 @@ def misread_digits(
 ) -> Figure:
     """Draw the examples that net classifies wrongly, the surest mistakes first.
 
-    Below each of at most n images, columns in a row, stand its label, what it is read as and
+    Below each of at most n images, columns in a row, stand its label, what it is taken for and
     the activation of that output.  test_data is what ``Network.evaluate`` takes.  Raises
     TypeError or ValueError if an argument is not as described or net's inputs are no square.
     """
@@ -123,7 +123,9 @@ def misread_digits(
     wrong = np.flatnonzero(answers != labels)
     shown = wrong[np.argsort(-activation[wrong], kind="stable")][:n].tolist()
     if not shown:
-        return _figure(6.5, 1, f"No mistakes: all {len(labels):,} examples are classified rightly")
+        return _figure(
+            6.5, 1, f"No mistakes: all {len(labels):,} examples are classified rightly"
+        )
     title = f"{len(shown)} of {len(wrong):,} mistakes in {len(labels):,} examples, surest first"
     texts = [f"{labels[i]} as {answers[i]}\n{activation[i]:.4f}" for i in shown]
     images = np.array([examples[i][0] for i in shown]).reshape(-1, side, side)
