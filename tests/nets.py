@@ -8,7 +8,7 @@ import pytest
 from conftest import parameters_of, twin
 from engines import same_bits
 
-from bpnet import Dataset, network, network2, reference
+from bpnet import MLP, Dataset, Rule, mlp, network, network2, reference
 
 SIZES = [6, 20, 3]  # the middle layer is wide enough for two threads to share
 N, HELD_OUT = 23, 16  # examples; accuracies of 16 are exact
@@ -28,9 +28,11 @@ class Face(NamedTuple):
     counts: dict = {}  # noqa: RUF012 - what asks SGD to count it
     more: tuple = ()  # what update_mini_batch takes after eta
     nothing: Any = None  # what SGD returns where no figure was asked for
+    trains: str = "SGD"
+    name: str = "training_data"  # what SGD calls its data
 
 
-FACES = {
+FACES = {  # the book's
     "network": Face(
         network.Network,
         network,
@@ -57,6 +59,20 @@ FACES = {
         {"monitor_evaluation_accuracy": True},
         (0.0, N),
         ([], [], [], []),
+    ),
+}
+CLASSES = FACES | {
+    "MLP": Face(
+        MLP,
+        mlp,
+        reference.MLP,
+        "count",
+        "examples",
+        "validation_data",
+        {"monitor": ["training_cost", "training_accuracy", "validation_cost"]},
+        (),
+        trains="train",
+        name="examples",
     ),
 }
 
@@ -109,22 +125,25 @@ OWN_UPDATE = {  # momentum is not theirs
     "network, update_mini_batch": passing(network.Network, "update_mini_batch"),
     "network2, update_mini_batch": passing(network2.Network, "update_mini_batch"),
 }
-KINDS = FAST | SLOW | OWN_UPDATE
+KINDS = FAST | SLOW | OWN_UPDATE  # the book's
+TRAINED = KINDS | {"MLP": MLP}
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
+each_trained = pytest.mark.parametrize("kind", TRAINED)
 each_face = pytest.mark.parametrize("kind", FACES)
+each_class = pytest.mark.parametrize("kind", CLASSES)
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def make(kind, seed=5, sizes=SIZES, **options):
-    return KINDS[kind](sizes, seed=seed, **options)
+    return TRAINED[kind](sizes, seed=seed, **options)
 
 
 def face_of(net):
     """Return the face of a network, or of a kind of them."""
     if isinstance(net, str):
-        return FACES[net.split(",")[0]]
-    return next(face for face in FACES.values() if isinstance(net, face.cls))
+        return CLASSES[net.split(",")[0]]
+    return next(face for face in CLASSES.values() if isinstance(net, face.cls))
 
 
 def is_chapter_3(net):
@@ -183,7 +202,14 @@ def train(net, data=None, epochs=3, *, judged_by=None, eta=0.5, m=4, **options):
     if judged_by is not None:
         options[face_of(net).held_out] = judged_by
     data = examples() if data is None else data
-    return net.SGD(data, epochs, m, eta, **{"verbose": False, **options})
+    if isinstance(net, MLP) and "mu" in options:  # which is a parameter of its rule
+        options["rule"] = Rule("momentum", mu=options.pop("mu"))
+    return trainer_of(net)(data, epochs, m, eta, **{"verbose": False, **options})
+
+
+def trainer_of(net):
+    """Return the method that trains, whatever the class calls it."""
+    return getattr(net, face_of(net).trains)
 
 
 def step(net, mini_batch, eta):
@@ -200,7 +226,7 @@ def watched(kind, form="list", dtype="float64", seed=5, **options):
     """Return a network that was trained with every figure looked at, regularised if it may."""
     net = make(kind, dtype=dtype, seed=seed)
     options = {**face_of(net).figures, **rules(kind), "mu": 0.0, **options}
-    if not is_chapter_3(net):
+    if face_of(net) is FACES["network"]:
         options["test_data"] = FORMS[form](held_out(2), dtype)
         options["monitor"] = [*options["monitor"], "test_cost"]
     judged_by = FORMS[form](held_out(), dtype)

@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nets import (
     FORMS,
-    KINDS,
     SIZES,
+    TRAINED,
     N,
     OwnCost,
+    each_class,
     each_dtype,
-    each_face,
     each_kind,
+    each_trained,
     examples,
     held_out,
     is_chapter_3,
@@ -116,7 +117,7 @@ def check(path, kind, dtype, seeded, form, how, k, resumed_form=None, **options)
 
 @pytest.mark.parametrize("how", ENDS)
 @each_dtype
-@each_kind
+@each_trained
 def test_a_resumed_run_ends_as_one_that_did_not_end(tmp_path, kind, dtype, how):
     forms = ("list", "pair") if dtype == "float32" else ("pair", "Dataset")
     for seeded, form in zip((True, False), forms):
@@ -127,7 +128,7 @@ def test_a_resumed_run_ends_as_one_that_did_not_end(tmp_path, kind, dtype, how):
 @st.composite
 def runs(draw):
     """Runs of every kind, with any of the options, that end anywhere."""
-    kind = draw(st.sampled_from(sorted(KINDS)))
+    kind = draw(st.sampled_from(sorted(TRAINED)))
     options = {name: value for name, value in rules(kind).items() if draw(st.booleans())}
     if draw(st.booleans()):
         options["patience"] = draw(st.integers(1, 3))
@@ -156,7 +157,7 @@ def test_any_run_that_ends_anywhere_goes_on_to_the_same_bits(tmp_path_factory, r
 
 @pytest.mark.parametrize("resumed_form", FORMS)
 @pytest.mark.parametrize("form", FORMS)
-@each_face
+@each_class
 def test_a_run_may_go_on_with_its_data_in_another_form(tmp_path, kind, form, resumed_form):
     check(tmp_path / "run", kind, "float64", True, form, "epochs", 2, resumed_form, mu=0.5)
 
@@ -178,7 +179,7 @@ def test_momentum_of_a_hook_that_computes_in_float64_is_kept_exactly(tmp_path):
     assert same_bits(trained(4, resume=tmp_path / "run"), whole)
 
 
-@each_kind
+@each_trained
 def test_what_a_callback_does_is_in_the_checkpoint(tmp_path, kind):
     """It changes the weights and draws from the generator: both go on."""
 
@@ -254,7 +255,7 @@ def test_a_checkpoint_is_a_network(tmp_path, kind, dtype):
     train(loaded)
 
 
-@each_kind
+@each_trained
 def test_the_file_holds_the_epochs_that_are_done(tmp_path, kind):
     path, found = tmp_path / "run", []
 
@@ -279,7 +280,7 @@ def test_the_file_holds_the_epochs_that_are_done(tmp_path, kind):
         (1e9, 0, [0]),
     ],
 )
-@each_face
+@each_class
 def test_checkpoints_are_written_at_the_start_at_the_end_and_when_it_is_time(
     tmp_path, monkeypatch, kind, seconds, epochs, written
 ):
@@ -325,7 +326,7 @@ NOWHERE = [  # {}: the folder
 
 
 @pytest.mark.parametrize(("options", "error", "words"), NOWHERE)
-@each_face
+@each_class
 def test_what_cannot_be_kept_or_found_is_an_error_before_training(
     tmp_path, kind, options, error, words, nothing_changes
 ):

@@ -19,6 +19,7 @@ import pytest
 from conftest import global_states, parameters_of
 from engines import same_bits
 from nets import (
+    CLASSES,
     FACES,
     FAST,
     FORMS,
@@ -27,10 +28,12 @@ from nets import (
     as_pair,
     copies,
     count,
+    each_class,
     each_dtype,
     each_face,
     each_form,
     each_kind,
+    each_trained,
     equal,
     examples,
     face_of,
@@ -99,7 +102,7 @@ each_look = pytest.mark.parametrize("where", ["counter", "callback", "print"])
 # 1-4: attributes
 
 
-@each_face
+@each_class
 @pytest.mark.parametrize("sizes", [SIZES, tuple(SIZES), np.array(SIZES)], ids=type)
 def test_01_sizes_is_the_object_passed(sizes, kind):
     assert net(kind, sizes=sizes).sizes is sizes
@@ -250,7 +253,7 @@ EVERY_FORM = {
 
 @pytest.mark.parametrize("density", [0.1, 1.0], ids=["csr", "dense"])
 @each_dtype
-@each_kind
+@each_trained
 def test_05_data_of_every_form_gives_the_same_bits(kind, dtype, density):
     """Weights and figures, the lists that SGD returns among them.
 
@@ -395,7 +398,7 @@ def test_05_parameters_of_any_layout_give_the_bits_of_plain_ones(kind, layout, n
         assert all(type(part) is np.ndarray for part in parameters_of(one))
 
 
-@each_face
+@each_class
 def test_05_overlapping_and_broadcast_arrays_give_the_right_results(kind):
     base = np.random.RandomState(0).randn(40)
     windows = np.lib.stride_tricks.sliding_window_view(base, 6)[:20]
@@ -438,7 +441,7 @@ def test_06_test_data_takes_labels_of_every_form(kind):
 
 
 @pytest.mark.parametrize("form", [list, iter])
-@each_kind
+@each_trained
 def test_06_held_out_data_may_be_the_training_data(form, kind):
     made, data = net(kind), form(examples())
     train(made, data, 2, judged_by=data, **face_of(kind).figures)
@@ -475,7 +478,7 @@ def test_07_the_global_seeds_rule_biases_first(kind, dtype):
         assert (p == (d / scale).astype(dtype)).all()
 
 
-@each_kind
+@each_trained
 def test_07_a_list_ends_up_shuffled_as_random_shuffle_leaves_it(kind):
     for n in (1, 2, 23, 64):
         data = examples(n)
@@ -490,7 +493,7 @@ def test_07_a_list_ends_up_shuffled_as_random_shuffle_leaves_it(kind):
         assert random.getstate() == state
 
 
-@each_face
+@each_class
 def test_07_a_seed_draws_what_seeding_the_globals_draws_and_leaves_them_alone(kind):
     before = global_states()
     seeded = net(kind, seed=8)
@@ -499,7 +502,7 @@ def test_07_a_seed_draws_what_seeding_the_globals_draws_and_leaves_them_alone(ki
     assert global_states() == before
     np.random.seed(8)
     random.seed(8)
-    plain = FACES[kind].cls(SIZES)
+    plain = CLASSES[kind].cls(SIZES)
     for epochs in (2, 1):
         train(plain, epochs=epochs)
     assert equal(seeded, plain)
@@ -541,7 +544,7 @@ def test_08_what_a_hook_appends_to_the_callers_list_stays(where, kind, monkeypat
     assert sorted(map(id, data[:5])) == sorted(map(id, kept))
 
 
-@each_kind
+@each_trained
 def test_08_no_epochs_leave_everything_as_it_is(kind, nothing_changes):
     made, data, face = net(kind), examples(), face_of(kind)
     biases, made.weights = made.biases, tuple(made.weights)
@@ -556,7 +559,7 @@ def test_08_no_epochs_leave_everything_as_it_is(kind, nothing_changes):
     assert (made.stopped_by, made.history) == ("epochs", [])
 
 
-@each_kind
+@each_trained
 def test_08_eta_may_be_an_integer(kind):
     made, other = net(kind), net(kind)
     train(made, eta=1)
@@ -751,7 +754,7 @@ def test_11_a_replaced_sigmoid_takes_effect(kind, dtype, monkeypatch):
         assert calls
 
 
-@each_face
+@each_class
 def test_11_a_hook_that_computes_in_float64_leaves_the_network_in_float32(kind):
     made = net(kind, dtype="float32")
     made.backprop = lambda x, y: tuple(
@@ -1056,7 +1059,7 @@ def test_15_a_flat_x_is_refused_with_the_remedy(kind):
         assert str(error.value) == "x has shape (4,), expected (4, 1): use x.reshape(-1, 1)"
 
 
-@each_kind
+@each_trained
 def test_16_wrong_sizes_name_the_layer_and_both_sizes(kind):
     made = net(kind)
     made.weights[1] = np.ones((3, 4))
@@ -1078,7 +1081,7 @@ def test_17_single_steps_agree_with_numpy(kind):
 
 
 @each_dtype
-@each_kind
+@each_trained
 def test_17_runs_are_the_same_bits_for_any_number_of_threads(kind, dtype, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     for form in FORMS:

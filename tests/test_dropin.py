@@ -11,7 +11,7 @@ from itertools import product
 import pytest
 from conftest import pairs, parameters_of
 from engines import same_bits
-from nets import FACES, each_face, equal, face_of, make, timeless, train
+from nets import FACES, each_class, equal, face_of, make, timeless, train
 
 import bpnet.dropin
 from bpnet import Network, mnist_loader, network, network2, reference
@@ -165,7 +165,7 @@ def test_a_pickle_of_python_2_in_protocol_2_gives_a_network(capsys):
     check(loaded)
 
 
-@each_face
+@each_class
 def test_joblib_keeps_a_network(kind, tmp_path):
     joblib = pytest.importorskip("joblib")
     net = make(kind, dtype="float32")

@@ -16,6 +16,7 @@ from nets import (
     each_dtype,
     each_face,
     each_kind,
+    each_trained,
     examples,
     held_out,
     is_chapter_3,
@@ -54,7 +55,7 @@ class Clock:
 # "epochs"
 
 
-@each_kind
+@each_trained
 def test_epochs_end_training(kind):
     net = make(kind)
     assert (net.stopped_by, net.history) == (None, [])
@@ -84,7 +85,7 @@ def tolerance(net):
 
 
 @each_dtype
-@each_kind
+@each_trained
 def test_update_is_the_relative_change_of_the_weights(kind, dtype):
     net = make(kind, dtype=dtype)
     weights = [[w.copy() for w in net.weights]]
@@ -136,7 +137,7 @@ def test_update_of_weights_that_are_zero_is_zero():
     assert net.history[0]["update"] == 0.0
 
 
-@each_kind
+@each_trained
 def test_min_update_ends_training_where_the_weights_hardly_move(kind):
     def eta(epoch):
         return 0.5 * 0.01**epoch
@@ -284,7 +285,7 @@ def test_early_stopping_n_leaves_the_last_weights(kind):
 # "max_seconds"
 
 
-@each_kind
+@each_trained
 def test_max_seconds_of_zero_train_nothing(kind):
     net = make(kind)
     before, state = copies(net), shuffler(net)
@@ -294,7 +295,7 @@ def test_max_seconds_of_zero_train_nothing(kind):
     assert shuffler(net) == state
 
 
-@each_kind
+@each_trained
 def test_max_seconds_end_training_after_the_epoch_in_which_they_pass(kind, monkeypatch):
     clock = Clock(monkeypatch)
     for seconds, epochs in ((25, 3), (30, 3), (31, 4), (1e9, 6)):
@@ -307,7 +308,7 @@ def test_max_seconds_end_training_after_the_epoch_in_which_they_pass(kind, monke
 # "callback"
 
 
-@each_kind
+@each_trained
 def test_a_callback_that_returns_true_ends_training(kind):
     net, plain = make(kind), make(kind)
     train(net, callback=lambda net, epoch: np.bool_(epoch == 1))
@@ -316,7 +317,7 @@ def test_a_callback_that_returns_true_ends_training(kind):
     assert same_bits(parameters_of(net), parameters_of(plain))
 
 
-@each_kind
+@each_trained
 def test_a_callback_sees_the_history_of_its_epoch(kind):
     looked = []
 

@@ -14,16 +14,17 @@ from engines import same_bits
 from nets import (
     FORMS,
     HELD_OUT,
-    KINDS,
     OWN_UPDATE,
     SIZES,
+    TRAINED,
     N,
     copies,
     count,
+    each_class,
     each_dtype,
-    each_face,
     each_form,
     each_kind,
+    each_trained,
     equal,
     examples,
     face_of,
@@ -84,7 +85,7 @@ def test_an_epoch_records_what_is_asked_and_no_more(kind, options, keys):
 
 
 @each_dtype
-@each_kind
+@each_trained
 def test_the_history_is_what_json_holds(kind, dtype):
     for form in FORMS:
         history = watched(kind, form, dtype).history
@@ -140,7 +141,7 @@ def test_figures_are_what_the_methods_say(kind, dtype):
                 assert record[key] == figures[key]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in OWN_UPDATE])
+@pytest.mark.parametrize("kind", [kind for kind in TRAINED if kind not in OWN_UPDATE])
 def test_l1_counts_once(kind):
     """The sum of |w| over the examples in the data, whichever data it is."""
     runs = [watched(kind, lmbda=0.0, l1=l1, eta=0.0) for l1 in (0.25, 0.0)]
@@ -153,7 +154,7 @@ def test_l1_counts_once(kind):
 
 
 @each_dtype
-@each_kind
+@each_trained
 def test_looking_changes_neither_the_weights_nor_the_random_state(kind, dtype):
     nets = [make(kind, None, dtype=dtype) for _ in range(2)]
     looks = {"judged_by": held_out(), **face_of(kind).figures}
@@ -308,7 +309,7 @@ def decaying(epoch):
 
 
 @each_dtype
-@each_kind
+@each_trained
 def test_eta_by_the_epoch_is_a_call_for_each_epoch(kind, dtype):
     for form in FORMS:
         net, by_hand, given = make(kind, dtype=dtype), make(kind, dtype=dtype), []
@@ -349,7 +350,7 @@ WRONG_ETA = {
 
 @pytest.mark.parametrize("wrong", WRONG_ETA)
 @each_dtype
-@each_kind
+@each_trained
 def test_an_eta_that_is_no_number_leaves_the_epochs_before(kind, dtype, wrong):
     value, error, message = WRONG_ETA[wrong]
     net, plain = make(kind, dtype=dtype), make(kind, dtype=dtype)
@@ -369,7 +370,7 @@ def test_an_eta_that_is_no_number_leaves_the_epochs_before(kind, dtype, wrong):
 # What is shown
 
 
-@each_kind
+@each_trained
 def test_nothing_is_shown_in_silence(kind, capfd):
     watched(kind)
     assert capfd.readouterr() == ("", "")
@@ -528,7 +529,7 @@ def test_lines_go_above_the_bar_and_accuracies_to_its_end(kind, options, form, b
 
 
 @each_form
-@each_kind
+@each_trained
 def test_the_bar_advances_to_exactly_its_total(kind, form, bars):
     net = make(kind)
     train_with_bar(net, FORMS[form](examples(), "float64"))
@@ -536,7 +537,7 @@ def test_the_bar_advances_to_exactly_its_total(kind, form, bars):
     assert (bar.initial, bar.total, bar.done, bar.closed) == (0, 3 * N, 3 * N, 1)
 
 
-@each_face
+@each_class
 def test_a_bar_advances_by_what_was_done_where_training_ends_early(kind, bars):
     train_with_bar(make(kind), callback=lambda net, epoch: epoch == 1)
     (bar,) = bars
@@ -562,7 +563,7 @@ def test_no_bar_is_made_that_was_not_asked_for(verbose, bars, capsys):
     assert not bars
 
 
-@each_kind
+@each_trained
 def test_the_bar_is_closed_on_an_exception(kind, bars, tmp_path):
     def fail(net, epoch):
         raise RuntimeError("enough")
@@ -625,7 +626,7 @@ def growing(kind, dtype, seed=5):
 
 @each_form
 @each_dtype
-@each_kind
+@each_trained
 def test_a_run_that_diverges_ends_with_its_last_finite_epoch(kind, dtype, form, tmp_path):
     net, options = growing(kind, dtype)
     plain, _ = growing(kind, dtype)
@@ -651,7 +652,7 @@ def test_a_run_that_diverges_ends_with_its_last_finite_epoch(kind, dtype, form, 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("dtype", "eta"), [("float64", 1.7e308), ("float32", 3e38)])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in OWN_UPDATE])
+@pytest.mark.parametrize("kind", [kind for kind in TRAINED if kind not in OWN_UPDATE])
 def test_an_absurd_eta_diverges_at_once_and_changes_nothing(kind, dtype, eta, form):
     net = make(kind, dtype=dtype, sizes=[6, 3])
     net.biases, net.weights = (
@@ -696,7 +697,7 @@ def test_what_a_hook_wrote_in_place_is_taken_back_where_it_diverged(dtype):
     assert same_bits(parameters_of(net), before)
 
 
-@each_face
+@each_class
 def test_weights_that_were_not_finite_are_named_before_they_spread(kind):
     net = make(kind)
     net.weights[0][1, 2] = np.nan
