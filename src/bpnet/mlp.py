@@ -248,10 +248,14 @@ class MLP(Layers):
     def predict(self, examples: Any) -> Array:
         """Return the outputs (n, sizes[-1]) for n examples: rows of an array, or any form."""
         layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
-        if isinstance(examples, (np.ndarray, list)) and np.ndim(examples) == 2:
+        if _are_rows(examples):
             rows = check.array("examples", examples)
-            examples = rows, np.zeros(len(rows), np.int64)
-        packed = data.accept("examples", examples).pack("examples", layers, engine)
+            if rows.ndim != 2 or rows.shape[1] != layers[0]:
+                raise ValueError(f"examples has shape {rows.shape}, expected (n, {layers[0]})")
+            x = data.as_rows("examples", rows.T, layers[0], self.dtype)
+            packed = bpcore.Data(engine, x, layers[-1])
+        else:
+            packed = data.accept("examples", examples).pack("examples", layers, engine)
         return self._in_core(ROWS).feedforward(packed)
 
     def cost(self, examples: Any) -> float:
@@ -297,8 +301,19 @@ def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:
     return net
 
 
+def _are_rows(examples: Any) -> bool:
+    """Whether this is an array, or a list whose first item is numbers, not a pair (x, y)."""
+    if not isinstance(examples, list):
+        return isinstance(examples, np.ndarray)
+    first = examples[0] if examples else None
+    return isinstance(first, (list, tuple, np.ndarray)) and not any(
+        isinstance(part, (list, tuple, np.ndarray)) for part in first
+    )
+
+
 def _row(name: str, value: Any, names: Iterable[str]) -> str:
     """Return the name of a table's row; ValueError if there is none."""
-    if value not in (known := list(names)):
+    known = list(names)
+    if value not in known:
         raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     return value
