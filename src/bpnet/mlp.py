@@ -314,6 +314,6 @@ def _are_rows(examples: Any) -> bool:
 def _row(name: str, value: Any, names: Iterable[str]) -> str:
     """Return the name of a table's row; ValueError if there is none."""
     known = list(names)
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     return value
