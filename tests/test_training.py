@@ -12,6 +12,7 @@ import pytest
 from conftest import global_states, parameters_of
 from engines import same_bits
 from nets import (
+    FACES,
     FORMS,
     HELD_OUT,
     OWN_UPDATE,
@@ -22,6 +23,7 @@ from nets import (
     count,
     each_class,
     each_dtype,
+    each_face,
     each_form,
     each_kind,
     each_trained,
@@ -705,3 +707,51 @@ def test_weights_that_were_not_finite_are_named_before_they_spread(kind):
     with pytest.raises(FloatingPointError, match=r"in epoch 0 at eta 0\.5: "):
         train(net)
     assert same_bits(parameters_of(net), before)
+
+
+ODD = [None, "many", [3, 4], (1, 2), {"right": 3}, np.array([2]), np.array(3)]
+each_odd = pytest.mark.parametrize("answer", ODD, ids=repr)
+
+
+@pytest.mark.parametrize("verbose", [True, "bar"])
+@each_odd
+@each_face
+def test_what_a_scripts_own_count_returns_is_printed_and_no_accuracy(
+    kind, answer, verbose, capsys
+):
+    """The original prints whatever it is."""
+    net, face = make(kind), face_of(kind)
+    setattr(net, face.counter, lambda data, convert=False: answer)
+    train(net, epochs=1, judged_by=held_out(), verbose=verbose, **face.counts)
+    line = f"{answer} / {HELD_OUT}"
+    where = "Accuracy on evaluation data" if is_chapter_3(net) else "Epoch 0"
+    where = "Epoch 0" if verbose == "bar" else where
+    assert f"{where}: {line}" in capsys.readouterr().out.splitlines()
+    assert net.history[0].keys() == {"epoch", "eta", "seconds", "update"}
+
+
+STOPS = [(kind, option) for kind in FACES for option in ("patience", "max_error")]
+
+
+@pytest.mark.parametrize(("kind", "option"), [*STOPS, ("network2", "early_stopping_n")])
+@each_odd
+def test_what_is_no_number_cannot_stop_a_run(kind, answer, option):
+    net, face = make(kind), face_of(kind)
+    setattr(net, face.counter, lambda data, convert=False: answer)
+    key = face.held_out.replace("data", "accuracy")
+    with pytest.raises(TypeError) as raised:
+        train(net, epochs=2, judged_by=held_out(), **{option: 1})
+    assert str(raised.value) == f"{key} must be a number to stop by, got {answer!r}"
+    assert net.history == []
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_an_own_total_cost_may_be_an_array_of_one_number(shape):
+    """As a port's is, whose cost.fn multiplies columns."""
+    net = make("network2")
+    net.total_cost = lambda data, lmbda, convert=False: np.full(shape, 0.25)
+    figures = {"monitor_evaluation_cost": True, "monitor_training_cost": True}
+    found = train(net, epochs=2, judged_by=held_out(), **figures)
+    assert found == ([0.25, 0.25], [], [0.25, 0.25], [])
+    assert [type(cost) for cost in found[0]] == [float, float]
+    assert [record["training_cost"] for record in net.history] == [0.25, 0.25]

@@ -259,16 +259,18 @@ class MLP(Layers):
         examples are rows (n, sizes[0]), or in any form that ``train`` takes; what is desired of
         them is not looked at.
         """
-        pairs = isinstance(examples, list) and examples and isinstance(examples[0], tuple)
-        if isinstance(examples, np.ndarray) or (isinstance(examples, list) and not pairs):
-            rows, n_in = check.array("examples", examples), check.layers(self.sizes)[0]
-            if rows.ndim == 1 and len(rows) == n_in:
+        layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
+        if _are_rows(examples):
+            rows = check.array("examples", examples)
+            if rows.ndim != 2 or rows.shape[1] != layers[0]:
+                remedy = ": use x.reshape(1, -1)" if rows.shape == (layers[0],) else ""
                 raise ValueError(
-                    f"examples must have shape (n, {n_in}), got {rows.shape}: use "
-                    f"x.reshape(1, -1)"
+                    f"examples has shape {rows.shape}, expected (n, {layers[0]}){remedy}"
                 )
-            examples = rows, np.zeros(rows.shape[:1], np.int64)
-        packed = self._pack("examples", data.accept("examples", examples))
+            x = data.as_rows("examples", rows.T, layers[0], self.dtype)
+            packed = bpcore.Data(engine, x, layers[-1])
+        else:
+            packed = data.accept("examples", examples).pack("examples", layers, engine)
         return self._in_core(ROWS).feedforward(packed)
 
     def cost(self, examples: Any) -> float:
@@ -321,8 +323,19 @@ def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:
     return net
 
 
+def _are_rows(examples: Any) -> bool:
+    """Whether this is an array, or a list whose first item is numbers, not a pair (x, y)."""
+    if not isinstance(examples, list):
+        return isinstance(examples, np.ndarray)
+    first = examples[0] if examples else None
+    return isinstance(first, (list, tuple, np.ndarray)) and not any(
+        isinstance(part, (list, tuple, np.ndarray)) for part in first
+    )
+
+
 def _row(name: str, value: Any, names: Iterable[str]) -> str:
     """Return the name of a table's row; ValueError if there is none."""
-    if value not in (known := list(names)):
+    known = list(names)
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     return value

@@ -180,7 +180,8 @@ class Network(Book):
 
     def _call_evaluate(self, examples: Any, vectors: bool) -> Any:
         if vectors and isinstance(examples, list):
-            examples = [(x, int(np.argmax(y))) for x, y in examples]
+            one = self.sizes[-1] == 1  # which is a 1 where it is above 1/2
+            examples = [(x, int(np.sum(y) > 0.5 if one else np.argmax(y))) for x, y in examples]
         return self.evaluate(examples)
 
     def _quadratic_cost(self, examples: Any, labels: bool) -> float:

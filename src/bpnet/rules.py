@@ -33,7 +33,7 @@ class Rule:
 
     def __init__(self, name: str = "plain", **parameters: float):
         rows = bpcore.engine("float64").rules
-        if name not in rows:
+        if not isinstance(name, str) or name not in rows:
             raise ValueError(f"rule must be one of {', '.join(rows)}, got {name!r}")
         names = rows[name][0]
         for given in parameters:

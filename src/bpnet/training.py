@@ -197,6 +197,10 @@ class Run:
                 counts[kind] = count, n
                 if isinstance(count, (int, float, np.number)):  # a script's own may be anything
                     record[f"{kind}_accuracy"] = float(count) / n
+                elif self.stopping.judges and self.stopping.judged_by == f"{kind}_accuracy":
+                    raise TypeError(
+                        f"{self.stopping.judged_by} must be a number to stop by, got {count!r}"
+                    )
         record["seconds"] = time.perf_counter() - start
         self.history.append(record)
         self._show(record, counts)
