@@ -710,3 +710,18 @@ def test_softmax_of_chapter_3_is_the_references(cls, hidden, dtype):
             assert found == true
         else:
             assert abs(found - true) <= 2 * GRADIENT * eps * (1 + true)
+
+
+@each_hidden
+def test_an_assigned_sigmoid_leaves_the_softmax(hidden, monkeypatch):
+    """The book's text is then called; the bound is that of the tests above."""
+    net, twin = softmaxes(hidden)
+    monkeypatch.setattr(network2, "sigmoid", lambda z: reference.sigmoid(z))
+    eps = np.finfo(np.float64).eps
+    pairs = examples("log-likelihood")
+    for (x, y), (exact_x, exact_y) in zip(pairs, exact(pairs)):
+        assert abs(net.feedforward(x) - twin.feedforward(exact_x)).max() <= GRADIENT * eps
+        truth = sum(twin.backprop(exact_x, exact_y), [])
+        most = max(abs(t).max() for t in truth)
+        for found, true in zip(sum(net.backprop(x, y), []), truth, strict=True):
+            assert abs(found - true).max() <= GRADIENT * eps * (1 + most)
