@@ -1040,7 +1040,7 @@ def test_a_file_that_says_two_things_is_refused(tmp_path):
     for names, message in [
         (
             {"hidden": "swish"},
-            "hidden must be one of sigmoid, tanh, relu, identity, got 'swish'",
+            f"hidden must be one of {', '.join(reference.ACTIVATIONS)}, got 'swish'",
         ),
         (
             {"output": "squared"},

@@ -74,12 +74,14 @@ def as_rule(rule: Any, mu: Any = 0.0) -> Rule:
         return rule
     if not mu:
         return Rule(rule)
-    if rule not in ("plain", "momentum", "nesterov"):
+    found = Rule("momentum" if rule == "plain" else rule)
+    if "mu" not in found.parameters:
         raise ValueError(f"mu must be 0 where rule is {rule!r}, got {mu}")
-    return Rule("momentum" if rule == "plain" else rule, mu=mu)
+    return Rule(found.name, mu=mu)
 
 
 def _checked(name: str, value: Any) -> float:
+    """Return a parameter: epsilon keeps a divisor from 0, others are shares that are kept."""
     number = check.not_negative(name, value)
     if name == "epsilon":
         if number < 1e-37:  # 0 in float32, and then a weight without gradient is 0 / 0
