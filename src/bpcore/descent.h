@@ -18,7 +18,8 @@ typedef struct {
     const bp_descent *told;
     const rule *rule;
     int whole;      /* mini-batches are summed before they are used; else taken in shares */
-    int place;      /* what the products are added to */
+    int place;      /* what the products are added to: in shares 0 or slots, w or v; if whole,
+                     * slots + 1, the gradient */
     part first;     /* the first layer's, borrowed */
     mini_batch due; /* whose gradient the first layer has not met yet */
 } descent;

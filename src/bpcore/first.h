@@ -153,7 +153,8 @@ static void dense_step(const bp_net *net, const bp_data *data, const first_step 
 }
 
 /* Add the gradient of the mini-batch `due`, whose errors are scaled, to a place of the part's
- * weights (BP4), then take the weighted inputs of the mini-batch `next`, in one pass. */
+ * weights (BP4), then take the weighted inputs of the mini-batch `next`, in one pass.  Unless
+ * that is empty, the layer's a holds them on return, and scratch.x its rows. */
 static void first_layer(bp_net *net, const bp_data *data, batches of, const part *p, int place)
 {
     bp_layer *layer = &net->layers[0];

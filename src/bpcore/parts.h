@@ -86,8 +86,8 @@ static void scale_part(const part *p, bp_wide factor)
  * cache. */
 enum { PASS_ITEMS = 4096 / REAL_BYTES };
 
-/* What a pass does for each weight: end the step that is due, and then begin the next, a whole
- * gradient's by making room for it.  NULL: not that. */
+/* What a pass does for each weight: finish the step `due`, then start the step `next`, which
+ * for whole gradients means to clear the gradient.  NULL: leave that out. */
 typedef struct {
     row_pass *step;     /* of whole gradients, or */
     row_shares *shares; /* the rest of a step in shares, of which both are told alike */

@@ -1,9 +1,10 @@
 /* Steps: how a mini-batch's gradient moves a weight.  The table is at the end.
  *
  * row[0] is a row of weights, row[1] to row[slots] what the rule keeps of each, row[slots + 1]
- * the mean gradient g.  To add one: write its step for n items (whole vectors), and a row; its
- * twin is a row of bpnet.reference.  Biases are rows like others, told l2 = l1 = 0.  Padding
- * has w = g = 0 and must keep its slots and itself 0.
+ * the mean gradient g of the cost, without regularisation: a step adds that by downhill().
+ * To add one: write its step for n items (whole vectors), and a row; its twin is a row of
+ * bpnet.reference, which is given g with regularisation.  Biases are rows like others, told
+ * l2 = l1 = 0.  Padding has w = g = 0 and must keep its slots and itself 0.
  */
 
 /* What a step is told, in the item type. */
