@@ -247,7 +247,8 @@ def hard_points(dtype):
             breaks[:: 1 + len(breaks) // 1000],
         ]
     ).astype(dtype)
-    magnitudes = np.concatenate([magnitudes, np.nextafter(magnitudes, dtype.type(0))])
+    with np.errstate(under="ignore"):
+        magnitudes = np.concatenate([magnitudes, np.nextafter(magnitudes, dtype.type(0))])
     return np.unique(np.concatenate([magnitudes, -magnitudes]))
 
 

@@ -4,13 +4,14 @@
 import array as _array
 import random as _random
 from operator import index as _index
+from weakref import ref as _weak
 
 import numpy as np
 
 from cpython.array cimport array
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 
 
@@ -51,6 +52,7 @@ cdef extern from "core.h" nogil:
         ptrdiff_t num_layers, rows, threads
         bp_kind kind
         size_t itemsize
+        int zeroed
 
     ctypedef struct bp_data:
         ptrdiff_t n, n_in, n_out
@@ -87,8 +89,10 @@ cdef extern from "core.h" nogil:
         size_t itemsize
         ptrdiff_t lanes
         const bp_row *(*row)(int, ptrdiff_t) noexcept nogil
-        void (*load)(bp_net *, ptrdiff_t, int, const void *, const void *) noexcept nogil
-        void (*store)(const bp_net *, ptrdiff_t, int, void *, void *) noexcept nogil
+        void (*load)(bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, const void *,
+                     const void *) noexcept nogil
+        void (*store)(const bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, void *,
+                      void *) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
@@ -101,7 +105,7 @@ cdef extern from "core.h" nogil:
     const char *bp_compiler()
     const char *bp_csr_fault(const bp_data *, int64_t, int64_t)
     const bp_engine *const *bp_engines(ptrdiff_t *)
-    void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t)
+    void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t, ptrdiff_t)
     size_t bp_lay_out(void *, const bp_shape *, bp_net **)
     void bp_sgd(const bp_engine *, bp_net *, ptrdiff_t, const bp_descent *, bp_look *, void *)
     void bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *,
@@ -109,14 +113,41 @@ cdef extern from "core.h" nogil:
     void bp_backprop(const bp_engine *, bp_net *, const bp_data *, bp_look *, void *)
 
 
+# Items, or weights, between two looks for a signal where no time is taken.
+cdef enum:
+    SLICE = 1 << 18
+
+# Bytes of a network from which on it is allocated as zeros.
+cdef enum:
+    ZEROED = 1 << 25
+
 # As it is before anybody replaces it.
 _SHUFFLE = _random.Random.shuffle
+
+
+cdef list _holders(array):
+    """What keeps an array's memory where it is for as long as it lives.
+
+    NumPy moves no memory of an array that has a weak reference, even where resize is told not
+    to look; and what is no array, as a mapped file, is not closed while it is exported.
+    """
+    holders = []
+    while isinstance(array, np.ndarray):
+        holders.append(_weak(array))
+        array = array.base
+    if array is not None:
+        try:
+            holders.append(memoryview(array))
+        except (TypeError, ValueError, BufferError):  # it has another way to lend its memory
+            pass
+    return holders
 
 
 cdef class _Buffer:
     """The memory of a C-contiguous array of a known dtype and shape, held while this lives."""
 
     cdef Py_buffer view
+    cdef list holders
 
     def __cinit__(self, array, str name, dtype, tuple shape, bint writable=False):
         if type(array) is not np.ndarray:  # a subclass may hide what is in its memory
@@ -128,6 +159,7 @@ cdef class _Buffer:
         if not (array.flags.c_contiguous and array.flags.aligned):
             raise ValueError(f"{name} must be C-contiguous and aligned")
         PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
+        self.holders = _holders(array)
 
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
@@ -195,6 +227,7 @@ cdef class Engine:
         if block == NULL:
             raise MemoryError()
         cdef void *scratch = <void *>_aligned(<uintptr_t>block)
+        holders = _holders(a), _holders(b)
         with nogil:
             self.row.gemm(m, n, k, <const void *>a_address, a_row, a_column,
                           <const void *>b_address, b_row, b_column, c_buffer.view.buf, ldc,
@@ -267,9 +300,11 @@ cdef class Order:
         """Shuffle as source.shuffle would, and leave source in the state it would.
 
         source is the module ``random`` or a ``random.Random``; where its ``shuffle`` is not
-        CPython's own on the Mersenne Twister, it is called.
+        CPython's own on the Mersenne Twister, it is called.  If a signal's handler raises, the
+        order is another one, and source as it was.
         """
         cdef uint32_t[::1] state
+        cdef ptrdiff_t begin, end = self.n
         generator = getattr(source.shuffle, "__self__", None)
         if (type(generator) is not _random.Random or self.n >= 2**32
                 or getattr(source.shuffle, "__func__", None) is not _SHUFFLE):
@@ -277,8 +312,13 @@ cdef class Order:
             return
         version, words, gauss_next = generator.getstate()
         state = _array.array("I", words)
-        with nogil:
-            bp_shuffle(&state[0], <int64_t *>self.buffer.view.buf, self.n)
+        while end > 0:
+            begin = end - SLICE if end > SLICE else 0
+            with nogil:
+                bp_shuffle(&state[0], <int64_t *>self.buffer.view.buf, begin, end)
+            end = begin
+            if end > 0:
+                PyErr_CheckSignals()
         generator.setstate((version, tuple(state), gauss_next))
 
     cdef shuffle_by(self, shuffle):
@@ -569,7 +609,9 @@ cdef class Net:
         self.n_threads = shape.threads = min(
             n_threads, BP_MAX_THREADS, -(-max(numbers[1:]) * shape.itemsize // BP_ALIGN))
         self.size = bp_lay_out(NULL, &shape, &self.nets) + BP_ALIGN
-        self.block = PyMem_RawMalloc(self.size)
+        # The system's pages are zero: to write zeros to many would be a long wait.
+        shape.zeroed = self.size > ZEROED
+        self.block = PyMem_RawCalloc(1, self.size) if shape.zeroed else PyMem_RawMalloc(self.size)
         if self.block == NULL:
             raise MemoryError(
                 f"a network of sizes {list(sizes)} takes {self.size - BP_ALIGN:,} bytes")
@@ -585,29 +627,39 @@ cdef class Net:
 
     cdef put(self, int place, biases, weights):
         """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
-        cdef _Buffer b, w
-        cdef ptrdiff_t l
-        for l in range(self.nets.num_layers):
-            n_in, n_out = self.sizes[l], self.sizes[l + 1]
-            b = _Buffer(biases[l], f"biases[{l}]", self.engine.dtype, (n_out, 1))
-            w = _Buffer(weights[l], f"weights[{l}]", self.engine.dtype, (n_out, n_in))
-            with nogil:
-                self.engine.row.load(self.nets, l, place, w.view.buf, b.view.buf)
+        self.exchange(place, biases, weights, False)
 
     cdef get(self, int place):
         """Return fresh lists (biases, weights) in the book's shapes."""
-        cdef _Buffer b, w
-        cdef ptrdiff_t l
-        biases, weights = [], []
-        for l in range(self.nets.num_layers):
-            n_in, n_out = self.sizes[l], self.sizes[l + 1]
-            biases.append(np.empty((n_out, 1), self.engine.dtype))
-            weights.append(np.empty((n_out, n_in), self.engine.dtype))
-            b = _Buffer(biases[l], "biases", self.engine.dtype, (n_out, 1), True)
-            w = _Buffer(weights[l], "weights", self.engine.dtype, (n_out, n_in), True)
-            with nogil:
-                self.engine.row.store(self.nets, l, place, w.view.buf, b.view.buf)
+        shapes = list(zip(self.sizes[1:], self.sizes))
+        biases = [np.empty((n_out, 1), self.engine.dtype) for n_out, _ in shapes]
+        weights = [np.empty(shape, self.engine.dtype) for shape in shapes]
+        self.exchange(place, biases, weights, True)
         return biases, weights
+
+    cdef exchange(self, int place, biases, weights, bint out):
+        """Copy a place of all layers in or out, in slices between which signals are handled."""
+        cdef _Buffer b, w
+        cdef ptrdiff_t l, begin, end, n_in, n_out
+        buffers = []
+        for l, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:])):
+            buffers.append((
+                _Buffer(biases[l], f"biases[{l}]", self.engine.dtype, (n_out, 1), out),
+                _Buffer(weights[l], f"weights[{l}]", self.engine.dtype, (n_out, n_in), out)))
+        for l, (b, w) in enumerate(buffers):
+            end, n_in, n_out = 0, self.sizes[l], self.sizes[l + 1]
+            while end < n_in:
+                if end > 0:
+                    PyErr_CheckSignals()
+                begin, end = end, min(n_in, end + SLICE // n_out // BP_ALIGN * BP_ALIGN
+                                      + BP_ALIGN)
+                with nogil:
+                    if out:
+                        self.engine.row.store(self.nets, l, place, begin, end, w.view.buf,
+                                              b.view.buf)
+                    else:
+                        self.engine.row.load(self.nets, l, place, begin, end, w.view.buf,
+                                             b.view.buf)
 
     def load(self, biases, weights):
         """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""

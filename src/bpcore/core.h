@@ -117,6 +117,7 @@ typedef struct {
     ptrdiff_t num_layers, rows, threads;
     bp_kind kind;
     size_t itemsize;
+    int zeroed; /* the block is zero already */
 } bp_shape;
 
 /* Examples, one a row.  The inputs are dense (x) or CSR (x is NULL); the desired outputs are
@@ -178,9 +179,12 @@ typedef struct {
     /* Row i of a table; NULL past its end. */
     const bp_row *(*row)(int table, ptrdiff_t i);
 
-    /* Between the book's (n_out, n_in) and (n_out, 1) arrays and a place of layer l. */
-    void (*load)(bp_net *net, ptrdiff_t l, int place, const void *w, const void *b);
-    void (*store)(const bp_net *net, ptrdiff_t l, int place, void *w, void *b);
+    /* Between the book's (n_out, n_in) and (n_out, 1) arrays and a place of layer l: the
+     * weights of the inputs [begin, end), and the biases. */
+    void (*load)(bp_net *net, ptrdiff_t l, int place, ptrdiff_t begin, ptrdiff_t end,
+                 const void *w, const void *b);
+    void (*store)(const bp_net *net, ptrdiff_t l, int place, ptrdiff_t begin, ptrdiff_t end,
+                  void *w, void *b);
 
     /* Answer for the examples [begin, end). */
     void (*evaluate)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end,
@@ -242,8 +246,9 @@ const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values);
 /* The compiler that built this, and its version. */
 const char *bp_compiler(void);
 
-/* Shuffle order as CPython's random.shuffle would from this Mersenne Twister state:
- * 624 words, then the position in them.  n < 2^32. */
-void bp_shuffle(uint32_t *state, int64_t *order, ptrdiff_t n);
+/* Choose the items [begin, n) of order as CPython's random.shuffle of n would from this
+ * Mersenne Twister state, 624 words, then the position in them: it goes on with n = begin, to
+ * 0.  n < 2^32. */
+void bp_shuffle(uint32_t *state, int64_t *order, ptrdiff_t begin, ptrdiff_t n);
 
 #endif

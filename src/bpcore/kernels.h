@@ -159,30 +159,31 @@ INLINED ptrdiff_t argmax(ptrdiff_t n, const real *a)
     return best;
 }
 
-/* inside (n_in, stride) = w (n_out, n_in), transposed, and zeros up to a whole vector. */
-static void transpose_in(ptrdiff_t n_in, ptrdiff_t n_out, const real *w, real *inside,
-                         ptrdiff_t stride)
+/* Rows [begin, end) of inside (n_in, stride) = w (n_out, n_in), transposed, and zeros up to a
+ * whole vector. */
+static void transpose_in(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n_in, ptrdiff_t n_out,
+                         const real *w, real *inside, ptrdiff_t stride)
 {
-    const ptrdiff_t whole = n_in / LANES * LANES;
-    for (ptrdiff_t k = 0; k < whole; k += LANES)
+    ptrdiff_t k = begin;
+    for (; k + LANES <= end; k += LANES)
         for (ptrdiff_t j = 0; j < n_out; j += LANES)
             transpose_lanes(n_out - j, LANES, w + j * n_in + k, n_in, inside + k * stride + j,
                             stride);
-    for (ptrdiff_t k = whole; k < n_in; k++)
+    for (; k < end; k++)
         for (ptrdiff_t j = 0; j < n_out; j++)
             inside[k * stride + j] = w[j * n_in + k];
 }
 
-/* w (n_out, n_in) = inside (n_in, stride), transposed. */
-static void transpose_out(ptrdiff_t n_in, ptrdiff_t n_out, const real *inside,
-                          ptrdiff_t stride, real *w)
+/* Columns [begin, end) of w (n_out, n_in) = inside (n_in, stride), transposed. */
+static void transpose_out(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n_in, ptrdiff_t n_out,
+                          const real *inside, ptrdiff_t stride, real *w)
 {
-    const ptrdiff_t whole = n_in / LANES * LANES;
-    for (ptrdiff_t k = 0; k < whole; k += LANES)
+    ptrdiff_t k = begin;
+    for (; k + LANES <= end; k += LANES)
         for (ptrdiff_t j = 0; j < n_out; j += LANES)
             transpose_lanes(LANES, n_out - j, inside + k * stride + j, stride,
                             w + j * n_in + k, n_in);
-    for (ptrdiff_t k = whole; k < n_in; k++)
+    for (; k < end; k++)
         for (ptrdiff_t j = 0; j < n_out; j++)
             w[j * n_in + k] = inside[k * stride + j];
 }

@@ -56,7 +56,7 @@ static bp_layer lay_out_layer(arena *arena, const bp_shape *shape, ptrdiff_t l)
     for (int q = 0; q < shape->kind.slots + 2; q++) {
         layer.weights[q] = take(arena, n_in, row);
         layer.biases[q] = take(arena, 1, row);
-        if (arena->start && q <= shape->kind.slots) {
+        if (arena->start && !shape->zeroed && q <= shape->kind.slots) {
             memset(layer.weights[q], 0, n_in * row);
             memset(layer.biases[q], 0, row);
         }

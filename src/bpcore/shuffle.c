@@ -42,12 +42,12 @@ static uint32_t next_word(uint32_t *state)
     return temper(state[state[WORDS]++]);
 }
 
-void bp_shuffle(uint32_t *state, int64_t *order, ptrdiff_t n)
+void bp_shuffle(uint32_t *state, int64_t *order, ptrdiff_t begin, ptrdiff_t n)
 {
     int shift = 32; /* an index in [0, i] takes 32 - shift bits of i + 1 */
     for (uint32_t bound = (uint32_t)(n > 0 ? n : 0); bound; bound >>= 1)
         shift--;
-    for (ptrdiff_t i = n - 1; i > 0; i--) {
+    for (ptrdiff_t i = n - 1; i > 0 && i >= begin; i--) {
         const uint32_t bound = (uint32_t)i + 1;
         if (bound >> (31 - shift) == 0) /* one bit less from here on */
             shift++;

@@ -9,17 +9,21 @@
  * that evaluates has examples of its own, and all columns.
  */
 
-static void load(bp_net *net, ptrdiff_t l, int place, const void *w, const void *b)
+static void load(bp_net *net, ptrdiff_t l, int place, ptrdiff_t begin, ptrdiff_t end,
+                 const void *w, const void *b)
 {
     const bp_layer *layer = &net->layers[l];
-    transpose_in(layer->n_in, layer->n_out, w, layer->weights[place], layer->stride);
+    transpose_in(begin, end, layer->n_in, layer->n_out, w, layer->weights[place],
+                 layer->stride);
     memcpy(layer->biases[place], b, (size_t)layer->n_out * sizeof(real));
 }
 
-static void store(const bp_net *net, ptrdiff_t l, int place, void *w, void *b)
+static void store(const bp_net *net, ptrdiff_t l, int place, ptrdiff_t begin, ptrdiff_t end,
+                  void *w, void *b)
 {
     const bp_layer *layer = &net->layers[l];
-    transpose_out(layer->n_in, layer->n_out, layer->weights[place], layer->stride, w);
+    transpose_out(begin, end, layer->n_in, layer->n_out, layer->weights[place], layer->stride,
+                  w);
     memcpy(b, layer->biases[place], (size_t)layer->n_out * sizeof(real));
 }
 

@@ -83,7 +83,9 @@ class Layers:
         ]
         weights = []
         for n_in, n_out in zip(layers, layers[1:]):
-            w = source.randn(n_out, n_in)
+            w = np.empty((n_out, n_in))
+            for _, rows in bpcore.blocks(w):  # the same numbers, and Ctrl-C is heard
+                rows[...] = source.randn(*rows.shape)
             if divisor is not None:
                 w /= divisor(n_in)
             weights.append(w.astype(dtype, copy=False))
