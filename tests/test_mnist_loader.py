@@ -734,9 +734,7 @@ def unwritable(*_, **__):
     raise PermissionError(errno.EACCES, "Permission denied", "the cache")
 
 
-@pytest.mark.parametrize(
-    ("module", "function"), [(Path, "mkdir"), (download.tempfile, "mkstemp")]
-)
+@pytest.mark.parametrize(("module", "function"), [(Path, "mkdir"), (download, "write_whole")])
 def test_a_cache_that_cannot_be_written_is_done_without(
     servers, monkeypatch, capsys, module, function
 ):

@@ -144,7 +144,6 @@ class Run:
         net = self.net
         try:
             if self.checkpoint is not None:  # an error, if it is one, before anything changes
-                serialize.remove_leftovers(self.checkpoint)
                 serialize.save(self.checkpoint, self.saved[0] if self.saved else self._state())
             if self.saved is not None:
                 self._restore(*self.saved)
