@@ -997,3 +997,48 @@ def test_float32_and_float64_together_are_saved_exactly(tmp_path):
     serialize.save(tmp_path / "net.npz", made)
     wanted = made._replace(weights=[w.astype("f8") for w in made.weights])
     assert bits(serialize.load(tmp_path / "net.npz")) == bits(wanted)
+
+
+# In pieces, within limits.
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 22])
+def test_arrays_are_read_in_pieces_of_any_length(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(serialize, "_CHUNK", chunk)
+    made = checkpoint((3, 4, 2), n=33)
+    serialize.save(tmp_path / "run.npz", made)
+    assert bits(serialize.load(tmp_path / "run.npz")) == bits(made)
+
+
+def test_json_is_read_and_written_up_to_its_limit(tmp_path, monkeypatch):
+    path, made = tmp_path / "net.json", model([3, 2], **CHAPTER_3)
+    serialize.save_json(path, made)
+    size = path.stat().st_size
+    monkeypatch.setattr(serialize, "_MOST_JSON", size)
+    serialize.save_json(path, made)
+    assert bits(serialize.load(path)) == bits(made)
+    before = path.read_bytes()
+    monkeypatch.setattr(serialize, "_MOST_JSON", size - 1)
+    words = "JSON must have at most 268,435,456 bytes; save it as npz"
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        serialize.save_json(path, made)
+    with pytest.raises(ValueError, match=rf"net\.json {WHAT}{words}$"):
+        serialize.load(path)
+    assert path.read_bytes() == before
+    assert names_in(tmp_path) == ["net.json"]
+
+
+def test_a_file_larger_than_json_may_be_is_not_read(tmp_path):
+    with open(tmp_path / "net.json", "wb") as file:
+        file.write(b"{")
+        file.truncate(2**40)
+    with refused_in_memory(0, "JSON must have at most 268,435,456 bytes; save it as npz"):
+        serialize.load(tmp_path / "net.json")
+
+
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=4))
+def test_json_written_by_rows_is_what_json_writes(sizes):
+    biases, weights = parameters(sizes)
+    for arrays_ in (biases, weights):
+        wanted = json.dumps([array.tolist() for array in arrays_])
+        assert b"".join(serialize._rows(arrays_)).decode() == wanted
