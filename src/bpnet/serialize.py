@@ -131,8 +131,8 @@ def load(path: str | os.PathLike[str]) -> Model:
     """Return the model that save, save_json or the book's network2.py wrote to path.
 
     Raises ValueError if path holds no such, OSError if it is no file or cannot be read.  An npz
-    takes the memory of its arrays, JSON at most 30 times its size, of numbers about 3 times;
-    JSON is parsed in one call, for which Ctrl-C waits.
+    takes the memory of its arrays; JSON at most 30 times its size, of numbers about 3 times.
+    Ctrl-C is heard meanwhile, in JSON between two numbers.
     """
     with open_file(path) as file:
         try:
@@ -203,7 +203,8 @@ def _encode(values: dict[str, Any]) -> bytes:
 def _decode(text: bytes) -> dict[str, Any]:
     import json
 
-    found = json.loads(text.decode("utf-8-sig"))
+    # float itself would be called without the interpreter, which hears Ctrl-C.
+    found = json.loads(text.decode("utf-8-sig"), parse_float=lambda digits: float(digits))
     if not isinstance(found, dict):
         raise ValueError(f"its JSON must be an object, got {type(found).__name__}")
     return found
