@@ -641,10 +641,10 @@ def test_what_is_no_path_is_said_so(name, path):
         CALLS[name](path)
 
 
-@pytest.mark.parametrize("call", [CALLS["save"], CALLS["write_whole"], CALLS["checkpoint"]])
-def test_a_path_of_bytes_is_a_path(tmp_path, call):
+@pytest.mark.parametrize("name", ["save", "network2's save", "write_whole", "checkpoint"])
+def test_a_path_of_bytes_is_a_path(tmp_path, name):
     path = os.fsencode(tmp_path / "net")
-    call(path)
+    CALLS[name](path)
     open_file(path).close()
     assert names_in(tmp_path) == ["net"]
 

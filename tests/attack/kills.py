@@ -250,13 +250,15 @@ class Killer:
             row["before a file"] += 1
             row["lost"] += bool(least)
             return 0
-        row["torn"] += found < 0
-        row["lost"] += 0 <= found < least
-        row["epochs a kill"] += max(found, 0) - done
-        if found >= 0:
-            serialize.save(self.path, serialize.load(self.path))
-            row["left over"] += len(self.others())
-        return max(found, 0)
+        if found < 0:
+            row["torn"] += 1
+            self.path.unlink()
+            return 0
+        row["lost"] += found < least
+        row["epochs a kill"] += found - done
+        serialize.save(self.path, serialize.load(self.path))
+        row["left over"] += len(self.others())
+        return found
 
     def epochs(self):
         """Return the number of epochs in the file; None: no file; -1: not a whole one."""
