@@ -157,15 +157,17 @@ class Run:
         Raises RuntimeError, with nothing changed, if another call is training the network.
         """
         key = os.getpid(), id(self.net)
-        if _RUNS.setdefault(key, self) is not self:  # asked and taken in one step
-            self.watch.close()
-            raise RuntimeError(
-                "this network is being trained by another call: wait for it, or train a copy"
-            )
         try:
+            if _RUNS.setdefault(key, self) is not self:  # asked and taken in one step
+                self.watch.close()
+                raise RuntimeError(
+                    "this network is being trained by another call: wait for it, or train a "
+                    "copy"
+                )
             self._go()
         finally:
-            del _RUNS[key]
+            if _RUNS.get(key) is self:
+                del _RUNS[key]
 
     def _go(self) -> None:
         net = self.net
