@@ -1,5 +1,6 @@
 """Checkpoints: a run that ended anywhere goes on to the bits of one that never did."""
 
+import copy
 import errno
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import parameters_of
+from conftest import global_states, parameters_of
 from engines import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from nets import (
     each_kind,
     each_trained,
     examples,
+    face_of,
     held_out,
     is_chapter_3,
     make,
@@ -33,12 +35,13 @@ from nets import (
     shuffler,
     timeless,
     train,
+    watched,
 )
 
 import bpnet
-from bpnet import Network, network2, serialize
+from bpnet import Network, Rule, network2, serialize
 
-KILLS = Path(__file__).resolve().parents[1] / "bench" / "kills.py"
+KILLS = Path(__file__).with_name("attack") / "kills.py"
 EPOCHS = 5
 ENDS = ["epochs", "callback", "exception"]
 
@@ -644,23 +647,267 @@ def test_network2_returns_the_figures_that_were_recorded(tmp_path):
     assert len(costs) == 1
 
 
+# Whatever a checkpoint says
+
+
+STRANGE = [None, True, False, 0, -1, 7, 2**70, 0.5, -0.5, 1e308, float("inf"), float("nan")]
+STRANGE += ["", "x", "\x1b[31m", [], [[]], [1, "a"], {}, {"a": {}}, {"mu": 0.25}]
+strange = st.sampled_from(STRANGE) | st.recursive(
+    st.sampled_from(STRANGE),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+
+
+def places(value, path=()):
+    """Yield the path of each place in a value of dicts and lists."""
+    yield path
+    parts = value if isinstance(value, (dict, list)) else ()
+    for key, inner in parts.items() if isinstance(parts, dict) else enumerate(parts):
+        yield from places(inner, (*path, key))
+
+
+def changed(value, path, *to):
+    """Return value with another thing in one of its places, or without that place."""
+    if not path:
+        return to[0] if to else None
+    value = copy.deepcopy(value)
+    inner = value
+    for key in path[:-1]:
+        inner = inner[key]
+    if to:
+        inner[path[-1]] = to[0]
+    else:
+        del inner[path[-1]]
+    return value
+
+
+def mutated(draw, value):
+    path = draw(st.sampled_from(list(places(value))))
+    return changed(value, path, *([draw(strange)] if draw(st.booleans()) else []))
+
+
+def write_anyhow(path, model):
+    """Write what save would refuse, too: a file whose sums are right, whatever it says."""
+    run = model.run
+    values = dict(zip(serialize._VALUES, model[3:]))
+    values |= {"state": run.state, "rule": run.rule}
+    members = {"format": serialize._FORMAT, "version": np.int64(2), "sizes": model.sizes}
+    members |= serialize._named("", (model.biases, model.weights))
+    members |= {"order": run.order, "random_state": run.random_state, "steps": run.steps}
+    for k, slot in enumerate(run.slots):
+        members |= serialize._named(f"slots_{k}_", slot)
+    members |= serialize._named("best_", run.best)
+    members["json"] = np.frombuffer(json.dumps(values).encode(), np.uint8)
+    with open(path, "wb") as file:
+        serialize._write_npz(file, {name: np.asarray(part) for name, part in members.items()})
+
+
+def mutate(draw, path, model):
+    """Write model to path with one thing in it that is another; return what."""
+    run, what = model.run, draw(st.sampled_from(["state", "state", "notes", *MUTATIONS]))
+    if what == "state":
+        run = run._replace(state=mutated(draw, run.state))
+    elif what == "notes":
+        model = model._replace(notes=mutated(draw, {"a": 1, "b": [2.5, None]}))
+    elif what in ("kind", "hidden", "output", "cost"):
+        names = ["", "sigmoid", "tanh", "squared", "MLP", "CrossEntropyCost", "a b", None, 3]
+        model = model._replace(**{what: draw(st.sampled_from(names))})
+    else:
+        run = run._replace(**{what: draw(MUTATIONS[what](run))})
+    write_anyhow(path, model._replace(run=run))
+    return what
+
+
+def one_of(*values):
+    return st.sampled_from([np.asarray(value) for value in values])
+
+
+MUTATIONS = {
+    "kind": None,
+    "hidden": None,
+    "output": None,
+    "cost": None,
+    "rule": lambda run: st.sampled_from(["plain", "momentum", "adam", "nesterov", "x", None]),
+    "steps": lambda run: one_of(-1, 0, 1, run.steps + 1, 2**63 - 1, -(2**63), 1.5, [1], "a"),
+    "order": lambda run: one_of(
+        run.order[::-1], run.order[:-1], run.order + 1, run.order * 0, run.order * 1.0, [], 3
+    ),
+    "random_state": lambda run: one_of(
+        run.random_state * 0,
+        run.random_state[:-1],
+        run.random_state.astype(np.int64),
+        np.append(run.random_state[:-1], np.uint32(625)),
+        np.append(run.random_state[:-1], np.uint32(624)),
+    ),
+    "slots": lambda run: st.sampled_from(
+        [
+            [],
+            run.slots * 2,
+            [(b[:-1], w) for b, w in run.slots],
+            [([c.T for c in b], w) for b, w in run.slots],
+            [([c.astype("f4") for c in b], w) for b, w in run.slots],
+            [([c * 0 for c in b], w) for b, w in run.slots],
+        ]
+    ),
+    "best": lambda run: st.sampled_from([None, run.best, ([], [])]),
+}
+WATCHED = ["network", "network2", "network, backprop", "MLP"]
+each_watched = pytest.mark.parametrize("kind", WATCHED)
+OPTIONS = {"mu": 0.5, "patience": 9, "max_error": 0.0, "min_update": 0.0, "max_seconds": 1e9}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return a function that returns a checkpoint of a kind, which recorded every figure."""
+    found = {}
+
+    def of(kind):
+        if kind not in found:
+            path = tmp_path_factory.mktemp("whole") / "run"
+            watched(kind, epochs=2, checkpoint=path, seed=5, **OPTIONS)
+            found[kind] = serialize.load(path)
+        return found[kind]
+
+    return of
+
+
+def resumes_or_changes_nothing(kind, path, seed=3, notes=None):
+    """Resume what is in path, whatever it is, and assert either; return the error."""
+    net, given = make(kind, seed), examples()
+    net.notes = notes
+    figures = {**face_of(net).figures, **rules(kind), "judged_by": held_out(), **OPTIONS}
+    before = everything(net, given)
+    try:
+        train(net, given, 3, resume=path, **figures)
+    except ValueError as error:
+        assert str(error).isprintable() and len(str(error)) < 1000
+        assert str(path) in str(error)
+        assert everything(net, given) == before
+        return str(error)
+    assert len(net.history) == 3 or net.stopped_by in OPTIONS  # by what is in the history
+    serialize.save(path, net._model())  # whatever the notes are
+    return None
+
+
+@each_watched
+def test_whatever_is_in_a_place_of_the_state_it_resumes_or_changes_nothing(
+    tmp_path, kind, whole
+):
+    path, model, refused = tmp_path / "run", whole(kind), 0
+    for place in places(model.run.state):
+        for to in [(), *((value,) for value in STRANGE)]:
+            run = model.run._replace(state=changed(model.run.state, place, *to))
+            write_anyhow(path, model._replace(run=run))
+            refused += resumes_or_changes_nothing(kind, path) is not None
+    assert refused > 100
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+@each_watched
+def test_whatever_a_checkpoint_says_it_resumes_or_changes_nothing(
+    tmp_path_factory, kind, whole, data
+):
+    path = tmp_path_factory.getbasetemp() / "mutated"
+    mutate(data.draw, path, whole(kind))
+    seed, notes = data.draw(st.sampled_from([None, 3])), data.draw(st.sampled_from([None, {}]))
+    resumes_or_changes_nothing(kind, path, seed, notes)
+
+
+def everything(net, given):
+    """Return all that a run may change, in a form that compares."""
+    state = {name: value for name, value in vars(net).items() if name != "_rng"}
+    return (
+        [p.tobytes() for p in parameters_of(net)],
+        json.dumps(net.history),
+        repr(sorted(state)),
+        json.dumps(net.notes),
+        net.stopped_by,
+        shuffler(net),
+        global_states(),
+        [id(x) for x, _ in given],
+    )
+
+
+ABSENT = ["history", "seconds", "gauss_next", "examples"]
+
+
+@pytest.mark.parametrize("name", ABSENT)
+@each_trained
+def test_a_state_that_lacks_something_is_refused_with_nothing_changed(
+    tmp_path, nothing_changes, kind, name
+):
+    path = checkpoint(tmp_path / "run", kind)
+    model = serialize.load(path)
+    del model.run.state[name]
+    serialize.save(path, model)
+    net, data = make(kind), examples()
+    with nothing_changes(net, data), pytest.raises(ValueError, match="resume must name a che"):
+        train(net, data, resume=path)
+
+
+@pytest.mark.parametrize("rule", ["momentum", "nesterov", "adam"])
+@each_class
+def test_a_rule_of_other_parameters_is_another_run(tmp_path, nothing_changes, kind, rule):
+    path, net, data = tmp_path / "run", make(kind), examples()
+    name = next(iter(Rule(rule).parameters))
+    train(make(kind), examples(), 2, checkpoint=path, rule=rule)
+    other = Rule(rule, **{name: 0.25})
+    with nothing_changes(net, data), pytest.raises(ValueError) as raised:
+        train(net, data, resume=path, rule=other)
+    assert str(raised.value) == (
+        f"resume must name a checkpoint of a run with parameters of the rule "
+        f"{other.parameters}, got {Rule(rule).parameters}: {path}"
+    )
+    train(net, data, resume=path, rule=Rule(rule))
+
+
+@each_trained
+def test_how_to_go_on_is_the_callers(tmp_path, kind):
+    """Another eta, mini-batches of another size, another regularisation, more epochs."""
+    path, net, by_hand = checkpoint(tmp_path / "run", kind), make(kind), make(kind)
+    data, again = examples(), examples()
+    others = {"eta": 0.25, "m": 7, **{k: v for k, v in rules(kind).items() if k != "mu"}}
+    train(net, data, 5, resume=path, **others)
+    train(by_hand, again, 2)
+    train(by_hand, again, 3, **others)
+    assert same_bits(parameters_of(net), parameters_of(by_hand))
+    assert [record["eta"] for record in net.history] == [0.5, 0.5, 0.25, 0.25, 0.25]
+
+
+def test_a_history_may_hold_what_a_script_notes(tmp_path):
+    def note(net, epoch):
+        net.history[-1]["note"] = {"epoch": epoch}
+
+    path, net = checkpoint(tmp_path / "run", callback=note), make("network")
+    train(net, resume=path)
+    assert [record.get("note") for record in net.history] == [{"epoch": 0}, {"epoch": 1}, None]
+
+
+def test_a_cost_that_is_infinite_goes_on(tmp_path):
+    """A sum of costs may overflow where no weight does."""
+    path = checkpoint(tmp_path / "run", "network2", monitor_training_cost=True)
+    model = serialize.load(path)
+    model.run.state["history"][0]["training_cost"] = float("inf")
+    serialize.save(path, model)
+    costs = train(make("network2"), resume=path, monitor_training_cost=True)[2]
+    assert costs[0] == float("inf") and len(costs) == 3
+
+
 # SIGKILL
 
 
 @posix
-@pytest.mark.skipif(not KILLS.exists(), reason="no bench/ beside the tests")
-def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_bits():
+def test_what_is_killed_at_any_moment_leaves_whole_files_and_goes_on_to_the_same_bits():
     """The script says what it checks."""
     done = subprocess.run(
-        [sys.executable, str(KILLS), "--kills", "12"],
+        [sys.executable, str(KILLS), "--kills", "16"],
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-    record = json.loads(done.stdout.splitlines()[-1])
-    assert sum(row["kills"] for row in record["rows"]) == 12
-    for row in record["rows"]:
-        assert row["finished"] >= 1
-        assert (row["torn"], row["lost"], row["left over"]) == (0, 0, 0)
-        assert row["same bits"] == "yes"
+    *rows, said = done.stdout.splitlines()
+    assert said == ("16 kills, 0 files torn, behind or left over; the end is the same bits")
+    assert [json.loads(row)["kills"] for row in rows] == [4, 4, 4, 4]

@@ -77,7 +77,8 @@ stop = threading.Event()
 
 def until_stopped(step):
     while not stop.is_set():
-        step()
+        with contextlib.suppress(RuntimeError):  # SGD, where the other thread is in it
+            step()
 
 def write():
     net.weights[0][:] = rng.randn(15, 20)
@@ -104,7 +105,7 @@ assert [w.shape for w in net.weights] == [(15, 20), (4, 15)]
 
 
 def test_threads_that_train_one_network_never_crash():
-    """Their results mix, as the original's would; the process lives."""
+    """One SGD at a time; steps by hand mix with it, as the original's would."""
     run(ONE_NETWORK)
 
 

@@ -40,7 +40,7 @@ INCLUDES = {
 
 # What the inner modules of the API import at module level, the standard library aside: a module
 # may import those above it in this table.
-RUN = ["check", "data", "serialize", "stopping", "trainer", "watching"]
+RUN = ["check", "data", "serialize", "stopping", "trainer", "watching", "wholefile"]
 NETWORK = ["check", "data", "serialize", "rules", "trainer", "training"]
 BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "trainer"]
 FACE = ["book", "byhand", "mlp", "reference", "rules", "serialize", "training"]
@@ -48,7 +48,8 @@ IMPORTS = {
     "reference.py": {"numpy"},
     "check.py": {"numpy"},
     "data.py": {"numpy", "bpcore", "bpnet.check"},
-    "serialize.py": {"numpy", "bpnet.check"},
+    "wholefile.py": set(),
+    "serialize.py": {"numpy", "bpnet.check", "bpnet.wholefile"},
     "rules.py": {"numpy", "bpcore", "bpnet.check", "bpnet.reference"},
     "stopping.py": {"bpnet.check"},
     "watching.py": set(),
@@ -68,6 +69,8 @@ IMPORTS = {
 USES_CORE = {
     API / name for name in [*IMPORTS, "config.py"] if "bpcore" in IMPORTS.get(name, {"bpcore"})
 }
+# What extras may use of the inner modules, too: files are opened and replaced in one place.
+SHARED = {"bpnet.wholefile"}
 # Imported when they are needed: the bar, and the other class that a file may hold.
 LATE = {"tqdm", "bpnet.network2"}
 EXTRAS = sorted({*API.rglob("*.py")} - {API / name for name in [*IMPORTS, "__init__.py"]})
@@ -267,7 +270,7 @@ def test_the_core_does_not_know_the_api():
 @pytest.mark.parametrize("path", EXTRAS, **by_name)
 def test_extras_import_public_names_only(path):
     public = {"bpnet", *(f"bpnet.{name}" for name in public_names() | {"__version__"})}
-    public |= {module(extra) for extra in EXTRAS}
+    public |= {module(extra) for extra in EXTRAS} | SHARED
     assert {name for name in everywhere(path) if root(name) == "bpnet"} <= public
 
 

@@ -734,9 +734,7 @@ def unwritable(*_, **__):
     raise PermissionError(errno.EACCES, "Permission denied", "the cache")
 
 
-@pytest.mark.parametrize(
-    ("module", "function"), [(Path, "mkdir"), (download.tempfile, "mkstemp")]
-)
+@pytest.mark.parametrize(("module", "function"), [(Path, "mkdir"), (download, "write_whole")])
 def test_a_cache_that_cannot_be_written_is_done_without(
     servers, monkeypatch, capsys, module, function
 ):
@@ -752,6 +750,37 @@ def test_a_file_where_the_cache_would_be_is_done_without(servers, tmp_path, caps
     (tmp_path / "home").write_text("not a folder")
     assert is_small_set(mnist_loader.load_data())
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_a_pipe_in_the_cache_is_not_waited_for(servers, capsys):
+    folder = download.cache_folder()
+    folder.mkdir(parents=True)
+    for name in ALL_CACHED:
+        os.mkfifo(folder / name)
+    assert is_small_set(mnist_loader.load_data())
+    _, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("MNIST: the download could not be kept: path must name a file, got ")
+
+
+def test_what_a_killed_download_left_in_the_cache_is_deleted_by_the_next(servers):
+    folder = download.cache_folder()
+    folder.mkdir(parents=True)
+    for k, name in enumerate(ALL_CACHED):
+        (folder / f".{name}.{k:016}.partial").touch()
+    assert is_small_set(mnist_loader.load_data())
+    if os.name == "posix":
+        assert cached() == ALL_CACHED
+
+
+def test_a_terminal_obeys_no_mirror(servers, sample, capsys, monkeypatch):
+    def refuse(url):
+        raise OSError("HTTP Error 404: \x1b]0;owned\x07\n\x9b31m")
+
+    monkeypatch.setattr(download, "_get", refuse)
+    assert len(mnist_loader.load_data()[0][1]) == 4000
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable() and "HTTP Error 404" in line
 
 
 def test_a_user_without_a_home_is_served(servers, monkeypatch, capsys):

@@ -5,12 +5,8 @@ import io
 import json
 import os
 import pickle
-import re
-import signal
 import stat
 import struct
-import subprocess
-import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -1003,276 +999,46 @@ def test_float32_and_float64_together_are_saved_exactly(tmp_path):
     assert bits(serialize.load(tmp_path / "net.npz")) == bits(wanted)
 
 
-# The file is replaced in one step.
+# In pieces, within limits.
 
 
-def test_the_whole_file_is_on_disk_beside_the_old_one_before_it_takes_the_name(
-    tmp_path, monkeypatch
-):
-    path, seen, fsync = tmp_path / "file", [], os.fsync
-    path.write_bytes(b"old")
-
-    def look(descriptor):
-        fsync(descriptor)
-        status = os.fstat(descriptor)
-        whole = stat.S_ISREG(status.st_mode) and status.st_size
-        seen.append((whole, path.read_bytes(), len(os.listdir(tmp_path))))
-
-    monkeypatch.setattr(os, "fsync", look)
-    serialize.write_whole(path, lambda file: file.write(b"whole"))
-    assert seen[0] == (5, b"old", 2)
-    assert seen[1:] == [(False, b"whole", 1)] * (os.name == "posix")  # the folder, after it
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 22])
+def test_arrays_are_read_in_pieces_of_any_length(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(serialize, "_CHUNK", chunk)
+    made = checkpoint((3, 4, 2), n=33)
+    serialize.save(tmp_path / "run.npz", made)
+    assert bits(serialize.load(tmp_path / "run.npz")) == bits(made)
 
 
-def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch):
-    fsync = os.fsync
-
-    def files_only(descriptor):
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            raise OSError(22, "Invalid argument")
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", files_only)
-    serialize.write_whole(tmp_path / "file", lambda file: file.write(b"whole"))
-    assert (tmp_path / "file").read_bytes() == b"whole"
-
-
-class Fails(io.BufferedWriter):
-    """A file that fails at the n-th call of a method."""
-
-    at = ("", 0)
-
-    def call(self, name, *arguments):
-        Fails.at = (Fails.at[0], Fails.at[1] - (Fails.at[0] == name))
-        if Fails.at == (name, 0):
-            raise OSError(28, "No space left on device")
-        return getattr(super(), name)(*arguments)
-
-    def write(self, piece):
-        return self.call("write", piece)
-
-    def flush(self):
-        return self.call("flush")
-
-    def close(self):
-        if not self.closed:
-            super().close()
-            self.call("close")
-
-
-@pytest.mark.parametrize("old", [True, False])
-@pytest.mark.parametrize(
-    "at", [*(("write", n) for n in (1, 2, 5, 9, 20, 30, 40)), ("flush", 1), ("close", 1)]
-)
-def test_a_failing_file_leaves_the_old_one(tmp_path, monkeypatch, at, old):
-    path = tmp_path / "net.npz"
-    before = saved(path, model([4, 3, 2])) if old else None
-    monkeypatch.setattr(
-        serialize,
-        "open",
-        lambda name, mode, opener: Fails(io.FileIO(name, mode.replace("b", ""), opener=opener)),
-        raising=False,
-    )
-    monkeypatch.setattr(Fails, "at", at)
-    with pytest.raises(OSError, match="No space"):
-        serialize.save(path, checkpoint((4, 3, 2)))
-    assert names_in(tmp_path) == ["net.npz"] * old
-    assert not old or path.read_bytes() == before
-
-
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize("step", ["open", "fsync", "chmod", "replace"])
-def test_a_failing_step_leaves_the_old_file(tmp_path, monkeypatch, step, error):
-    path = tmp_path / "net.npz"
-    before = saved(path, model([4, 3, 2]))
-
-    def fails(*_):
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, step, fails)
-        with pytest.raises(type(error)):
-            serialize.save(path, checkpoint())
+def test_json_is_read_and_written_up_to_its_limit(tmp_path, monkeypatch):
+    path, made = tmp_path / "net.json", model([3, 2], **CHAPTER_3)
+    serialize.save_json(path, made)
+    size = path.stat().st_size
+    monkeypatch.setattr(serialize, "_MOST_JSON", size)
+    serialize.save_json(path, made)
+    assert bits(serialize.load(path)) == bits(made)
+    before = path.read_bytes()
+    monkeypatch.setattr(serialize, "_MOST_JSON", size - 1)
+    words = "JSON must have at most 268,435,456 bytes; save it as npz"
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        serialize.save_json(path, made)
+    with pytest.raises(ValueError, match=rf"net\.json {WHAT}{words}$"):
+        serialize.load(path)
     assert path.read_bytes() == before
-    assert names_in(tmp_path) == ["net.npz"]
+    assert names_in(tmp_path) == ["net.json"]
 
 
-@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, ZeroDivisionError])
-def test_write_whole_gives_the_name_only_to_a_whole_file(tmp_path, error):
-    def fails(file):
-        file.write(b"half")
-        raise error
-
-    with pytest.raises(error):
-        serialize.write_whole(tmp_path / "file", fails)
-    assert names_in(tmp_path) == []
+def test_a_file_larger_than_json_may_be_is_not_read(tmp_path):
+    with open(tmp_path / "net.json", "wb") as file:
+        file.write(b"{")
+        file.truncate(2**40)
+    with refused_in_memory(0, "JSON must have at most 268,435,456 bytes; save it as npz"):
+        serialize.load(tmp_path / "net.json")
 
 
-def python(code, *arguments):
-    """Run code in a process of its own, and return its exit status."""
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)]).returncode
-
-
-FULL = """
-import os, resource, sys
-from pathlib import Path
-import numpy as np
-from bpnet import serialize
-path = Path(sys.argv[1])
-before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-made = serialize.load(path)
-made = made._replace(weights=[w + 1 for w in made.weights])
-for n in (0, 1, 100, 4096, 9000, len(before) - 1):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n, limit[1]))
-    try:
-        serialize.save(path, made)
-    except OSError as error:
-        assert "too large" in str(error)
-    else:
-        raise AssertionError(n)
-    assert path.read_bytes() == before
-    assert os.listdir(path.parent) == [path.name]
-resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-serialize.save(path, made)
-assert path.read_bytes() != before
-"""
-
-
-@posix
-def test_a_file_that_grows_too_large_leaves_the_old_one(tmp_path):
-    serialize.save(tmp_path / "net.npz", model([40, 40]))
-    assert python(FULL, tmp_path / "net.npz") == 0
-
-
-KILLED = """
-import os, signal, sys
-from bpnet import serialize
-path, step, seen = sys.argv[1], sys.argv[2], []
-def kill(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-def write(file):
-    file.write(b"half")
-    if step == "write":
-        file.flush()
-        kill()
-    file.write(b" and half")
-fsync = os.fsync
-def sync(descriptor):
-    seen.append(fsync(descriptor))
-    if step == "synced" or step == "folder" and len(seen) == 2:
-        kill()
-os.fsync = sync
-if step in ("open", "fsync", "replace"):
-    setattr(os, step, kill)
-serialize.write_whole(path, write)
-"""
-
-
-@posix
-@pytest.mark.parametrize("step", ["open", "write", "fsync", "synced", "replace", "folder"])
-def test_a_kill_leaves_the_old_file_or_the_new_one_and_no_litter(tmp_path, step):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    assert python(KILLED, path, step) == -signal.SIGKILL
-    assert path.read_bytes() == (b"half and half" if step == "folder" else b"old")
-    assert len(os.listdir(tmp_path)) == (1 if step in ("open", "folder") else 2)
-    serialize.remove_leftovers(path)
-    assert names_in(tmp_path) == ["file"]
-
-
-NAMES = ["net.npz", "ü b[1]*.npz", "n" * 255, "ü" * 127, "." + "n" * 100]
-
-
-@posix
-@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
-def test_leftovers_are_those_of_a_target_and_of_a_process_that_is_gone(
-    tmp_path, monkeypatch, name
-):
-    path, seen = tmp_path / name, []
-
-    def write(file):
-        file.write(b"new")
-        serialize.remove_leftovers(path)  # not what is being written
-        seen.extend(set(os.listdir(tmp_path)) - {name})
-
-    serialize.write_whole(path, write)
-    (temporary,) = seen
-    stem, own, rest = re.fullmatch(r"(\..+\.)(\d+)-([0-9a-f]{16}\.partial)", temporary).groups()
-    assert int(own) == os.getpid()
-    assert len(os.fsencode(temporary)) < 143
-    assert names_in(tmp_path) == [name]
-
-    def ask(process, number):
-        assert number == 0
-        if process != os.getpid():
-            raise {7: ProcessLookupError, 8: PermissionError}[process]
-
-    monkeypatch.setattr(os, "kill", ask)
-    gone = [f"{stem}7-{rest}", f"{stem}{own}-{'0' * 16}.partial"]  # or one that had its id
-    kept = [f"{stem}8-{rest}", temporary, f"{stem}7-{rest}x", f"x{stem}7-{rest}"]
-    kept += [f"{stem}0-{rest}", f"{stem}{2**64}-{rest}", f"{stem}-7-{rest}", f".x.7-{rest}"]
-    for each in gone + kept:
-        (tmp_path / each).touch()
-    folder = tmp_path / f"{stem}7-{'1' * 16}.partial"
-    folder.mkdir()  # cannot be deleted, and does not stop it
-    serialize.remove_leftovers(path)
-    assert names_in(tmp_path) == sorted([name, folder.name, *kept])
-
-
-@posix
-def test_leftovers_that_vanish_are_no_failure(tmp_path, monkeypatch):
-    serialize.remove_leftovers(tmp_path / "no folder" / "net.npz")
-    names = [f".net.npz.7-{i:016}.partial" for i in range(3)]
-    (tmp_path / names[2]).touch()
-
-    def gone(*_):
-        raise ProcessLookupError
-
-    monkeypatch.setattr(os, "kill", gone)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "listdir", lambda _: names)
-        serialize.remove_leftovers(tmp_path / "net.npz")
-    assert names_in(tmp_path) == []
-
-
-def test_where_processes_cannot_be_asked_nothing_is_deleted(tmp_path, monkeypatch):
-    (tmp_path / ".net.npz.7-0123456789abcdef.partial").touch()
-    path = tmp_path / "net.npz"
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "name", "other")
-        patch.setattr(serialize, "_resolved", lambda _: path)
-        patch.setattr(os, "kill", lambda *_: pytest.fail("a process was asked"))
-        serialize.remove_leftovers(path)
-    assert len(os.listdir(tmp_path)) == 1
-
-
-@posix
-def test_permissions_and_links_are_those_of_an_ordinary_file(tmp_path):
-    path, link = tmp_path / "net.npz", tmp_path / "link.npz"
-    old = os.umask(0o027)
-    try:
-        Network([2, 2], seed=1).save(path)
-    finally:
-        os.umask(old)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    path.chmod(0o600)
-    link.symlink_to(path)
-    net = Network([3, 2], seed=1)
-    net.save(link)
-    assert link.is_symlink()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert same(bpnet.load(path), net)
-
-
-@posix
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o400])
-def test_the_temporary_file_is_never_more_open_than_the_old_one(tmp_path, mode):
-    path = tmp_path / "net.npz"
-    path.touch()
-    path.chmod(mode)
-
-    def look(file):
-        assert not stat.S_IMODE(os.fstat(file.fileno()).st_mode) & ~mode
-
-    serialize.write_whole(path, look)
-    assert stat.S_IMODE(path.stat().st_mode) == mode
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=4))
+def test_json_written_by_rows_is_what_json_writes(sizes):
+    biases, weights = parameters(sizes)
+    for arrays_ in (biases, weights):
+        wanted = json.dumps([array.tolist() for array in arrays_])
+        assert b"".join(serialize._rows(arrays_)).decode() == wanted

@@ -1,10 +1,14 @@
 """A run of SGD: its history, eta by the epoch, what it shows, and where it diverges."""
 
+import copy
 import json
 import math
+import os
+import pickle
 import random
 import signal
 import sys
+import threading
 import types
 
 import numpy as np
@@ -42,7 +46,8 @@ from nets import (
     watched,
 )
 
-from bpnet import network2, serialize
+import bpnet
+from bpnet import network2, serialize, training
 
 ALWAYS = {"epoch", "eta", "seconds", "update"}
 MONITOR = ["training_cost", "training_accuracy", "validation_cost", "test_cost"]
@@ -755,3 +760,175 @@ def test_an_own_total_cost_may_be_an_array_of_one_number(shape):
     assert found == ([0.25, 0.25], [], [0.25, 0.25], [])
     assert [type(cost) for cost in found[0]] == [float, float]
     assert [record["training_cost"] for record in net.history] == [0.25, 0.25]
+
+
+# One call trains a network
+
+
+BUSY = "this network is being trained by another call: wait for it, or train a copy"
+
+
+def in_a_thread(function):
+    """Call a function in a thread of its own; return what it returned, or raised."""
+    found = []
+
+    def call():
+        try:
+            found.append(function())
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(60)
+    return found[0]
+
+
+def here(function):
+    try:
+        return function()
+    except Exception as error:
+        return error
+
+
+@pytest.mark.parametrize("where", [in_a_thread, here])
+@each_trained
+def test_a_second_call_is_refused_and_the_first_goes_on(kind, where, tmp_path):
+    """From another thread, and from the first one's own callback, which would wait for ever."""
+    net, plain, refused = make(kind), make(kind), []
+    data, again, others = examples(), examples(), examples(9)
+
+    def second(net, epoch):
+        before = list(map(id, others))
+        options = {"checkpoint": tmp_path / "run", "eta": 1.0, "verbose": False}
+        found = where(lambda: train(net, others, **options))
+        assert (type(found), str(found)) == (RuntimeError, BUSY)
+        assert list(map(id, others)) == before
+        refused.append(len(net.history))
+
+    train(net, data, callback=second)
+    train(plain, again)
+    assert refused == [1, 2, 3]
+    assert equal(net, plain) and shuffler(net) == shuffler(plain)
+    assert timeless(net.history) == timeless(plain.history)
+    assert same_bits([x for x, _ in data], [x for x, _ in again])
+    assert os.listdir(tmp_path) == []
+    train(net, data)
+
+
+@each_trained
+def test_an_eta_and_a_step_of_the_scripts_own_cannot_train_either(kind):
+    net, found = make(kind), []
+
+    def eta(epoch):
+        found.append(here(lambda: train(net)))
+        return 0.5
+
+    train(net, eta=eta)
+    assert list(map(str, found)) == [BUSY] * 3
+    if kind not in FACES:
+        return
+    own = net.backprop
+    net.backprop = lambda x, y: (found.append(here(lambda: train(net))), own(x, y))[1]
+    train(net, epochs=1)
+    assert list(map(str, found)) == [BUSY] * (3 + N)
+
+
+def pickled(net):
+    return pickle.loads(pickle.dumps(net))
+
+
+class Abandoned(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Abandoned, ValueError])
+@each_trained
+def test_a_call_that_ends_in_whatever_way_lets_others_train(kind, error, tmp_path):
+    def fail(net, epoch):
+        raise error
+
+    net, plain = make(kind), make(kind)
+    with pytest.raises(error):
+        train(net, callback=fail)
+    with pytest.raises(OSError):
+        train(net, checkpoint=tmp_path)
+    with pytest.raises(ValueError):
+        train(net, epochs=-1)
+    train(plain, epochs=1)
+    assert equal(net, plain)
+    train(net)
+    assert not training._RUNS
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, pickled], ids=lambda f: f.__name__
+)
+@each_class
+def test_a_copy_of_what_is_being_trained_is_not_being_trained(kind, copied):
+    made = []
+
+    def take(net, epoch):
+        made.append(copied(net))
+        train(made[-1], epochs=1)
+
+    net = make(kind)
+    train(net, callback=take)
+    assert len(made) == 3 and not any(equal(each, net) for each in made[:2])
+    assert "_RUNS" not in vars(net) and vars(net).keys() == vars(made[0]).keys()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks of POSIX")
+@each_class
+def test_a_fork_of_a_process_that_trains_may_train(kind):
+    status = []
+
+    def fork(net, epoch):
+        child = os.fork()
+        if not child:
+            failed = True
+            try:
+                failed = bool(in_a_thread(lambda: train(net, epochs=1) and None))
+            finally:
+                os._exit(failed)
+        status.append(os.waitpid(child, 0)[1])
+
+    train(make(kind), epochs=1, callback=fork)
+    assert status == [0]
+
+
+@each_class
+def test_networks_of_equal_parameters_train_at_once(kind):
+    """A network is itself, even if its class says that all are equal."""
+    face = face_of(kind)
+    alike = type("Alike", (face.cls,), {"__eq__": lambda self, other: True, "__hash__": None})
+    first, second = (alike(SIZES, seed=5) for _ in range(2))
+    train(first, epochs=1, callback=lambda net, epoch: train(second, epochs=1))
+    assert equal(first, second)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TRAINED if "," not in kind])
+@each_dtype
+def test_others_find_the_network_as_the_last_whole_epoch_left_it(kind, dtype, tmp_path, bars):
+    """While the core is within an epoch, in another thread."""
+    net, seen, epochs = make(kind, dtype=dtype), [], []
+    probe = held_out()
+
+    def look():
+        net.save(tmp_path / "net.npz")
+        loaded = bpnet.load(tmp_path / "net.npz")
+        return copies(loaded), copies(net), count(net, probe), count(loaded, probe)
+
+    def within():
+        seen.append((len(epochs), in_a_thread(look)))
+
+    start = copies(net)
+    data = examples(400)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bar, "update", lambda self, n: within())
+        train_with_bar(net, data, callback=lambda net, epoch: epochs.append(copies(net)))
+    assert {k for k, _ in seen} == {0, 1, 2}
+    states = [start, *epochs]
+    for k, (saved, asked, right, again) in seen:
+        assert same_bits(saved, states[k]) and same_bits(asked, states[k])
+        assert right == again

@@ -303,9 +303,10 @@ class MLP(Layers):
         packed = self._pack("examples", given, outputs=True)
         biases, weights = self._in_core(ROWS).backprop(packed)
         n = len(given) if given.weights is None else given.weights.sum(dtype=np.float64)
-        return [b / self.dtype.type(n) for b in biases], [
-            w / self.dtype.type(n) for w in weights
-        ]
+        with np.errstate(under="ignore"):
+            return [b / self.dtype.type(n) for b in biases], [
+                w / self.dtype.type(n) for w in weights
+            ]
 
 
 def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:

@@ -131,7 +131,8 @@ class Network(Book):
         same bits for any number.
 
         Ctrl-C leaves the weights as they are after a whole number of mini-batches.  Raises
-        TypeError or ValueError, with nothing changed, if an argument is not as described, and
+        TypeError or ValueError, with nothing changed, if an argument is not as described,
+        RuntimeError if another call is training the network, also one that calls this, and
         FloatingPointError if an epoch leaves weights or biases that are not finite: the network
         is then as it was before that epoch.
         """

@@ -224,7 +224,7 @@ class Network(Book):
         The file is replaced in one step, or kept as it was: ValueError if the parameters do
         not fit ``sizes``, OSError if filename cannot be written.
         """
-        if os.fspath(filename).endswith(".npz"):
+        if os.fsdecode(filename).endswith(".npz"):
             serialize.save(filename, self._model())
         else:
             serialize.save_json(filename, self._model())

@@ -12,22 +12,21 @@ array is allocated that its bytes do not fill.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import re
+import reprlib
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bpnet import check
+from bpnet.wholefile import open_file, printable, write_whole
 
 if TYPE_CHECKING:
     from io import BufferedReader
-    from pathlib import Path
 
     from bpnet.check import Array
 
@@ -46,9 +45,10 @@ _ZIP64 = struct.Struct("<4x2Q")
 _CENTRAL = struct.Struct("<4s12xI8x3H12x")
 _END, _END64 = 22, 76
 _LEAST = 64  # bytes of an npy header
+_CHUNK = 1 << 22  # bytes that are read in one go, after which Ctrl-C is heard
 
-_LONG_NAME = 100  # bytes: the temporary name stays below the least limit in use, 143
-_TOKEN = os.urandom(4).hex()  # tells this process from one that had its id before
+_MOST_JSON = 1 << 28  # bytes: parsed, they may take 30 times as much memory
+_TOO_LARGE = f"JSON must have at most {_MOST_JSON:,} bytes; save it as npz"
 
 
 class Run(NamedTuple):
@@ -107,118 +107,45 @@ def save_json(path: str | os.PathLike[str], model: Model) -> None:
     ``hidden`` and ``output`` are added where they are not chapter 3's.  Raises as save does.
     """
     model = _checked(model)
-    values: dict[str, Any] = {
-        "sizes": model.sizes,
-        "weights": [w.tolist() for w in model.weights],
-        "biases": [b.tolist() for b in model.biases],
-        "cost": model.cost,
-    }
+    values: dict[str, Any] = {"cost": model.cost}
     if model.weights[0].dtype == np.float32:
         values["dtype"] = "float32"
     book = ("Network2", "sigmoid", _OUTPUTS.get(model.cost or ""), model.cost, None)
     found = zip(_VALUES, model[3:], book)
     values |= {name: value for name, value, usual in found if value not in (usual, {})}
-    text = _encode(values)
-    write_whole(path, lambda file: file.write(text))
+    sizes, others = _encode({"sizes": model.sizes})[:-1], _encode(values)[1:]
+
+    def write(file: IO[bytes]) -> None:
+        file.write(sizes)
+        for name, arrays in (("weights", model.weights), ("biases", model.biases)):
+            file.write(f', "{name}": '.encode())
+            file.writelines(_rows(arrays))
+        file.write(b", " + others)
+        if file.tell() > _MOST_JSON:
+            raise ValueError(_TOO_LARGE)
+
+    write_whole(path, write)
 
 
 def load(path: str | os.PathLike[str]) -> Model:
     """Return the model that save, save_json or the book's network2.py wrote to path.
 
-    Raises ValueError if path holds no such, OSError if it is no file or cannot be read.
+    Raises ValueError if path holds no such, OSError if it is no file or cannot be read.  An npz
+    takes the memory of its arrays; JSON at most 30 times its size, of numbers about 3 times.
+    Ctrl-C is heard meanwhile, in JSON between two numbers.
     """
-    _target(path)
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         try:
             start = file.peek().lstrip(b"\xef\xbb\xbf \t\n\r")  # a byte order mark, space
             if not start.startswith((b"PK", b"{")):
                 raise ValueError("it is neither an npz nor a JSON object")
-            npz = start.startswith(b"PK")
-            return _checked(_from_npz(file) if npz else _from_json(file.read()))
+            return _checked(_from_npz(file) if start.startswith(b"PK") else _from_json(file))
         except (ValueError, TypeError, RecursionError, struct.error) as error:
             reason = "its zip is damaged" if isinstance(error, struct.error) else str(error)
             raise ValueError(
-                f"{os.fspath(path)} must be a model that bpnet or the book's network2 saved: "
-                f"{reason:.300}"
+                f"{printable(path)} must be a model that bpnet or the book's network2 saved: "
+                f"{printable(reason):.300}"
             ) from None
-
-
-def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any]) -> None:
-    """Let ``write`` fill a temporary file, then give it the name path, in one step.
-
-    A link is followed, and the new file gets the permissions that open() would give.
-    """
-    target = _target(path)
-    mode = target.stat().st_mode & 0o777 if target.exists() else None
-    unique = f"{os.getpid()}-{_TOKEN}{os.urandom(4).hex()}.partial"
-    temporary = target.with_name(_stem(target) + unique)
-
-    def opener(name: str, flags: int) -> int:  # at no time more open than the old file
-        return os.open(name, flags, 0o666 if mode is None else mode)
-
-    try:
-        with open(temporary, "xb", opener=opener) as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(temporary, mode)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):  # it may not have come to be
-            os.unlink(temporary)
-        raise
-    with contextlib.suppress(OSError):  # the name, too, where a folder can be synced
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Delete the temporary files of path whose processes were killed while they wrote.
-
-    A process counts as alive if this machine has one of its id.  What cannot be deleted
-    stays; so does everything on Windows, where to ask for a process is to end it.
-    """
-    if os.name != "posix":
-        return
-    target = _resolved(path)
-    form = re.escape(_stem(target)) + r"([1-9][0-9]{0,8})-([0-9a-f]{8})[0-9a-f]{8}\.partial"
-    with contextlib.suppress(OSError):
-        for name in os.listdir(target.parent):
-            found = re.fullmatch(form, name)
-            if found and not _alive(int(found[1]), found[2]):
-                with contextlib.suppress(OSError):
-                    os.unlink(target.parent / name)
-
-
-def _alive(process: int, token: str) -> bool:
-    try:
-        os.kill(process, 0)
-    except OSError as error:  # PermissionError: another user's
-        return not isinstance(error, ProcessLookupError)
-    return process != os.getpid() or token == _TOKEN
-
-
-def _resolved(path: str | os.PathLike[str]) -> Path:
-    from pathlib import Path  # takes time, as json and zipfile do: as late as it is needed
-
-    return Path(os.path.realpath(path))
-
-
-def _target(path: str | os.PathLike[str]) -> Path:
-    target = _resolved(path)
-    if target.exists() and not target.is_file():  # a folder, a pipe, /dev/null
-        raise OSError(f"path must name a file, got {os.fspath(path)}")
-    return target
-
-
-def _stem(target: Path) -> str:
-    """Return how the temporary names of target begin."""
-    name, raw = target.name, os.fsencode(target.name)
-    return f".{name}." if len(raw) <= _LONG_NAME else f".{name[:20]}{zlib.crc32(raw):08x}."
 
 
 def _checked(model: Model) -> Model:
@@ -276,18 +203,35 @@ def _encode(values: dict[str, Any]) -> bytes:
 def _decode(text: bytes) -> dict[str, Any]:
     import json
 
-    found = json.loads(text.decode("utf-8-sig"))
+    # float itself would be called without the interpreter, which hears Ctrl-C.
+    found = json.loads(text.decode("utf-8-sig"), parse_float=lambda digits: float(digits))
     if not isinstance(found, dict):
         raise ValueError(f"its JSON must be an object, got {type(found).__name__}")
     return found
 
 
-def _from_json(text: bytes) -> Model:
+def _rows(arrays: list[Array]) -> Iterator[bytes]:
+    """Yield the JSON of matrices, row by row: one call for all would let no Ctrl-C in."""
+    import json
+
+    before = "[["
+    for array in arrays:
+        for row in array:
+            yield f"{before}{json.dumps(row.tolist())}".encode()
+            before = ", "
+        before = "], ["
+    yield b"]]"
+
+
+def _from_json(file: BufferedReader) -> Model:
     """Return what the book, bpnet or a port wrote, whatever its cost is and its other keys."""
-    found = _decode(text)
+    size = os.fstat(file.fileno()).st_size
+    if size > _MOST_JSON:
+        raise ValueError(_TOO_LARGE)
+    found = _decode(file.read(size))
     for name in ("sizes", "weights", "biases"):
         if not isinstance(found.get(name), list):
-            raise ValueError(f"{name} must be a list, got {found.get(name)!r:.60}")
+            raise ValueError(f"{name} must be a list, got {reprlib.repr(found.get(name))}")
         if name != "sizes" and len(found[name]) != len(found["sizes"]) - 1:
             raise ValueError(f"{name} must be one fewer than sizes, got {len(found[name])}")
     if bool in map(type, found["sizes"]):
@@ -432,7 +376,10 @@ def _read(
     if nbytes != dtype.itemsize * math.prod(shape):
         raise ValueError(f"{name} must be {dtype} {shape}, got {nbytes} bytes")
     array = np.empty(shape, dtype)
-    file.readinto(array.data)
-    if zlib.crc32(array.data, zlib.crc32(start + header)) != crc:
+    raw, found = array.reshape(-1).view(np.uint8).data, zlib.crc32(start + header)
+    for k in range(0, nbytes, _CHUNK):
+        file.readinto(raw[k : k + _CHUNK])
+        found = zlib.crc32(raw[k : k + _CHUNK], found)
+    if found != crc:
         raise ValueError(f"{name} is damaged")
     return array

@@ -113,8 +113,9 @@ def mean_cost_and_count(
     count = core.evaluate(monitor.packed, costs, count=monitor.counts)
     if costs is None:
         return None, count
-    mean = float(costs.sum(dtype=np.float64)) / total_weight(monitor.examples)
-    penalty = step.penalty(weights, len(costs))
+    with np.errstate(all="ignore"):  # a cost may be infinite
+        mean = float(costs.sum(dtype=np.float64)) / total_weight(monitor.examples)
+        penalty = step.penalty(weights, len(costs))
     return mean + penalty, count if monitor.counts else None
 
 

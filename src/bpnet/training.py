@@ -16,6 +16,7 @@ from bpnet import check, data, serialize
 from bpnet.stopping import Stopping
 from bpnet.trainer import Monitor, State, Trainer, copies, finite
 from bpnet.watching import Watch
+from bpnet.wholefile import printable
 
 if TYPE_CHECKING:
     from bpnet.check import Array
@@ -43,6 +44,17 @@ class Options(TypedDict, total=False):
     resume: str | os.PathLike[str] | None  # a checkpoint to go on from
     n_threads: int  # the most; results are the same bits for any number
 
+
+# What an epoch's record has of numbers, beside epoch and update, if it has them.
+_FIGURES = ("eta", "seconds") + tuple(
+    f"{kind}_{figure}"
+    for kind in ("training", "validation", "evaluation", "test")
+    for figure in ("cost", "accuracy")
+)
+
+# The runs under way, by process and network: in a fork's child, those of its parent are not.
+# It is a table, and no attribute of the network, since a copy of that is not being trained.
+_RUNS: dict[tuple[int, int], Run] = {}
 
 _STOPPING = ("min_update", "max_error", "patience", "min_delta", "max_seconds", "callback")
 
@@ -140,11 +152,27 @@ class Run:
             # else test_data of no example: the book prints "complete" then
 
     def go(self) -> None:
-        """Train until a condition to stop holds."""
+        """Train until a condition to stop holds.
+
+        Raises RuntimeError, with nothing changed, if another call is training the network.
+        """
+        key = os.getpid(), id(self.net)
+        try:
+            if _RUNS.setdefault(key, self) is not self:  # asked and taken in one step
+                self.watch.close()
+                raise RuntimeError(
+                    "this network is being trained by another call: wait for it, or train a "
+                    "copy"
+                )
+            self._go()
+        finally:
+            if _RUNS.get(key) is self:
+                del _RUNS[key]
+
+    def _go(self) -> None:
         net = self.net
         try:
             if self.checkpoint is not None:  # an error, if it is one, before anything changes
-                serialize.remove_leftovers(self.checkpoint)
                 serialize.save(self.checkpoint, self.saved[0] if self.saved else self._state())
             if self.saved is not None:
                 self._restore(*self.saved)
@@ -253,9 +281,15 @@ class Run:
     def _checked_checkpoint(
         self, path: str | os.PathLike[str]
     ) -> tuple[serialize.Model, serialize.Run]:
-        """Return the checkpoint in path, which must be of a run like this one."""
+        """Return the checkpoint in path, which must be of a run like this one.
+
+        Like this one is what its numbers mean nothing without: the network, the examples, the
+        rule and its parameters.  How to go on is the caller's: eta, the size of mini-batches,
+        regularisation, what to look at and when to stop.
+        """
         model, ours = serialize.load(path), self.net._model(None)
-        run, name = model.run, os.fspath(path)
+        run, name = model.run, printable(path)
+        parameters = self.step.rule.parameters
         if run is None:
             raise ValueError(f"resume must name a checkpoint, got a model: {name}")
         for what, found, wanted in [
@@ -267,13 +301,14 @@ class Run:
             ("training examples", len(run.order), self.n),
             ("rule", run.rule, self.step.rule.name),
             ("slots", len(run.slots), self.step.rule.slots),
+            ("parameters of the rule", run.state.get("parameters", parameters), parameters),
         ]:
             if found != wanted:
                 raise ValueError(
-                    f"resume must name a checkpoint of a run with {what} {wanted}, got {found}"
-                    f": {name}"
+                    f"resume must name a checkpoint of a run with {what} {wanted}, got "
+                    f"{printable(found):.200}: {name}"
                 )
-        if not _is_state(run.state):
+        if not _is_state(run.state) or not _are_steps(run.steps, run.state, self.n):
             raise ValueError(f"resume must name a checkpoint that SGD wrote, got {name}")
         key = self.stopping.judged_by
         if self.stopping.judges and not all(
@@ -356,29 +391,48 @@ def _stopping(
 
 def _is_state(state: dict[str, Any]) -> bool:
     """Whether this is what Run._state returns, in all that is computed with."""
-    history = state.get("history")
+    history, seconds = state.get("history"), state.get("seconds")
     return (
         isinstance(history, list)
-        and all(
-            isinstance(record, dict)
-            and record.get("epoch") == epoch
-            and type(record.get("update")) is float
-            for epoch, record in enumerate(history)
-        )
-        and type(state.get("seconds")) is float
-        and state["seconds"] >= 0
-        and isinstance(state.get("gauss_next", 0), (float, type(None)))
+        and all(_is_record(record, epoch) for epoch, record in enumerate(history))
+        and type(seconds) is float
+        and 0 <= seconds < math.inf
+        and isinstance(state.get("gauss_next", ""), (float, type(None)))
     )
+
+
+def _is_record(record: Any, epoch: int) -> bool:
+    """Whether this is an epoch of a history, in which a script may note things of its own."""
+    return (
+        isinstance(record, dict)
+        and type(record.get("epoch")) is int
+        and record["epoch"] == epoch
+        and type(record.get("update")) is float
+        and all(type(record.get(key, 0.0)) is float for key in _FIGURES)
+    )
+
+
+def _are_steps(steps: int, state: dict[str, Any], n: int) -> bool:
+    """Whether so many mini-batches may be those of a run; version 1 of the format has 0."""
+    return 0 <= steps <= len(state["history"]) * n
 
 
 def _count_of_share(share: float, n: int) -> float:
     """Return share * n as the int that it is; a script's own accuracy need not be one."""
-    counted = round(share * n)
-    return counted if counted / n == share else share * n
+    product = share * n
+    if not math.isfinite(product):
+        return product
+    counted = round(product)
+    return counted if counted / n == share else product
 
 
 def _relative_change(before: list[Array], after: list[Array]) -> float:
     """Return the norm of the difference, relative to the larger of both norms."""
+    with np.errstate(all="ignore"):
+        return _change(before, after)
+
+
+def _change(before: list[Array], after: list[Array]) -> float:
     largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
     if not largest:
         return 0.0

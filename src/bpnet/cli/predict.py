@@ -73,13 +73,14 @@ def _pixels(name: str, content: bytes, n: int) -> Any:
     bomb = Image.DecompressionBombError, Image.DecompressionBombWarning
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata: the pixels are what counts
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image: Any = Image.open(io.BytesIO(content), formats=["PNG"])
         if image.mode.startswith("I"):  # 16 bits, which convert() would clip to 8
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         paper = Image.new("RGBA", image.size, "white")
         grey = Image.alpha_composite(paper, image.convert("RGBA")).convert("L")
-    except (OSError, ValueError, SyntaxError, *bomb) as error:
+    except (OSError, ValueError, SyntaxError, LookupError, *bomb) as error:
         raise ValueError(f"{name} must be a whole PNG image: {error}") from None
     edge = np.asarray(grey)
     border = np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]])

@@ -8,7 +8,6 @@ import http.client
 import io
 import os
 import sys
-import tempfile
 import threading
 import time
 import urllib.error
@@ -17,6 +16,7 @@ import zlib
 from pathlib import Path
 
 from bpnet.mnist.files import IDX
+from bpnet.wholefile import open_file, printable, write_whole
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -77,7 +77,7 @@ def published_files() -> dict[str, bytes]:
         except (OSError, RuntimeError) as error:
             unkept = error
     if unkept:
-        print(f"MNIST: the download could not be kept: {unkept}", file=sys.stderr)
+        print(f"MNIST: the download could not be kept: {printable(unkept)}", file=sys.stderr)
     return files
 
 
@@ -101,7 +101,7 @@ def _download(content: str, mirrors: list[str]) -> tuple[bytes, bytes]:
             packed = _get(f"{mirrors[0]}{IDX[content]}.gz")
             return packed, _unpack(content, packed)
         except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:
-            reason = " ".join(str(error).split())
+            reason = printable(" ".join(str(error).split()))
             mirrors.append(mirrors.pop(0))
     raise OSError(f"{IDX[content]}.gz could not be downloaded: {reason}")
 
@@ -164,7 +164,7 @@ def _show_progress(url: str, received: int, expected: int) -> None:
 
 
 def _read_cache(name: str) -> bytes:
-    with open(cache_folder() / name, "rb") as file:
+    with open_file(cache_folder() / name) as file:
         return file.read(_MOST_BYTES)
 
 
@@ -172,13 +172,4 @@ def _write_cache(name: str, content: bytes) -> None:
     """Write a file whole, or leave what was there."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / name)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(folder / name, lambda file: file.write(content))
