@@ -168,5 +168,5 @@ def require(array: Array, dtype: np.dtype[Any]) -> Array:
     flags = array.flags
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
         return array if type(array) is np.ndarray else np.asarray(array)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         return np.require(array, dtype, ["C", "A"])

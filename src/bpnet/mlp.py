@@ -292,6 +292,7 @@ class MLP(Layers):
         _, count = self._ask("examples", examples, count=True)
         return int(count or 0)
 
+    @np.errstate(under="ignore")
     def gradient(self, examples: Any) -> Parameters:
         """Return (nabla_b, nabla_w), the gradient of ``cost`` of the same examples.
 

@@ -377,6 +377,7 @@ def _count_of_share(share: float, n: int) -> float:
     return counted if counted / n == share else share * n
 
 
+@np.errstate(under="ignore")
 def _relative_change(before: list[Array], after: list[Array]) -> float:
     """Return the norm of the difference, relative to the larger of both norms."""
     largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
