@@ -43,7 +43,7 @@ INCLUDES = {
 RUN = ["check", "data", "serialize", "stopping", "trainer", "watching"]
 NETWORK = ["check", "data", "serialize", "rules", "trainer", "training"]
 BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "trainer"]
-FACE = ["book", "byhand", "mlp", "reference", "rules", "serialize", "training"]
+FACE = ["book", "byhand", "check", "mlp", "reference", "rules", "serialize", "training"]
 IMPORTS = {
     "reference.py": {"numpy"},
     "check.py": {"numpy"},
@@ -61,7 +61,6 @@ IMPORTS = {
     "network2.py": {
         "numpy",
         *map("bpnet.{}".format, FACE),
-        "bpnet.check",
         "bpnet.mnist_loader",
     },
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable
@@ -38,9 +37,9 @@ class Options(TypedDict, total=False):
     max_seconds: float | None
     callback: Callable[[Any, int], object] | None  # (net, epoch): true ends training
     verbose: bool | str  # lines; "bar": lines above a progress bar
-    checkpoint: str | os.PathLike[str] | None  # a file to keep the run in
+    checkpoint: check.AnyPath | None  # a file to keep the run in
     checkpoint_seconds: float  # at most once in that time
-    resume: str | os.PathLike[str] | None  # a checkpoint to go on from
+    resume: check.AnyPath | None  # a checkpoint to go on from
     n_threads: int  # the most; results are the same bits for any number
 
 
@@ -88,7 +87,10 @@ class Run:
         n_threads = check.integer("n_threads", options.get("n_threads", 1), 1)
         self.history: list[Record] = []
         self.seconds = 0.0  # since the run began, in this process and before
-        self.checkpoint = options.get("checkpoint")
+        self.checkpoint, resume = (
+            None if options.get(name) is None else check.path(name, options.get(name))
+            for name in ("checkpoint", "resume")
+        )
         self.checkpoint_seconds = check.not_negative(
             "checkpoint_seconds", options.get("checkpoint_seconds", 0.0)
         )
@@ -108,7 +110,6 @@ class Run:
         else:
             self.trainer = trainer(self.examples, self.packed, self.m, n_threads)
         self.best: Parameters | None = None
-        resume = options.get("resume")
         self.saved = None if resume is None else self._checked_checkpoint(resume)
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
         verbose = options.get("verbose", True)
@@ -250,12 +251,10 @@ class Run:
         some = range(0, self.n, max(1, self.n // 16))
         return zlib.crc32(b"".join(self.packed.rows(i, i + 1).tobytes() for i in some))
 
-    def _checked_checkpoint(
-        self, path: str | os.PathLike[str]
-    ) -> tuple[serialize.Model, serialize.Run]:
+    def _checked_checkpoint(self, path: str) -> tuple[serialize.Model, serialize.Run]:
         """Return the checkpoint in path, which must be of a run like this one."""
         model, ours = serialize.load(path), self.net._model(None)
-        run, name = model.run, os.fspath(path)
+        run, name = model.run, path
         if run is None:
             raise ValueError(f"resume must name a checkpoint, got a model: {name}")
         for what, found, wanted in [
@@ -362,7 +361,8 @@ def _is_state(state: dict[str, Any]) -> bool:
         and all(
             isinstance(record, dict)
             and record.get("epoch") == epoch
-            and type(record.get("update")) is float
+            and {"eta", "seconds", "update"} <= record.keys()
+            and all(type(record[key]) is float for key in record.keys() - {"epoch"})
             for epoch, record in enumerate(history)
         )
         and type(state.get("seconds")) is float
@@ -373,6 +373,8 @@ def _is_state(state: dict[str, Any]) -> bool:
 
 def _count_of_share(share: float, n: int) -> float:
     """Return share * n as the int that it is; a script's own accuracy need not be one."""
+    if not math.isfinite(share):
+        return share
     counted = round(share * n)
     return counted if counted / n == share else share * n
 
