@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 import numpy as np
 import pytest
@@ -458,6 +459,16 @@ def test_who_ignores_ctrl_c_goes_on_to_ignore_it(data, tmp_path, monkeypatch):
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_thread_is_no_place_for_ctrl_c(data, usual, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = []
+    arguments = [*JOB, "--data", data, "--save", "net.npz"]
+    thread = threading.Thread(target=lambda: found.append(cli.main(arguments)))
+    thread.start()
+    thread.join(DEADLINE)
+    assert found == [0] and is_usual("net.npz", usual)
 
 
 def test_the_command_does_its_job_where_numpy_raises(data, tmp_path, monkeypatch):

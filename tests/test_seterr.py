@@ -1,5 +1,7 @@
 """``numpy.seterr(all="raise")``, which a script may set: what only underflows stops nothing."""
 
+import io
+
 import numpy as np
 import pytest
 from conftest import parameters_of
@@ -21,7 +23,7 @@ from nets import (
 )
 
 import bpnet
-from bpnet import Dataset, network2, reference
+from bpnet import Dataset, network2, plot, reference
 
 # What inputs and weights are multiplied by: their products, exponentials and squares underflow
 # in one dtype or the other, or on the way from one to the other.
@@ -157,6 +159,24 @@ def test_weights_of_examples_may_underflow():
     with np.errstate(all="raise"):
         found = Dataset(examples(3), dtype="float32", weights=weights).weights
     assert found.tolist() == [1, 0, 0]
+
+
+@each_dtype
+@pytest.mark.parametrize("small", [1.0, 1e-43, 1e-200, 1e-310])
+def test_pictures_are_drawn(small, dtype):
+    pytest.importorskip("matplotlib")
+    net = bpnet.Network([9, 4, 3], dtype=dtype, seed=1)
+    net.weights = [(w * small).astype(dtype) for w in net.weights]
+    data = held_out(sizes=[9, 3])
+    history = [{"epoch": i, "update": small, "training_cost": small * i} for i in range(5)]
+    with np.errstate(all="raise"):
+        for figure in (
+            plot.weights_as_images(net),
+            plot.confusion_matrix(net, data),
+            plot.misread_digits(net, data),
+            plot.learning_curve(history),
+        ):
+            figure.savefig(io.BytesIO())
 
 
 @pytest.mark.parametrize("kind", [*FAST, "MLP"])

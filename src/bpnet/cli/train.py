@@ -134,7 +134,7 @@ def add(option: Any) -> None:
         "--min-update", type=float, metavar="X", help="stop below this relative weight change"
     )
     option("--max-seconds", type=float, metavar="X", help="stop after an epoch that ends later")
-    option("--save", metavar="FILE", help="save the network, also after Ctrl-C")
+    option("--save", metavar="FILE", help="save the network, also after Ctrl-C or a failure")
     option("--plot", metavar="FILE", help="draw costs and accuracies, epoch by epoch")
     option("--checkpoint", metavar="FILE", help="keep the run in a file, so that it can go on")
     option("--resume", metavar="FILE", help="go on with the run in a checkpoint")
