@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable
+from types import BuiltinFunctionType
 from typing import Any
 
 
@@ -40,6 +41,8 @@ class Watch:
         try:
             print(line)
         except Exception as error:
+            if not isinstance(print, BuiltinFunctionType):
+                raise  # a print of the script's own, which may end what it likes
             self._silent = True
             _say(error)
 
