@@ -323,7 +323,7 @@ NOWHERE = [  # {}: the folder
     ({"resume": "{}/run", "checkpoint": "{}/nowhere/run"}, FileNotFoundError, "nowhere"),
     ({"resume": "{}/absent"}, FileNotFoundError, "absent"),
     ({"resume": "{}"}, OSError, NO_FILE),
-    ({"checkpoint": 3.5}, TypeError, "expected str, bytes or os.PathLike object"),
+    ({"checkpoint": 3.5}, TypeError, "checkpoint must be a path, got 3.5"),
     ({"checkpoint": "{}/new", "notes": {"a set": {1}}}, ValueError, "notes must be what JSON"),
 ]
 
@@ -612,6 +612,18 @@ def test_a_file_that_is_no_checkpoint_of_this_run_is_refused(tmp_path, name, not
     assert str(raised.value).startswith(message.format(path=path))
     assert path.read_bytes() == content
     assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("key", ["epoch", "eta", "seconds", "update", "validation_accuracy"])
+@pytest.mark.parametrize("odd", ["abc", None, [1.0], {}, True, 10**400])
+def test_a_record_of_a_run_holds_numbers(key, odd, tmp_path, nothing_changes):
+    path = checkpoint(tmp_path / "run", judged_by=held_out())
+    history = serialize.load(path).run.state["history"]
+    forged(path, history=[{**history[0], key: odd}, *history[1:]])
+    net, data = make("network"), examples()
+    with nothing_changes(net, data), pytest.raises(ValueError) as raised:
+        train(net, data, 4, resume=path, judged_by=held_out())
+    assert str(raised.value) == NO_SGD.format(path=path)
 
 
 def test_another_cost_is_refused(tmp_path, nothing_changes):

@@ -407,7 +407,7 @@ def test_without_pillow_the_extra_is_named(model, tmp_path, capsys, monkeypatch)
 
 @pytest.mark.parametrize("kind", [OSError, ValueError, TypeError, ImportError, MemoryError])
 def test_a_failure_is_one_line(kind, capsys, monkeypatch):
-    for error, words in ((kind("two\nlines"), "two lines"), (kind(), kind.__name__)):
+    for error, words in ((kind("two\nlines"), r"two\\nlines"), (kind(), kind.__name__)):
 
         def load(_, error=error):
             raise error

@@ -1,16 +1,18 @@
 """``bpnet train``: presets, pictures, and runs that stop, are cut and go on."""
 
 import json
+import math
 import os
 import re
 import signal
+import sys
 
 import numpy as np
 import pytest
 from test_cli import data, fails, interrupt, start  # noqa: F401 - data is a fixture
 
 import bpnet
-from bpnet import cli, mnist_loader, network2
+from bpnet import cli, mnist_loader, network2, serialize
 
 SHORT = ["--epochs", "4", "--seed", "3"]
 
@@ -155,6 +157,70 @@ def test_resume_refuses_what_is_no_run_of_train(data, tmp_path, capsys):  # noqa
     fails(capsys, "train", "--data", data, "--resume", path, words=words)
     assert train(data, *SHORT, "--save", path) == 0
     fails(capsys, "train", "--data", data, "--resume", path, words="a checkpoint, got a model")
+
+
+ODD = {
+    "text": "abc",
+    "none": None,
+    "nan": math.nan,
+    "infinite": math.inf,
+    "lists": [[784], [10]],
+    "no list": [],
+    "an object": {"a": 1},
+    "huge": 10**400,
+    "negative": -1,
+    "true": True,
+    "a half": 0.5,
+    "letters": ["a", "b"],
+    "no layer": [784, 0, 10],
+    "a huge layer": [784, 10**400, 10],
+    "a layer too many": [784, 10**12, 10],
+}
+SETTINGS = [*cli.train.PRESETS["tutorial"], "seed"]
+
+
+@pytest.fixture(scope="module")
+def begun(data, tmp_path_factory):  # noqa: F811
+    """The content of a checkpoint after one epoch."""
+    path = tmp_path_factory.mktemp("begun") / "run.npz"
+    assert train(data, "--epochs", 1, "--decay", "--seed", 3, "--checkpoint", path) == 0
+    return serialize.load(path)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("odd", ODD)
+def test_a_setting_in_a_file_is_one_that_an_option_gives(
+    name,
+    odd,
+    begun,
+    data,  # noqa: F811
+    tmp_path,
+    capsys,
+):
+    path, value, usual = str(tmp_path / "run.npz"), ODD[odd], begun.notes[name]
+    serialize.save(path, begun._replace(notes={**begun.notes, name: value}))
+    before, status = (tmp_path / "run.npz").read_bytes(), train(data, "--resume", path)
+    output = capsys.readouterr()
+    number = type(value) is int and abs(value) < sys.float_info.max  # 3 is as good as 3.0
+    if type(value) is type(usual) or (number and type(usual) is float):
+        words = {"threads": "n_threads", "expand": "training examples"}.get(name, name)
+        if status == 0:  # a decay, a negative eta
+            assert "accuracy " in output.out and output.err == ""
+            return
+    else:
+        words = f"--resume must name a checkpoint with settings of bpnet train, got {name} "
+    assert status == 1
+    assert re.fullmatch(rf"bpnet: error: .*{words}.*\n", output.err), output.err
+    assert (tmp_path / "run.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_that_is_missing_is_said(name, begun, data, tmp_path, capsys):  # noqa: F811
+    path = str(tmp_path / "run.npz")
+    notes = {key: value for key, value in begun.notes.items() if key != name}
+    serialize.save(path, begun._replace(notes=notes))
+    words = "--resume must name a checkpoint of bpnet train"
+    fails(capsys, "train", "--data", data, "--resume", path, words=words)
 
 
 def test_notes_are_json_in_either_file(data, tmp_path, capsys):  # noqa: F811

@@ -43,12 +43,12 @@ INCLUDES = {
 RUN = ["check", "data", "serialize", "stopping", "trainer", "watching", "wholefile"]
 NETWORK = ["check", "data", "serialize", "rules", "trainer", "training"]
 BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "trainer"]
-FACE = ["book", "byhand", "mlp", "reference", "rules", "serialize", "training"]
+FACE = ["book", "byhand", "check", "mlp", "reference", "rules", "serialize", "training"]
 IMPORTS = {
     "reference.py": {"numpy"},
     "check.py": {"numpy"},
     "data.py": {"numpy", "bpcore", "bpnet.check"},
-    "wholefile.py": set(),
+    "wholefile.py": {"bpnet.check"},
     "serialize.py": {"numpy", "bpnet.check", "bpnet.wholefile"},
     "rules.py": {"numpy", "bpcore", "bpnet.check", "bpnet.reference"},
     "stopping.py": {"bpnet.check"},
@@ -62,15 +62,15 @@ IMPORTS = {
     "network2.py": {
         "numpy",
         *map("bpnet.{}".format, FACE),
-        "bpnet.check",
         "bpnet.mnist_loader",
     },
 }
 USES_CORE = {
     API / name for name in [*IMPORTS, "config.py"] if "bpcore" in IMPORTS.get(name, {"bpcore"})
 }
-# What extras may use of the inner modules, too: files are opened and replaced in one place.
-SHARED = {"bpnet.wholefile"}
+# What extras may use of the inner modules, too: files are opened and replaced in one place, and
+# arguments checked and named.
+SHARED = {"bpnet.wholefile", "bpnet.check"}
 # Imported when they are needed: the bar, and the other class that a file may hold.
 LATE = {"tqdm", "bpnet.network2"}
 EXTRAS = sorted({*API.rglob("*.py")} - {API / name for name in [*IMPORTS, "__init__.py"]})

@@ -611,7 +611,8 @@ cdef class Net:
         self.size = bp_lay_out(NULL, &shape, &self.nets) + BP_ALIGN
         # The system's pages are zero: to write zeros to many would be a long wait.
         shape.zeroed = self.size > ZEROED
-        self.block = PyMem_RawCalloc(1, self.size) if shape.zeroed else PyMem_RawMalloc(self.size)
+        self.block = (PyMem_RawCalloc(1, self.size) if shape.zeroed
+                      else PyMem_RawMalloc(self.size))
         if self.block == NULL:
             raise MemoryError(
                 f"a network of sizes {list(sizes)} takes {self.size - BP_ALIGN:,} bytes")

@@ -39,7 +39,8 @@ class Book(Layers):
         x = data.as_rows("x", a, layers[0], self.dtype)
         if "sigmoid" in byhand.own_steps(self):
             self._parameters()
-            return _TEXT.feedforward(self, x.T)
+            with np.errstate(under="ignore"):
+                return _TEXT.feedforward(self, x.T)
         packed = bpcore.Data(bpcore.engine(self.dtype), x, layers[-1])
         return self._in_core(min(len(x), ROWS)).feedforward(packed).T
 
@@ -57,7 +58,8 @@ class Book(Layers):
         target = data.as_row("y", y, layers[-1], self.dtype)
         if byhand.own_steps(self) & {"sigmoid", "cost"}:
             self._parameters()
-            return _TEXT.backprop(self, row.T, target.T)
+            with np.errstate(under="ignore"):
+                return _TEXT.backprop(self, row.T, target.T)
         packed = bpcore.Data(bpcore.engine(self.dtype), row, layers[-1], y=target)
         return self._in_core(1).backprop(packed)
 
@@ -68,6 +70,7 @@ class Book(Layers):
         """
         return self._evaluate("test_data", test_data)
 
+    @np.errstate(under="ignore")
     def _evaluate(self, name: str, given: Any) -> int:
         """Return how many examples have their label as the argmax of the outputs."""
         examples, layers = data.accept(name, given), check.layers(self.sizes)
@@ -83,6 +86,7 @@ class Book(Layers):
         packed = self._pack(name, examples, labels=True)
         return self._in_core(ROWS).evaluate(packed)
 
+    @np.errstate(under="ignore")
     def _mean_cost(
         self, name: str, given: Any, fn: Callable[[Any, Any], Any] | None
     ) -> tuple[Any, int]:

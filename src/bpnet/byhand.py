@@ -133,6 +133,7 @@ class HandTrainer(Trainer):
         """Return copies of the network's parameters: a script's step may write to its own."""
         return copies(super().parameters())
 
+    @np.errstate(under="ignore")
     def cost_and_count(self, monitor: Monitor) -> tuple[float | None, Any]:
         """Return what is asked; a count is what the script's own method returns."""
         own, net, training = self.own, self.net, monitor.kind == "training"
@@ -186,6 +187,7 @@ def trainer(net: Any, step: Step, calls: Calls, own: frozenset[str]) -> Any:
     return make
 
 
+@np.errstate(under="ignore")
 def step_by_hand(
     net: Any,
     mini_batch: list[Any],
@@ -210,6 +212,7 @@ def step_by_hand(
         raise
 
 
+@np.errstate(under="ignore")
 def count_by_hand(net: Any, examples: Examples) -> int:
     """Return how many examples net's own feedforward classifies rightly.
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
 
     Array = NDArray[Any]
 
+AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
 REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 _DOUBLE = np.dtype(np.float64)
 
@@ -49,6 +51,26 @@ def finite(name: str, value: Any, dtype: np.dtype[Any]) -> float:
     if not abs(number) <= float(np.finfo(dtype).max):
         raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
     return number
+
+
+def path(name: str, value: Any) -> str:
+    """Return value, in any form that open() takes for a file's name, as a string."""
+    try:
+        found = os.fsdecode(value)
+        nameable = b"\0" not in os.fsencode(found)
+    except TypeError:
+        raise TypeError(f"{name} must be a path, got {value!r:.60}") from None
+    except UnicodeError:
+        nameable = False
+    if not nameable:
+        raise ValueError(f"{name} must be a path that a file can have, got {value!r:.60}")
+    return found
+
+
+def printable(text: object) -> str:
+    """Return text, or a path, as a part of a line: what cannot be seen in it is escaped."""
+    found = os.fsdecode(text) if isinstance(text, (bytes, os.PathLike)) else str(text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in found)
 
 
 def not_negative(name: str, value: Any, dtype: np.dtype[Any] = _DOUBLE) -> float:
@@ -168,5 +190,5 @@ def require(array: Array, dtype: np.dtype[Any]) -> Array:
     flags = array.flags
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
         return array if type(array) is np.ndarray else np.asarray(array)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         return np.require(array, dtype, ["C", "A"])

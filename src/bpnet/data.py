@@ -363,7 +363,7 @@ class _Rows(bpcore.Source):
         self.name, self.array, self.own = name, array, own
 
     def read(self, begin: int, out: Array) -> None:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             out[...] = self.array[begin : begin + len(out)]
 
     def check(self, begin: int, rows: Array) -> None:
@@ -396,7 +396,7 @@ class _Columns(bpcore.Source):
         if not self.are_arrays:
             arrays = [self._column(i, value) for i, value in enumerate(arrays, begin)]
         try:
-            with np.errstate(over="ignore"):  # what overflows is not finite
+            with np.errstate(over="ignore", under="ignore"):  # what overflows is not finite
                 np.concatenate(arrays, out=out.reshape(-1, 1), casting="unsafe")
         except ValueError:  # as many items, but not in a column
             for i, value in enumerate(arrays, begin):
@@ -463,7 +463,7 @@ def _weights(values: Any, n: int, dtype: DType) -> Array:
         raise ValueError(
             f"weights must have shape ({n},), one for each example, got shape {array.shape}"
         )
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         weights = _finite("weights", array.astype(dtype))
     if weights.min() < 0:
         i = int(weights.argmin())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -42,13 +41,13 @@ class Layers:
     biases: list[Array]
     weights: list[Array]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: check.AnyPath) -> None:
         """Write the network to a file that ``bpnet.load`` reads, exactly.
 
         The file is replaced in one step, or kept as it was: ValueError if the parameters do
         not fit ``sizes``, OSError if path cannot be written.
         """
-        serialize.save(path, self._model())
+        serialize.save(check.path("path", path), self._model())
 
     def _prepare(self, sizes: Any, dtype: DTypeLike, seed: int | None, hidden: str) -> Any:
         """Set all but the parameters; return where these are drawn from."""
@@ -294,6 +293,7 @@ class MLP(Layers):
         _, count = self._ask("examples", examples, count=True)
         return int(count or 0)
 
+    @np.errstate(under="ignore")
     def gradient(self, examples: Any) -> Parameters:
         """Return (nabla_b, nabla_w), the gradient of ``cost`` of the same examples.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpnet import byhand, mlp, reference, serialize
+from bpnet import byhand, check, mlp, reference, serialize
 from bpnet.book import Book
 from bpnet.reference import sigmoid, sigmoid_prime
 from bpnet.rules import Rule, Step
@@ -197,14 +196,14 @@ class Network(Book):
         return [f"Epoch {epoch} complete"]
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: check.AnyPath) -> Any:
     """Return the network in a file that ``save`` of any class, or a checkpoint, wrote.
 
     Of a run with patience it is the best network so far.  Nothing in the file is run and no
     random number is drawn.  Raises FileNotFoundError if there is no file, ValueError if it is
     not a whole model of a version that is known.
     """
-    model = serialize.load(path)
+    model = serialize.load(check.path("path", path))
     if model.kind == "Network2":
         from bpnet import network2
 

@@ -5,7 +5,6 @@ The cross-entropy cost, regularisation, better initial weights, costs and accura
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 from collections.abc import Callable, Iterable
@@ -218,16 +217,15 @@ class Network(Book):
         mean, n = self._mean_cost("data", data, self.cost.fn if own else None)
         return mean + step.penalty(self.weights, n)
 
-    def save(self, filename: str | os.PathLike[str]) -> None:
+    def save(self, filename: check.AnyPath) -> None:
         """Write the network in the book's JSON, or as npz if filename ends so; both are exact.
 
         The file is replaced in one step, or kept as it was: ValueError if the parameters do
         not fit ``sizes``, OSError if filename cannot be written.
         """
-        if os.fsdecode(filename).endswith(".npz"):
-            serialize.save(filename, self._model())
-        else:
-            serialize.save_json(filename, self._model())
+        path = check.path("filename", filename)
+        write = serialize.save if path.endswith(".npz") else serialize.save_json
+        write(path, self._model())
 
     def _cost_class(self) -> str | None:
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
@@ -263,14 +261,14 @@ class Network(Book):
         return [*lines, ""]
 
 
-def load(filename: str | os.PathLike[str]) -> Network:
+def load(filename: check.AnyPath) -> Network:
     """Return the network in a file that ``save``, or the book's own, wrote.
 
     A cost of one's own is found under its name in this module: assign it first.  Nothing in
     the file is run and no random number is drawn.  Raises FileNotFoundError if there is no
     file, ValueError if it is not a whole model.
     """
-    return from_model(serialize.load(filename))
+    return from_model(serialize.load(check.path("filename", filename)))
 
 
 def from_model(model: serialize.Model) -> Network:

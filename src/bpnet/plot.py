@@ -57,6 +57,7 @@ def learning_curve(history: list[dict[str, Any]]) -> Figure:
     return figure
 
 
+@np.errstate(under="ignore")  # of a percentile of small weights
 def weights_as_images(net: bpnet.reference.Network, columns: int = 10) -> Figure:
     """Draw the incoming weights of each neuron of the first layer as a square image.
 
@@ -222,6 +223,7 @@ def _draw_curves(axes: Any, label: str, curves: dict[str, tuple[Array, Array]]) 
         _mark_best(axes, held_out[0], *curves[held_out[0]])
 
 
+@np.errstate(under="ignore")
 def _set_limits(axes: Any, epochs: Array, values: Array, label: str) -> None:
     """Choose the y axis so that the first epochs do not squash the others.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 def sigmoid(z):
     """Return 1 / (1 + exp(-z)), element by element."""
-    with np.errstate(over="ignore"):  # exp(-z) = inf is right: the result is 0
+    with np.errstate(over="ignore", under="ignore"):  # of exp(-z): inf is right, and so is 0
         return 1.0 / (1.0 + np.exp(-z))
 
 
@@ -27,8 +27,9 @@ def sigmoid_prime(z):
 
 def softmax(z):
     """Return exp(z) over its sum; the largest z is taken away first, so nothing overflows."""
-    e = np.exp(z - np.max(z))
-    return e / np.sum(e)
+    with np.errstate(under="ignore"):  # what is far below the largest is 0
+        e = np.exp(z - np.max(z))
+        return e / np.sum(e)
 
 
 # What hidden neurons do: name, (f(z), f'(z)).
@@ -60,7 +61,7 @@ class CrossEntropyCost:
     @staticmethod
     def fn(a, y):
         """Return the cost of the output a where y is desired; 0 ln 0 is 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return float(np.sum(np.nan_to_num(-y * np.log(a) - (1 - y) * np.log(1 - a))))
 
     @staticmethod
@@ -75,7 +76,7 @@ class LogLikelihoodCost(CrossEntropyCost):
     @staticmethod
     def fn(a, y):
         """Return the cost of the output a where y is desired; 0 ln 0 is 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return float(np.sum(np.nan_to_num(-y * np.log(a))))
 
 
@@ -91,7 +92,7 @@ class PoissonCost(CrossEntropyCost):
     @staticmethod
     def fn(a, y):
         """Return the cost of the output a where y, at least 0, is desired; 0 ln 0 is 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return float(np.sum(np.nan_to_num(y * np.log(y / a)) - y + a))
 
 

@@ -113,6 +113,7 @@ class Step(NamedTuple):
             check.not_negative("l1", l1, dtype),
         )
 
+    @np.errstate(under="ignore")
     def penalty(self, weights: Iterable[Array], n: float) -> float:
         """Return what regularisation adds to the mean cost of n examples."""
         total = 0.0

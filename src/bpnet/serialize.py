@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bpnet import check
-from bpnet.wholefile import open_file, printable, write_whole
+from bpnet.wholefile import open_file, write_whole
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -142,9 +142,9 @@ def load(path: str | os.PathLike[str]) -> Model:
             return _checked(_from_npz(file) if start.startswith(b"PK") else _from_json(file))
         except (ValueError, TypeError, RecursionError, struct.error) as error:
             reason = "its zip is damaged" if isinstance(error, struct.error) else str(error)
+            name, reason = check.printable(path), check.printable(reason)
             raise ValueError(
-                f"{printable(path)} must be a model that bpnet or the book's network2 saved: "
-                f"{printable(reason):.300}"
+                f"{name} must be a model that bpnet or the book's network2 saved: {reason:.300}"
             ) from None
 
 

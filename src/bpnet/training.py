@@ -16,7 +16,6 @@ from bpnet import check, data, serialize
 from bpnet.stopping import Stopping
 from bpnet.trainer import Monitor, State, Trainer, copies, finite
 from bpnet.watching import Watch
-from bpnet.wholefile import printable
 
 if TYPE_CHECKING:
     from bpnet.check import Array
@@ -39,9 +38,9 @@ class Options(TypedDict, total=False):
     max_seconds: float | None
     callback: Callable[[Any, int], object] | None  # (net, epoch): true ends training
     verbose: bool | str  # lines; "bar": lines above a progress bar
-    checkpoint: str | os.PathLike[str] | None  # a file to keep the run in
+    checkpoint: check.AnyPath | None  # a file to keep the run in
     checkpoint_seconds: float  # at most once in that time
-    resume: str | os.PathLike[str] | None  # a checkpoint to go on from
+    resume: check.AnyPath | None  # a checkpoint to go on from
     n_threads: int  # the most; results are the same bits for any number
 
 
@@ -100,7 +99,10 @@ class Run:
         n_threads = check.integer("n_threads", options.get("n_threads", 1), 1)
         self.history: list[Record] = []
         self.seconds = 0.0  # since the run began, in this process and before
-        self.checkpoint = options.get("checkpoint")
+        self.checkpoint, resume = (
+            None if options.get(name) is None else check.path(name, options.get(name))
+            for name in ("checkpoint", "resume")
+        )
         self.checkpoint_seconds = check.not_negative(
             "checkpoint_seconds", options.get("checkpoint_seconds", 0.0)
         )
@@ -120,7 +122,6 @@ class Run:
         else:
             self.trainer = trainer(self.examples, self.packed, self.m, n_threads)
         self.best: Parameters | None = None
-        resume = options.get("resume")
         self.saved = None if resume is None else self._checked_checkpoint(resume)
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
         verbose = options.get("verbose", True)
@@ -278,9 +279,7 @@ class Run:
         some = range(0, self.n, max(1, self.n // 16))
         return zlib.crc32(b"".join(self.packed.rows(i, i + 1).tobytes() for i in some))
 
-    def _checked_checkpoint(
-        self, path: str | os.PathLike[str]
-    ) -> tuple[serialize.Model, serialize.Run]:
+    def _checked_checkpoint(self, path: str) -> tuple[serialize.Model, serialize.Run]:
         """Return the checkpoint in path, which must be of a run like this one.
 
         Like this one is what its numbers mean nothing without: the network, the examples, the
@@ -288,7 +287,7 @@ class Run:
         regularisation, what to look at and when to stop.
         """
         model, ours = serialize.load(path), self.net._model(None)
-        run, name = model.run, printable(path)
+        run, name = model.run, check.printable(path)
         parameters = self.step.rule.parameters
         if run is None:
             raise ValueError(f"resume must name a checkpoint, got a model: {name}")
@@ -306,7 +305,7 @@ class Run:
             if found != wanted:
                 raise ValueError(
                     f"resume must name a checkpoint of a run with {what} {wanted}, got "
-                    f"{printable(found):.200}: {name}"
+                    f"{check.printable(found):.200}: {name}"
                 )
         if not _is_state(run.state) or not _are_steps(run.steps, run.state, self.n):
             raise ValueError(f"resume must name a checkpoint that SGD wrote, got {name}")
@@ -426,13 +425,9 @@ def _count_of_share(share: float, n: int) -> float:
     return counted if counted / n == share else product
 
 
+@np.errstate(all="ignore")
 def _relative_change(before: list[Array], after: list[Array]) -> float:
     """Return the norm of the difference, relative to the larger of both norms."""
-    with np.errstate(all="ignore"):
-        return _change(before, after)
-
-
-def _change(before: list[Array], after: list[Array]) -> float:
     largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
     if not largest:
         return 0.0

@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
+from bpnet import check
+
 try:
     import fcntl
 except ImportError:  # Windows, where an open file can be neither deleted nor renamed
@@ -76,15 +78,9 @@ def open_file(path: str | os.PathLike[str]) -> BufferedReader:
     return file
 
 
-def printable(text: object) -> str:
-    """Return text, or a path, as it is where it is printable, else escaped, on one line."""
-    found = os.fsdecode(text) if isinstance(text, (bytes, os.PathLike)) else str(text)
-    return found if found.isprintable() else repr(found)
-
-
 def _check_file(path: str | os.PathLike[str], status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):  # a folder, a pipe, /dev/null
-        raise OSError(f"path must name a file, got {printable(path)}")
+        raise OSError(f"path must name a file, got {check.printable(path)}")
 
 
 def _status(path: str | os.PathLike[str], target: str) -> os.stat_result | None:

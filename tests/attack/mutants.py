@@ -1,6 +1,6 @@
 """How many small faults in the Python part the tests find: mutmut on a copy, module by module.
 
-    python tests/attack/mutants.py [MODULE ...]      # needs mutmut 3, and the core built in place
+    python tests/attack/mutants.py [MODULE ...]   # needs mutmut 3, and the core built in place
 
 A row a module: mutants, those that a test found, and their share; a mutant that never ends was
 found, too.  With --survivors, the others as well.
@@ -104,7 +104,9 @@ def difference(folder: Path, name: str) -> str:
     """Return what a mutant changed."""
     shown = [sys.executable, "-m", "mutmut", "show", name]
     lines = subprocess.run(shown, cwd=folder, capture_output=True, text=True).stdout
-    return "\n".join(line for line in lines.splitlines() if line[:1] in "-+" or "mutmut" in line)
+    return "\n".join(
+        line for line in lines.splitlines() if line[:1] in "-+" or "mutmut" in line
+    )
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ add(option) declares its options by calling option as add_argument, run(argument
 from __future__ import annotations
 
 import argparse
-import io
-import os
-import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import bpnet
+from bpnet import check
 from bpnet.cli import evaluate, info, predict, train
+from bpnet.cli.output import flushed, prepare, say
 
 COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "info": info}
 
@@ -21,29 +21,40 @@ COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "info": in
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
-    0: done; 1: a failure, said in one line on stderr; 2: wrong usage; 130: Ctrl-C.
+    0: done; 1: a failure, said in one line on stderr, or output that nobody got; 2: wrong
+    usage; 130: Ctrl-C.
     """
-    arguments = _parser().parse_args(argv)
     try:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True)  # a pipe sees each epoch as it ends
+        status = _status(argv)
+    except SystemExit as ended:  # help, or what is wrong, is printed
+        raise SystemExit(flushed(int(ended.code or 0))) from None
+    return flushed(status)
+
+
+def _status(argv: Sequence[str] | None) -> int:
+    try:
+        prepare()
+        arguments = _parser().parse_args(argv)
         arguments.run(arguments)
     except KeyboardInterrupt:
-        print("bpnet: interrupted", file=sys.stderr)
+        say("interrupted")
         return 130
-    except BrokenPipeError:
-        # Whoever read the output has enough.  Python must not fail again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read the output has enough
         return 1
     except (OSError, ValueError, TypeError, ArithmeticError, ImportError, MemoryError) as error:
-        reason = " ".join(str(error).splitlines()) or type(error).__name__
-        print(f"bpnet: error: {reason}", file=sys.stderr)
+        say(f"error: {str(error) or type(error).__name__}")
         return 1
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, one of which may hold anything."""
+        super().error(check.printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bpnet",
         description="Train and use the backpropagation tutorial's network for digits.",
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import math
 import os
 import random
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from typing import Any
 import numpy as np
 
 import bpnet
-from bpnet import mnist_loader, network2
+from bpnet import check, mnist_loader, network2
 from bpnet.cli.evaluate import check_fit, data_option, print_accuracy
+from bpnet.cli.interrupts import Interrupts
+from bpnet.wholefile import write_whole
 
 HELP = "train on MNIST; without options, the tutorial's job from better initial weights"
 
@@ -70,6 +74,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+_KEEPERS = ("save", "plot", "checkpoint", "resume")  # options that say where a result goes
+_CHOICES = {
+    "cost": list(_COSTS),
+    "initial_weights": ["default", "large"],
+    "dtype": ["float64", "float32"],
+}
+
 
 def add(option: Any) -> None:
     """Declare the options of ``bpnet train``."""
@@ -95,11 +106,11 @@ def add(option: Any) -> None:
         "let the learning rate fall to zero over the epochs, in a straight line",
         action=argparse.BooleanOptionalAction,
     )
-    setting("cost", "what training makes small", choices=list(_COSTS))
+    setting("cost", "what training makes small", choices=_CHOICES["cost"])
     setting(
         "initial_weights",
         "N(0, 1 / inputs) or, large, N(0, 1) as in the tutorial",
-        choices=["default", "large"],
+        choices=_CHOICES["initial_weights"],
     )
     setting("lmbda", "coefficient of L2 regularisation", type=float, metavar="X")
     setting("mu", "momentum", type=float, metavar="X")
@@ -108,7 +119,7 @@ def add(option: Any) -> None:
         "train on each digit moved by a pixel up, down, left and right, too",
         action=argparse.BooleanOptionalAction,
     )
-    setting("dtype", "numbers to compute with", choices=["float64", "float32"])
+    setting("dtype", "numbers to compute with", choices=_CHOICES["dtype"])
     setting("threads", "the most to use", type=int, metavar="N")
     option("--seed", type=int, metavar="N", help="of weights and shuffles (default: a new one)")
     option(
@@ -123,7 +134,7 @@ def add(option: Any) -> None:
         "--min-update", type=float, metavar="X", help="stop below this relative weight change"
     )
     option("--max-seconds", type=float, metavar="X", help="stop after an epoch that ends later")
-    option("--save", metavar="FILE", help="save the network, also after Ctrl-C")
+    option("--save", metavar="FILE", help="save the network, also after Ctrl-C or a failure")
     option("--plot", metavar="FILE", help="draw costs and accuracies, epoch by epoch")
     option("--checkpoint", metavar="FILE", help="keep the run in a file, so that it can go on")
     option("--resume", metavar="FILE", help="go on with the run in a checkpoint")
@@ -158,28 +169,58 @@ def run(arguments: argparse.Namespace) -> None:
     check_fit(net, test[0])
     if settings["expand"]:
         training = expanded(*training)
-    print(
-        f"{'-'.join(map(str, net.sizes))}, {net.dtype}, seed {settings['seed']}; "
-        f"{len(training[1]):,} digits to train on, {len(validation[1]):,} to validate, "
-        f"{len(test[1]):,} to test"
-    )
-    try:
-        sgd(net, settings, training, validation, **_keywords(arguments))
-    except KeyboardInterrupt:  # the weights are those of a whole number of mini-batches
-        _save(net, arguments.save)
-        raise
-    n, seconds = len(net.history), sum(record["seconds"] for record in net.history)
-    print(
-        f"{n} epoch{'s' * (n != 1)} in {seconds:.2f} s, validation included; ended by "
-        f"{net.stopped_by}"
-    )
-    _save(net, arguments.save)
-    if arguments.plot is not None:
-        from bpnet import plot
+    kept = any(getattr(arguments, option) is not None for option in _KEEPERS)
+    with contextlib.suppress(*[OSError] if kept else []):  # a line lost is no run lost
+        print(
+            f"{'-'.join(map(str, net.sizes))}, {net.dtype}, seed {settings['seed']}; "
+            f"{len(training[1]):,} digits to train on, {len(validation[1]):,} to validate, "
+            f"{len(test[1]):,} to test"
+        )
+    keywords = _keywords(arguments) | {"callback": None if kept else _flush}
+    ended: BaseException | None = None
+    with Interrupts() as interrupts:
+        try:
+            sgd(net, settings, training, validation, **keywords)
+            interrupts.hold()
+        except (KeyboardInterrupt, Exception) as error:
+            interrupts.hold()
+            if isinstance(error, Exception) and not net.history:
+                raise  # nothing is trained
+            ended = error  # the weights are those of a whole number of mini-batches
+        done, failed = _keep(net, arguments, whole=ended is None)
+    if interrupts.came and ended is None:
+        ended = KeyboardInterrupt()
+    _tell(net, test, done, failed, ended)
 
-        plot.learning_curve(net.history).savefig(arguments.plot)
-        print(f"plotted {arguments.plot}")
-    print_accuracy(net, test)
+
+def _tell(
+    net: network2.Network,
+    test: Any,
+    done: list[str],
+    failed: list[str],
+    ended: BaseException | None,
+) -> None:
+    """Print what is done, and the accuracy; then raise what ended training, and what failed."""
+    try:
+        for line in done:
+            print(line)
+        if ended is None:
+            print_accuracy(net, test)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        failed.append(f"stdout: {error.strerror or error}")
+    finally:
+        if failed:
+            raise OSError("; ".join([str(ended)] * isinstance(ended, Exception) + failed))
+        if ended is not None:
+            raise ended
+
+
+def _flush(*_: object) -> None:
+    """Raise OSError if nobody sees the lines of a training that is kept nowhere."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -194,8 +235,26 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
             )
         if arguments.preset is None:
             settings = {name: notes[name] for name in settings}
+            for name, value in settings.items():
+                if not _is_setting(name, value):
+                    raise ValueError(
+                        f"--resume must name a checkpoint with settings of bpnet train, got "
+                        f"{name} {value!r:.60}: {arguments.resume}"
+                    )
     asked = {name: getattr(arguments, name) for name in settings}
     return settings | {name: value for name, value in asked.items() if value is not None}
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    """Whether the option of this name could have given the value; a file may hold any JSON."""
+    like = PRESETS["tutorial"].get(name, 0)  # the seed is a number
+    if name in _CHOICES:
+        return value in _CHOICES[name]
+    if isinstance(like, list):
+        return isinstance(value, list) and {int} == {*map(type, value)}
+    if isinstance(like, float):  # nan is not below anything
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max
+    return type(value) is type(like)
 
 
 def expanded(images: Any, labels: Any) -> tuple[Any, Any]:
@@ -264,10 +323,65 @@ def sgd(
     )
 
 
-def _save(net: network2.Network, path: str | None) -> None:
-    if path is not None:
+def _keep(
+    net: network2.Network, arguments: argparse.Namespace, whole: bool
+) -> tuple[list[str], list[str]]:
+    """Write what is asked for; return what to say of it, and what went wrong."""
+    done, failed = [], []
+    if whole:
+        n, seconds = len(net.history), sum(record["seconds"] for record in net.history)
+        done.append(
+            f"{n} epoch{'s' * (n != 1)} in {seconds:.2f} s, validation included; ended by "
+            f"{net.stopped_by}"
+        )
+    for word, path, keep in (
+        ("saved", arguments.save, _save),
+        ("plotted", arguments.plot if whole else None, _plot),
+    ):
+        try:
+            if path is not None:
+                keep(net, path)
+                done.append(f"{word} {check.printable(path)}")
+        except Exception as error:
+            failed.append(str(error) or type(error).__name__)
+    return done, failed
+
+
+def _save(net: network2.Network, path: str) -> None:
+    """Save net; if that fails, elsewhere, and raise OSError that says where."""
+    try:
         net.save(path)
-        print(f"saved {path}")
+    except OSError as error:
+        reason = f"--save {path}: {error.strerror or error}"
+        found = _rescued(net)
+        if found is None:
+            raise OSError(f"{reason}, nor is there another place for the network") from None
+        raise OSError(f"{reason}: the network is in {found}") from None
+
+
+def _rescued(net: network2.Network) -> str | None:
+    """Save net in a new file, here or among the temporary ones, and return its name."""
+    for folder in (os.curdir, tempfile.gettempdir()):
+        with contextlib.suppress(OSError):
+            number, path = tempfile.mkstemp(".npz", "bpnet-", os.path.abspath(folder))
+            os.close(number)
+            try:
+                net.save(path)
+                return path
+            except OSError:
+                os.unlink(path)
+    return None
+
+
+def _plot(net: network2.Network, path: str) -> None:
+    """Draw the run; a picture that is there is replaced, or kept."""
+    from bpnet import plot
+
+    picture, form = plot.learning_curve(net.history), Path(path).suffix[1:] or "png"
+    try:
+        write_whole(path, lambda file: picture.savefig(file, format=form))
+    except OSError as error:
+        raise OSError(f"--plot {path}: {error.strerror or error}") from None
 
 
 def _check_writable(option: str, path: Path) -> None:

@@ -15,8 +15,9 @@ import urllib.request
 import zlib
 from pathlib import Path
 
+from bpnet import check
 from bpnet.mnist.files import IDX
-from bpnet.wholefile import open_file, printable, write_whole
+from bpnet.wholefile import open_file, write_whole
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -77,7 +78,8 @@ def published_files() -> dict[str, bytes]:
         except (OSError, RuntimeError) as error:
             unkept = error
     if unkept:
-        print(f"MNIST: the download could not be kept: {printable(unkept)}", file=sys.stderr)
+        reason = check.printable(unkept)
+        print(f"MNIST: the download could not be kept: {reason}", file=sys.stderr)
     return files
 
 
@@ -101,7 +103,7 @@ def _download(content: str, mirrors: list[str]) -> tuple[bytes, bytes]:
             packed = _get(f"{mirrors[0]}{IDX[content]}.gz")
             return packed, _unpack(content, packed)
         except (OSError, RuntimeError, ValueError, http.client.HTTPException) as error:
-            reason = printable(" ".join(str(error).split()))
+            reason = check.printable(" ".join(str(error).split()))
             mirrors.append(mirrors.pop(0))
     raise OSError(f"{IDX[content]}.gz could not be downloaded: {reason}")
 
