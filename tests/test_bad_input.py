@@ -296,6 +296,8 @@ def test_no_cost_is_recorded_of_a_network_whose_derivative_is_the_scripts_own():
 
 NO_LIST = "TypeError: {} must be a list of (x, y) or a pair of arrays (X, Y), got"
 FLAT = "has shape ({0},), expected ({0}, 1): use {1}.reshape(-1, 1)"
+OUTPUTS = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1)"
+TEXT = "float() reads numbers, np.unique(y, return_inverse=True)[1] numbers classes"
 METHODS = {
     "network": [
         ("evaluate", (3,), f"{NO_LIST.format('test_data')} int"),
@@ -370,7 +372,10 @@ COLUMNS = {  # {0}: x or y, of four items
         np.ones(4),
         "ValueError: {0} has shape (4,), expected (4, 1): use {0}.reshape(-1, 1)",
     ),
-    "row": (np.ones((1, 4)), "ValueError: {0} has shape (1, 4), expected (4, 1)"),
+    "row": (
+        np.ones((1, 4)),
+        "ValueError: {0} has shape (1, 4), expected (4, 1): columns are examples, use {0}.T",
+    ),
     "square": (np.ones((2, 2)), "ValueError: {0} has shape (2, 2), expected (4, 1)"),
     "short": (np.ones((3, 1)), "ValueError: {0} has shape (3, 1), expected (4, 1)"),
     "number": (1.0, "ValueError: {0} has shape (), expected (4, 1)"),
@@ -380,12 +385,21 @@ COLUMNS = {  # {0}: x or y, of four items
         "ValueError: {0} has shape (1, 4, 1), expected (4, 1)",
     ),
     "empty": (np.ones((0, 1)), "ValueError: {0} has shape (0, 1), expected (4, 1)"),
-    "complex": (np.ones((4, 1), complex), f"{REAL} dtype complex128"),
-    "words": (np.full((4, 1), "one"), f"{REAL} dtype <U3"),
-    "dates": (np.full((4, 1), np.datetime64("2020-01-01")), f"{REAL} dtype datetime64[D]"),
-    "objects": (np.full((4, 1), object()), f"{REAL} ndarray"),
+    "complex": (
+        np.ones((4, 1), complex),
+        f"{REAL} dtype complex128: use real and imaginary parts, or absolute values",
+    ),
+    "words": (np.full((4, 1), "one"), f"{REAL} dtype <U3: {TEXT}"),
+    "dates": (
+        np.full((4, 1), np.datetime64("2020-01-01")),
+        f"{REAL} dtype datetime64[D]: subtract a date, and divide by np.timedelta64(1, 'D')",
+    ),
+    "objects": (np.full((4, 1), object()), f"{REAL} object in row 0, column 0"),
     "None": (None, f"{REAL} NoneType"),
-    "ragged": ([[1.0, 2.0], [3.0], [4.0], [5.0]], f"{REAL} list"),
+    "ragged": (
+        [[1.0, 2.0], [3.0], [4.0], [5.0]],
+        f"{REAL} list of items that differ in length",
+    ),
     "NaN": (
         np.array([[1.0], [np.nan], [0], [0]]),
         "ValueError: {0} must be finite in float64, got nan",
@@ -494,9 +508,12 @@ EXAMPLES = [  # {}: the argument's name
     ((ROWS, np.ones((3, 3))), f"{AS_MANY} (2, 4) and (3, 3)"),
     (
         (np.full((2, 4), np.nan), np.array([0, 1])),
-        "ValueError: {}[0] must be finite in float64, got nan",
+        "ValueError: {}[0] must be finite in float64, got nan in row 0, column 0",
     ),
-    ((ROWS, np.full((2, 3), np.inf)), "ValueError: {}[1] must be finite in float64, got inf"),
+    (
+        (ROWS, np.full((2, 3), np.inf)),
+        "ValueError: {}[1] must be finite in float64, got inf in row 0, column 0",
+    ),
 ]
 OF_A_NETWORK = [
     ([(X, Y), (X, 2)], "ValueError: {}[1]: y has shape (), expected (3, 1)"),
@@ -513,13 +530,20 @@ OF_A_NETWORK = [
 ]
 OF_A_DATASET = [
     ([(X[:0], Y)], "ValueError: {}[0]: x has shape (0, 1), expected (1, 1)"),
-    ([(X, [[1], [2, 3]])], "TypeError: {}[0]: y must be an array of real numbers, got list"),
+    (
+        [(X, [[1], [2, 3]])],
+        "TypeError: {}[0]: y must be an array of real numbers, got list of items that differ in length",
+    ),
     *(
         (
             [(X, 1), (X, label)],
-            f"{error}: {{}}[1]: label must be an integer of at least 0, got {label}",
+            f"{error}: {{}}[1]: label must be an integer of at least 0, got {label}{more}",
         )
-        for label, error in ((-1, "ValueError"), (1.5, "ValueError"), (None, "TypeError"))
+        for label, error, more in (
+            (-1, "ValueError", OUTPUTS),
+            (1.5, "ValueError", OUTPUTS),
+            (None, "TypeError", ""),
+        )
     ),
     ((X[0], Y), "ValueError: {}[0] must have shape (n, n_in), got shape (1,)"),
     ((X[:, :0], Y), "ValueError: {}[0] must have shape (n, n_in), got shape (4, 0)"),
@@ -530,10 +554,16 @@ OF_A_DATASET = [
     ),
     (
         (X, np.array([0, 1, 2, -2])),
-        "ValueError: {}[1][3]: label must be an integer of at least 0, got -2",
+        "ValueError: {}[1][3]: label must be an integer of at least 0, got -2" + OUTPUTS,
     ),
-    ((X * np.inf, X), "ValueError: {}[0] must be finite in float64, got inf"),
-    ((X, X * np.inf), "ValueError: {}[1] must be finite in float64, got inf"),
+    (
+        (X * np.inf, X),
+        "ValueError: {}[0] must be finite in float64, got inf in row 0, column 0",
+    ),
+    (
+        (X, X * np.inf),
+        "ValueError: {}[1] must be finite in float64, got inf in row 0, column 0",
+    ),
 ]
 
 
@@ -679,7 +709,7 @@ PARAMETERS = [
     ),
     (
         {"biases": [np.ones((5, 1)), np.full((3, 1), "b")]},
-        "TypeError: biases[1] must be an array of real numbers, got dtype <U1",
+        f"TypeError: biases[1] must be an array of real numbers, got dtype <U1: {TEXT}",
     ),
     ({"weights": None}, "TypeError: weights must be a list of 2 arrays, got NoneType"),
     ({"sizes": [4, 0, 3]}, "ValueError: sizes[1] must be at least 1, got 0"),

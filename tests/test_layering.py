@@ -41,7 +41,7 @@ INCLUDES = {
 # What the inner modules of the API import at module level, the standard library aside: a module
 # may import those above it in this table.
 RUN = ["check", "data", "serialize", "stopping", "trainer", "watching"]
-NETWORK = ["check", "data", "serialize", "rules", "trainer", "training"]
+NETWORK = ["check", "data", "reference", "rules", "serialize", "trainer", "training"]
 BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "trainer"]
 FACE = ["book", "byhand", "mlp", "reference", "rules", "serialize", "training"]
 IMPORTS = {

@@ -68,6 +68,17 @@ class Book(Layers):
         """
         return self._evaluate("test_data", test_data)
 
+    def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
+        if self._learns_its_own_way():
+            asked.pop("beyond", None)  # what y may be is the script's own, too
+        return super()._pack(name, given, **asked)
+
+    def _saturates(self) -> bool:
+        return not self._learns_its_own_way() and super()._saturates()
+
+    def _learns_its_own_way(self) -> bool:
+        return bool(byhand.own_steps(self) & {"update_mini_batch", *byhand.GRADIENT})
+
     def _evaluate(self, name: str, given: Any) -> int:
         """Return how many examples have their label as the argmax of the outputs."""
         examples, layers = data.accept(name, given), check.layers(self.sizes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import bpcore
-from bpnet import check, data, serialize
+from bpnet import check, data, reference, serialize
 from bpnet.rules import Rule, Step
 from bpnet.trainer import ROWS, Monitor, mean_cost_and_count
 from bpnet.training import Run, compact_line, history_keys
@@ -117,7 +117,16 @@ class Layers:
         return net
 
     def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
-        return given.pack(name, check.layers(self.sizes), bpcore.engine(self.dtype), **asked)
+        layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
+        return given.pack(name, layers, engine, output=self.output, **asked)
+
+    def _saturates(self) -> bool:
+        """Whether large inputs leave the first neurons, as they began, nothing to learn by."""
+        if len(check.layers(self.sizes)) == 2:
+            reach = bpcore.engine(self.dtype).targets[self.output or "quadratic"]
+            return bool(np.isfinite(reach).all())
+        slopes = reference.ACTIVATIONS[self.hidden][1](np.array([-30.0, 30.0]))
+        return bool(np.max(slopes) < 1e-6)
 
     def _ask(
         self, name: str, examples: Any, *, count: bool = False, cost: bool = False
@@ -168,8 +177,8 @@ class MLP(Layers):
     - "poisson": exp, sum(y ln(y / a) - y + a), y at least 0, for counts.
 
     The first three classify: the most active output is the answer; a single output answers 1
-    where it is above 1/2, else 0.  The range of y is not checked.  ``bpnet.reference`` has the
-    text of each row.
+    where it is above 1/2, else 0.  A y outside the range is a ValueError.  ``bpnet.reference``
+    has the text of each row.
 
     The attributes biases[l], of shape (sizes[l + 1], 1), and weights[l], (sizes[l + 1],
     sizes[l]), are lists of arrays of dtype, float32 or float64.  They may be assigned or
@@ -261,14 +270,8 @@ class MLP(Layers):
         """
         layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
         if _are_rows(examples):
-            rows = check.array("examples", examples)
-            if rows.ndim != 2 or rows.shape[1] != layers[0]:
-                remedy = ": use x.reshape(1, -1)" if rows.shape == (layers[0],) else ""
-                raise ValueError(
-                    f"examples has shape {rows.shape}, expected (n, {layers[0]}){remedy}"
-                )
-            x = data.as_rows("examples", rows.T, layers[0], self.dtype)
-            packed = bpcore.Data(engine, x, layers[-1])
+            x = data.as_inputs("examples", examples, layers[0], self.dtype)
+            packed = bpcore.pack(engine, x, layers[-1], sparse=False)
         else:
             packed = data.accept("examples", examples).pack("examples", layers, engine)
         return self._in_core(ROWS).feedforward(packed)
@@ -291,6 +294,9 @@ class MLP(Layers):
             raise ValueError(f"count needs outputs that classify, got {self.output}")
         _, count = self._ask("examples", examples, count=True)
         return int(count or 0)
+
+    def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
+        return super()._pack(name, given, **asked | {"beyond": _refuse})
 
     def gradient(self, examples: Any) -> Parameters:
         """Return (nabla_b, nabla_w), the gradient of ``cost`` of the same examples.
@@ -323,10 +329,14 @@ def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:
     return net
 
 
+def _refuse(sentence: str) -> None:
+    raise ValueError(sentence)
+
+
 def _are_rows(examples: Any) -> bool:
     """Whether this is an array, or a list whose first item is numbers, not a pair (x, y)."""
     if not isinstance(examples, list):
-        return isinstance(examples, np.ndarray)
+        return data.is_array(examples)
     first = examples[0] if examples else None
     return isinstance(first, (list, tuple, np.ndarray)) and not any(
         isinstance(part, (list, tuple, np.ndarray)) for part in first
