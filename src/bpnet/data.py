@@ -72,8 +72,8 @@ def accept(name: str, given: Any) -> Examples:
             x = check.array(f"{name}[0]", x)
         return _Arrays(x, check.array(f"{name}[1]", y), tuple(given))
     try:
-        if is_array(given) and np.ndim(given) < 3 and getattr(given, "dtype", 0) != object:
-            raise TypeError  # not rows of two numbers
+        if is_array(given) and np.ndim(given) < 3 and not _holds_objects(given):
+            raise TypeError  # rows of numbers are no examples
         pairs = list(given)
     except TypeError:
         got = type(given).__name__
@@ -101,6 +101,10 @@ def is_array(value: Any) -> bool:
     if isinstance(value, (np.ndarray, np.generic, type)):
         return isinstance(value, np.ndarray)
     return hasattr(value, "__array__") or check.is_sparse(value)
+
+
+def _holds_objects(value: Any) -> bool:
+    return getattr(getattr(value, "dtype", None), "kind", None) == "O"
 
 
 def _is_pair(name: str, given: Any) -> bool:
@@ -523,6 +527,8 @@ class _Columns(bpcore.Source):
         if self.are_arrays:
             sizes, dtypes = set(map(_size, values)), set(map(_dtype, values))
             self.are_arrays = sizes == {n} and all(each.kind in check.REAL for each in dtypes)
+            if n == 1 and part == "y":  # (1,) is a column, too
+                self.are_arrays = self.are_arrays and set(map(np.ndim, values)) == {2}
             self.exact_in_float32 = dtypes == {np.dtype(np.float32)}
 
     def read(self, begin: int, out: Array) -> None:
