@@ -454,6 +454,23 @@ def test_the_books_networks_warn_once_of_what_outputs_do_not_reach(kind, y, got,
         assert said == [beyond(where, output, "in [0, 1]", got)]
 
 
+def test_a_cost_of_what_outputs_do_not_reach_is_warned_of():
+    """It may be less than 0, of the most wrong answer."""
+    net, y = make("network2", sizes=[4, 5, 3]), ONE_HOT * 9 + 8
+    net.biases[-1][:] = 50
+    said = heard(lambda: net.total_cost((X, y), 0.0))
+    assert said == [beyond("data[1]", "cross-entropy", "in [0, 1]", "8 in row 0, column 0")]
+
+
+def test_a_subclass_that_trains_is_the_caller():
+    class Mine(Network):
+        def SGD(self, *arguments, **options):
+            super().SGD(*arguments, **options)
+
+    said = heard(lambda: Mine([4, 3], seed=1).SGD((X, ONE_HOT * 2), 1, 5, 0.1, verbose=False))
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize("output", reference.OUTPUTS)
 def test_an_mlp_refuses_what_its_output_does_not_reach(output):
     least, most = reference.OUTPUTS[output][1].targets

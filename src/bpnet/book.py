@@ -33,7 +33,9 @@ class Book(Layers):
     def feedforward(self, a: Any) -> Array:
         """Return the network's output (sizes[-1], 1) for the input a, (sizes[0], 1).
 
-        Several inputs may be the columns of a; the outputs are columns then, too.
+        Several inputs may be the columns of a; the outputs are columns then, too.  A square a
+        is read so as well, whatever its rows are: its shape cannot tell, and a warning would be
+        wrong for all who do it right.
         """
         layers = check.layers(self.sizes)
         x = data.as_rows("x", a, layers[0], self.dtype)

@@ -317,8 +317,9 @@ class Dataset(Examples):
     """Examples packed once, for any number of calls, networks and threads.
 
     examples is a list of tuples (x, y) or (x, label), x of shape (n_in, 1) and y (n_out, 1), or
-    a pair of arrays (X, Y) of n rows, Y being (n, n_out) or n integer labels, or a Dataset,
-    whose weights are then kept unless others are given.  They are converted to dtype, float32
+    a pair (X, Y) of n rows, Y being (n, n_out) or n integer labels, or a Dataset, whose weights
+    are then kept unless others are given.  X and Y are arrays or what NumPy makes arrays of;
+    X may be a sparse matrix, which is never made dense.  They are converted to dtype, float32
     or float64; copied, so that they never change; and kept without their zeros if most inputs
     are zero.  weights are n numbers of at least 0, not all 0: a factor of each example's error
     and cost.  The mean over a mini-batch is then over the sum of its weights.  Counts and
@@ -326,9 +327,9 @@ class Dataset(Examples):
     refused.
 
     A Dataset takes the place of examples to train on and of those to look at, for a network of
-    its dtype that has as many inputs and outputs, or an output for each of its labels; the
-    labels 0 and 1 are also the outputs of a network of one.  Its items are tuples again, in
-    copies.
+    its dtype that has as many inputs and outputs, or an output for each of its labels; labels
+    are also the numbers of a network of one output, and numbers in one column also labels.  Its
+    items are tuples again, in copies.
 
     Raises TypeError or ValueError if examples are not as described, or not finite in dtype.
     """

@@ -125,8 +125,8 @@ class Layers:
         if len(check.layers(self.sizes)) == 2:
             reach = bpcore.engine(self.dtype).targets[self.output or "quadratic"]
             return bool(np.isfinite(reach).all())
-        slopes = reference.ACTIVATIONS[self.hidden][1](np.array([-30.0, 30.0]))
-        return bool(np.max(slopes) < 1e-6)
+        slope: Any = reference.ACTIVATIONS[self.hidden][1]
+        return bool(np.max(slope(np.array([-30.0, 30.0]))) < 1e-6)
 
     def _ask(
         self, name: str, examples: Any, *, count: bool = False, cost: bool = False
@@ -135,7 +135,7 @@ class Layers:
         given = data.accept(name, examples)
         if cost and not len(given):
             raise ValueError(f"{name} must hold at least one example, got none")
-        packed = self._pack(name, given, outputs=cost, labels=count)
+        packed = self._pack(name, given, outputs=cost, labels=count, beyond=check.warn)
         monitor = Monitor(name, given, packed, count, cost)
         return mean_cost_and_count(self._in_core(ROWS), monitor, Step(Rule()), [])
 
@@ -226,11 +226,13 @@ class MLP(Layers):
     ) -> None:
         """Train by mini-batch gradient descent, in silence unless ``verbose`` is given.
 
-        examples are a pair of arrays (X, Y) of n rows, Y being (n, sizes[-1]) or n labels from
-        0 on (of one output: 0 and 1); a ``Dataset``, which may have weights; or a list of
-        tuples (x, y) of columns.  They are visited in a new random order each epoch.
-        validation_data has the same form.  eta is the learning rate, or a function that returns
-        it for epoch 0, 1, ....
+        examples are a pair (X, Y) of n rows, Y being (n, sizes[-1]), or n labels from 0 on, or,
+        of one output, n numbers; a ``Dataset``, which may have weights; or a list of tuples (x,
+        y) of columns.  X and Y are arrays or what NumPy makes arrays of, as DataFrames and
+        lists of rows; X may be a sparse matrix of scipy's.  A y that the output cannot reach is
+        a ValueError; inputs so large that no neuron can learn are warned of.  Examples are
+        visited in a new random order each epoch.  validation_data has the same form.  eta is
+        the learning rate, or a function that returns it for epoch 0, 1, ....
 
         rule is "plain", "momentum", "nesterov", "adam" or a ``bpnet.Rule``; what it keeps of
         each weight begins at 0 with each call.  lmbda and l1 are the coefficients of the L2 and
