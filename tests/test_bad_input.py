@@ -591,6 +591,17 @@ def test_dtype_of_a_dataset():
     refuses(lambda: Dataset(GOOD, dtype="int8"), sentence)
 
 
+@pytest.mark.parametrize("y", [np.zeros(4, int), np.array(0), np.zeros((4, 3))])
+@pytest.mark.parametrize("hook", [None, "feedforward"])
+@each_class
+def test_answers_are_as_many_as_inputs_also_where_a_script_counts(kind, hook, y):
+    net = make(kind, sizes=SIZES)
+    if hook and kind != "MLP":
+        net.feedforward = lambda a: np.zeros((3, 1))
+    x, given = np.ones((5, 4)), face_of(kind).counted
+    refuses(lambda: count(net, (x, y)), f"{AS_MANY.format(given)} (5, 4) and {y.shape}")
+
+
 MISFITS = [
     (
         Dataset(GOOD, dtype="float32"),
@@ -666,7 +677,7 @@ REFUSED = {
     "rows": (
         TABLE_OF.tolist(),
         TypeError,
-        "[0] must be a pair (x, y), got list of 4: rows apart",
+        "[0] must be a pair (x, y), got list: rows and what",
     ),
     "two lists of two": ([TABLE_OF[:2].tolist(), [0, 1]], TypeError, TWO_LISTS),
     "examples as columns": (

@@ -246,6 +246,8 @@ def test_every_form_of_targets_trains_as_the_plain_pair_does(n_out, form, kind):
     y = TARGETS[n_out][form]()
     assert same_bits(trained_on((X, y), n_out, kind), plain)
     assert same_bits(trained_on([X.tolist(), y], n_out, kind), plain)
+    if n_out == 3 or form == "column":
+        assert same_bits(trained_on(Dataset((X, y)), n_out, kind), plain)
     if isinstance(y, (list, np.ndarray)):  # the same, in columns
         columns = tuple(
             (row[:, None], np.reshape(t, (-1, 1)) if np.size(t) > 1 else t)

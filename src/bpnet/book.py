@@ -71,7 +71,7 @@ class Book(Layers):
         return self._evaluate("test_data", test_data)
 
     def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
-        if self._learns_its_own_way():
+        if "beyond" in asked and self._learns_its_own_way():
             asked.pop("beyond", None)  # what y may be is the script's own, too
         return super()._pack(name, given, **asked)
 

@@ -88,8 +88,8 @@ def accept(name: str, given: Any) -> Examples:
             x, y = pair
         except (TypeError, ValueError):
             got = type(pair).__name__
-            if is_array(pair) or isinstance(pair, list):
-                got += f" of {len(pair)}: rows apart from labels are (X, Y), two arrays"
+            if isinstance(pair, (list, np.ndarray)):
+                got += ": rows and what is desired of them are a pair (X, Y)"
             raise TypeError(f"{name}[{i}] must be a pair (x, y), got {got}") from None
         xs.append(x)
         ys.append(y)
@@ -277,7 +277,15 @@ class _Arrays(Examples):
         return int(self._x.shape[0]) if self._x.ndim else 0
 
     def labels(self, name: str, n_out: int | None, by_argmax: bool = False) -> Labels:
+        self._check_rows(name)
         return super().labels(self._named(name), n_out, by_argmax)
+
+    def _check_rows(self, name: str) -> None:
+        x, y = self._x.shape, self._y.shape
+        if y[:1] != x[:1] or not y:
+            raise ValueError(
+                f"{name} must be arrays (X, Y) of as many rows, got shapes {x} and {y}"
+            )
 
     def _named(self, name: str) -> str:
         return f"{name}[1]"
@@ -288,14 +296,10 @@ class _Arrays(Examples):
         return [(row[:, None], y) for row, y in zip(xs, ys)]
 
     def _inputs(self, name: str, sizes: Sequence[int], dtype: DType) -> Inputs:
-        x, y = self._x, self._y
+        x = self._x
         if x.ndim != 2 or x.shape[1] != sizes[0]:
             raise _misfit(f"{name}[0]", x, (len(self), sizes[0]))
-        if y.ndim == 0 or len(y) != len(self):
-            raise ValueError(
-                f"{name} must be arrays (X, Y) of as many rows, got shapes {x.shape} "
-                f"and {y.shape}"
-            )
+        self._check_rows(name)
         return _inputs(f"{name}[0]", x, dtype, self.own)
 
     def _outputs(self, name: str, n_out: int, dtype: DType) -> Array:
@@ -473,16 +477,16 @@ def _csr(name: str, x: Any, dtype: DType) -> bpcore.CSR:
     offsets = x.indptr.astype(np.int64)
     some = values != 0
     if not some.all():
-        offsets = np.concatenate([[0], np.cumsum(some)])[offsets]
+        offsets = np.append(np.int64(0), np.cumsum(some, dtype=np.int64))[offsets]
         columns, values = columns[some], values[some]
     return bpcore.CSR(n_in, offsets, columns.astype(np.uint16), values, None)
 
 
 def _ascending(x: Any) -> bool:
     """Whether the columns of a CSR matrix ascend in each row: none is twice there."""
-    rises = np.diff(x.indices[: x.indptr[-1]]) > 0
-    begins = x.indptr[1:-1]
-    rises[begins[(begins > 0) & (begins < x.indptr[-1])] - 1] = True
+    columns, begins = x.indices[: x.indptr[-1]], x.indptr[1:-1]
+    rises = columns[1:] > columns[:-1]
+    rises[begins[(begins > 0) & (begins < len(columns))] - 1] = True
     return bool(rises.all())
 
 
@@ -640,9 +644,9 @@ def _check_reach(
     least, most = engine.targets[output]
     rounding = 8 * float(np.finfo(np.float32).eps)
     for begin, block in bpcore.blocks(y):
-        wrong = np.flatnonzero((block < least - rounding) | (block > most + rounding))
-        if wrong.size:
-            got, i = block.ravel()[wrong[0]], begin * y.shape[1] + int(wrong[0])
+        if block.min() < least - rounding or block.max() > most + rounding:
+            wrong = np.argmax((block < least - rounding) | (block > most + rounding))
+            got, i = block.ravel()[wrong], begin * y.shape[1] + int(wrong)
             wanted = f"in [{least:g}, {most:g}]" if np.isfinite(most) else f"at least {least:g}"
             remedy = "scale y to that, or use" if np.isfinite(most) else "use"
             beyond(
