@@ -121,8 +121,9 @@ def test_warn_names_the_nearest_line_that_is_not_of_the_package():
     with pytest.warns(UserWarning, match="mind") as found:
         check.warn("mind")
     assert found[0].filename == __file__
-    inner = {"check": check, "__name__": "bpnet.some"}
-    exec("def f():\n    check.warn('mind')", inner)
-    with pytest.warns(UserWarning) as found:
-        inner["f"]()
-    assert found[0].filename == __file__
+    for module, own in (("bpnet.some", True), ("bpnets", False), (None, False)):
+        inner = {"check": check, "__name__": module}
+        exec("def f():\n    check.warn('mind')", inner)
+        with pytest.warns(UserWarning) as found:
+            inner["f"]()
+        assert (found[0].filename == __file__) == own

@@ -231,7 +231,7 @@ def place(shape: tuple[int, ...], i: int) -> str:
 def warn(message: str) -> None:
     """Warn of the caller's line: the nearest that is not bpnet's."""
     frame, level = sys._getframe(1), 2
-    while frame is not None and frame.f_globals["__name__"].split(".")[0] == "bpnet":
+    while frame and str(frame.f_globals.get("__name__")).split(".")[0] == "bpnet":
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]
     warnings.warn(message, stacklevel=level)
 
