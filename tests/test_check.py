@@ -122,7 +122,7 @@ def test_warn_names_the_nearest_line_that_is_not_of_the_package():
         check.warn("mind")
     assert found[0].filename == __file__
     for module, own in (("bpnet.some", True), ("bpnets", False), (None, False)):
-        inner = {"check": check, "__name__": module}
+        inner = {"check": check} | ({"__name__": module} if module else {})
         exec("def f():\n    check.warn('mind')", inner)
         with pytest.warns(UserWarning) as found:
             inner["f"]()

@@ -11,7 +11,7 @@ import operator
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,13 +195,16 @@ def is_sparse(value: Any) -> bool:
     return hasattr(value, "tocsr") and hasattr(value, "nnz")
 
 
+def may_be_masked(values: Iterable[Any]) -> bool:
+    """Whether there is a masked array among values."""
+    ma = sys.modules.get("numpy.ma")  # which NumPy imports where it is needed
+    return ma is not None and any(issubclass(k, ma.MaskedArray) for k in set(map(type, values)))
+
+
 def _is_masked(value: Any) -> bool:
     """Whether value is, or lists, an array some of whose items are masked."""
-    if isinstance(value, (list, tuple)) and any(
-        issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, value))
-    ):
-        return any(map(np.ma.is_masked, value))
-    return isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
+    items = value if isinstance(value, (list, tuple)) else (value,)
+    return may_be_masked(items) and any(map(np.ma.is_masked, items))
 
 
 def _from_objects(name: str, wanted: str, found: Array) -> Array:

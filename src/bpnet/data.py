@@ -240,10 +240,7 @@ class _Tuples(Examples):
 
     def labels(self, name: str, n_out: int | None, by_argmax: bool = False) -> Labels:
         try:
-            masked = any(
-                issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, self._y))
-            )
-            array = np.array(None if masked else self._y)
+            array = np.array(None if check.may_be_masked(self._y) else self._y)
         except ValueError:  # labels and vectors mixed
             array = np.array(None)
         if array.dtype.kind not in check.REAL:
