@@ -665,7 +665,7 @@ def look_at_scale(name: str, packed: bpcore.Data) -> None:
     rows = [packed.rows(i, i + 1) for i in range(0, n, max(1, -(-n // _LOOKED_AT)))]
     with np.errstate(over="ignore"):
         squares = np.square(np.concatenate(rows), dtype=np.float64).mean(axis=1)
-    size = float(np.sqrt(np.median(squares)))
+    size = float(np.sqrt(np.sort(squares)[len(squares) // 2]))
     if size > _LARGE:
         check.warn(
             f"{name}: the inputs are large, a root mean square of {size:.3g} where about 1 is "
