@@ -197,6 +197,53 @@ FORMS = {
 each_form = pytest.mark.parametrize("form", FORMS)
 
 
+class Frame:
+    """What NumPy makes an array of, as a DataFrame, a Series or a tensor."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.ndim = array, array.shape, array.ndim
+        self.asked = 0
+
+    def __array__(self, dtype=None, copy=None):
+        self.asked += 1
+        return self.array if dtype is None else self.array.astype(dtype)
+
+    def __len__(self):
+        return len(self.array)
+
+
+class Sparse:
+    """A CSR matrix, as scipy's: of no length, no array, and perhaps not in order."""
+
+    ndim = 2
+
+    def __init__(self, array, shuffled=False):
+        rows, columns = np.nonzero(array)
+        self.shape, self.nnz = array.shape, len(rows)
+        self.indptr = np.searchsorted(rows, np.arange(len(array) + 1)).astype(np.int32)
+        self.indices, self.data = columns.astype(np.int32), array[rows, columns]
+        if shuffled:
+            for begin, end in zip(self.indptr, self.indptr[1:]):
+                self.indices[begin:end] = self.indices[begin:end][::-1].copy()
+                self.data[begin:end] = self.data[begin:end][::-1].copy()
+
+    def tocsr(self):
+        return self
+
+    def copy(self):
+        other = Sparse(np.zeros(self.shape))
+        other.indptr, other.indices, other.data = self.indptr, self.indices.copy(), self.data
+        return other
+
+    def sum_duplicates(self):
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        order = np.lexsort((self.indices, rows))
+        self.indices, self.data = self.indices[order], self.data[order]
+
+    def __len__(self):
+        raise TypeError("sparse array length is ambiguous")
+
+
 def train(net, data=None, epochs=3, *, judged_by=None, eta=0.5, m=4, **options):
     """Train in silence; judged_by is the held-out data, whatever the class calls it."""
     if judged_by is not None:

@@ -11,6 +11,8 @@ from nets import (
     CLASSES,
     FACES,
     SLOW,
+    Frame,
+    Sparse,
     count,
     each_class,
     face_of,
@@ -296,6 +298,10 @@ def test_no_cost_is_recorded_of_a_network_whose_derivative_is_the_scripts_own():
 
 NO_LIST = "TypeError: {} must be a list of (x, y) or a pair of arrays (X, Y), got"
 FLAT = "has shape ({0},), expected ({0}, 1): use {1}.reshape(-1, 1)"
+PLACE = " in row 0, column 0"
+RAGGED = " of items that differ in length"
+OUTPUTS = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1)"
+TEXT = "float() reads numbers, np.unique(y, return_inverse=True)[1] numbers classes"
 METHODS = {
     "network": [
         ("evaluate", (3,), f"{NO_LIST.format('test_data')} int"),
@@ -370,7 +376,10 @@ COLUMNS = {  # {0}: x or y, of four items
         np.ones(4),
         "ValueError: {0} has shape (4,), expected (4, 1): use {0}.reshape(-1, 1)",
     ),
-    "row": (np.ones((1, 4)), "ValueError: {0} has shape (1, 4), expected (4, 1)"),
+    "row": (
+        np.ones((1, 4)),
+        "ValueError: {0} has shape (1, 4), expected (4, 1): columns are examples, use {0}.T",
+    ),
     "square": (np.ones((2, 2)), "ValueError: {0} has shape (2, 2), expected (4, 1)"),
     "short": (np.ones((3, 1)), "ValueError: {0} has shape (3, 1), expected (4, 1)"),
     "number": (1.0, "ValueError: {0} has shape (), expected (4, 1)"),
@@ -380,12 +389,21 @@ COLUMNS = {  # {0}: x or y, of four items
         "ValueError: {0} has shape (1, 4, 1), expected (4, 1)",
     ),
     "empty": (np.ones((0, 1)), "ValueError: {0} has shape (0, 1), expected (4, 1)"),
-    "complex": (np.ones((4, 1), complex), f"{REAL} dtype complex128"),
-    "words": (np.full((4, 1), "one"), f"{REAL} dtype <U3"),
-    "dates": (np.full((4, 1), np.datetime64("2020-01-01")), f"{REAL} dtype datetime64[D]"),
-    "objects": (np.full((4, 1), object()), f"{REAL} ndarray"),
+    "complex": (
+        np.ones((4, 1), complex),
+        f"{REAL} dtype complex128: use real and imaginary parts, or absolute values",
+    ),
+    "words": (np.full((4, 1), "one"), f"{REAL} dtype <U3: {TEXT}"),
+    "dates": (
+        np.full((4, 1), np.datetime64("2020-01-01")),
+        f"{REAL} dtype datetime64[D]: subtract a date, and divide by np.timedelta64(1, 'D')",
+    ),
+    "objects": (np.full((4, 1), object()), f"{REAL} object in row 0, column 0"),
     "None": (None, f"{REAL} NoneType"),
-    "ragged": ([[1.0, 2.0], [3.0], [4.0], [5.0]], f"{REAL} list"),
+    "ragged": (
+        [[1.0, 2.0], [3.0], [4.0], [5.0]],
+        f"{REAL} list{RAGGED}",
+    ),
     "NaN": (
         np.array([[1.0], [np.nan], [0], [0]]),
         "ValueError: {0} must be finite in float64, got nan",
@@ -494,9 +512,12 @@ EXAMPLES = [  # {}: the argument's name
     ((ROWS, np.ones((3, 3))), f"{AS_MANY} (2, 4) and (3, 3)"),
     (
         (np.full((2, 4), np.nan), np.array([0, 1])),
-        "ValueError: {}[0] must be finite in float64, got nan",
+        "ValueError: {}[0] must be finite in float64, got nan" + PLACE,
     ),
-    ((ROWS, np.full((2, 3), np.inf)), "ValueError: {}[1] must be finite in float64, got inf"),
+    (
+        (ROWS, np.full((2, 3), np.inf)),
+        "ValueError: {}[1] must be finite in float64, got inf" + PLACE,
+    ),
 ]
 OF_A_NETWORK = [
     ([(X, Y), (X, 2)], "ValueError: {}[1]: y has shape (), expected (3, 1)"),
@@ -513,13 +534,20 @@ OF_A_NETWORK = [
 ]
 OF_A_DATASET = [
     ([(X[:0], Y)], "ValueError: {}[0]: x has shape (0, 1), expected (1, 1)"),
-    ([(X, [[1], [2, 3]])], "TypeError: {}[0]: y must be an array of real numbers, got list"),
+    (
+        [(X, [[1], [2, 3]])],
+        "TypeError: {}[0]: y must be an array of real numbers, got list" + RAGGED,
+    ),
     *(
         (
             [(X, 1), (X, label)],
-            f"{error}: {{}}[1]: label must be an integer of at least 0, got {label}",
+            f"{error}: {{}}[1]: label must be an integer of at least 0, got {label}{more}",
         )
-        for label, error in ((-1, "ValueError"), (1.5, "ValueError"), (None, "TypeError"))
+        for label, error, more in (
+            (-1, "ValueError", OUTPUTS),
+            (1.5, "ValueError", OUTPUTS),
+            (None, "TypeError", ""),
+        )
     ),
     ((X[0], Y), "ValueError: {}[0] must have shape (n, n_in), got shape (1,)"),
     ((X[:, :0], Y), "ValueError: {}[0] must have shape (n, n_in), got shape (4, 0)"),
@@ -530,10 +558,16 @@ OF_A_DATASET = [
     ),
     (
         (X, np.array([0, 1, 2, -2])),
-        "ValueError: {}[1][3]: label must be an integer of at least 0, got -2",
+        "ValueError: {}[1][3]: label must be an integer of at least 0, got -2" + OUTPUTS,
     ),
-    ((X * np.inf, X), "ValueError: {}[0] must be finite in float64, got inf"),
-    ((X, X * np.inf), "ValueError: {}[1] must be finite in float64, got inf"),
+    (
+        (X * np.inf, X),
+        "ValueError: {}[0] must be finite in float64, got inf" + PLACE,
+    ),
+    (
+        (X, X * np.inf),
+        "ValueError: {}[1] must be finite in float64, got inf" + PLACE,
+    ),
 ]
 
 
@@ -555,6 +589,17 @@ def test_examples_of_a_dataset(given, sentence, nothing_changes):
 def test_dtype_of_a_dataset():
     sentence = "ValueError: dtype must be float32 or float64, got 'int8'"
     refuses(lambda: Dataset(GOOD, dtype="int8"), sentence)
+
+
+@pytest.mark.parametrize("y", [np.zeros(4, int), np.array(0), np.zeros((4, 3))])
+@pytest.mark.parametrize("hook", [None, "feedforward"])
+@each_class
+def test_answers_are_as_many_as_inputs_also_where_a_script_counts(kind, hook, y):
+    net = make(kind, sizes=SIZES)
+    if hook and kind != "MLP":
+        net.feedforward = lambda a: np.zeros((3, 1))
+    x, given = np.ones((5, 4)), face_of(kind).counted
+    refuses(lambda: count(net, (x, y)), f"{AS_MANY.format(given)} (5, 4) and {y.shape}")
 
 
 MISFITS = [
@@ -591,6 +636,219 @@ def test_a_dataset_that_does_not_fit(kinds, dataset, sentence, nothing_changes):
             if hasattr(net, "total_cost"):
                 call = functools.partial(net.total_cost, dataset, 0.1)
                 refuses(call, sentence.format("data"))
+
+
+# Forms of examples that are refused: what is given, the error, and its words after the name of
+# the argument, which is {}.
+
+
+TABLE_OF = np.arange(20.0).reshape(5, 4) / 20
+ANSWERS = np.array([0, 1, 2, 0, 1])
+NUMBERS = " must be an array of real numbers, got"
+ALONE = " must be a list of (x, y) or a pair of arrays (X, Y), got {} alone: use (X, Y), the"
+TWO_LISTS = " must not be a list of two lists, which may be (X, Y) or two examples: use a tuple"
+HOLES = np.ma.array(TABLE_OF, mask=TABLE_OF == 0.5)
+MASKED = "must have no masked items, got MaskedArray: use {}.filled(0), or drop such examples"
+WORDS = np.array(["cat", "dog", "cat", "cow", "dog"])
+DATES = np.arange(5).astype("M8[D]")
+
+
+def holed(hole, shape=(5, 4)):
+    found = np.full(shape, 1.0, object)
+    found[-1] = hole
+    return found
+
+
+class NAType:
+    """pandas' missing number, by its name."""
+
+
+class Refusing(Frame):
+    """A tensor that is elsewhere."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("use Tensor.cpu()")
+
+
+REFUSED = {
+    "a frame": (Frame(TABLE_OF), TypeError, ALONE.format("Frame")),
+    "an array": (TABLE_OF, TypeError, ALONE.format("ndarray")),
+    "a sparse matrix": (Sparse(TABLE_OF), TypeError, ALONE.format("Sparse")),
+    "rows": (
+        TABLE_OF.tolist(),
+        TypeError,
+        "[0] must be a pair (x, y), got list: rows and what",
+    ),
+    "two lists of two": ([TABLE_OF[:2].tolist(), [0, 1]], TypeError, TWO_LISTS),
+    "examples as columns": (
+        (TABLE_OF.T, ANSWERS),
+        ValueError,
+        "[0] has shape (4, 5), expected (4, 4): rows are examples, use {}[0].T",
+    ),
+    "images": (
+        (TABLE_OF.reshape(5, 2, 2), ANSWERS),
+        ValueError,
+        "[0] has shape (5, 2, 2), expected (5, 4): use {}[0].reshape(5, 4)",
+    ),
+    "one example": (
+        (TABLE_OF[0], ANSWERS[:1]),
+        ValueError,
+        "[0] has shape (4,), expected (4, 4): use {}[0].reshape(1, -1)",
+    ),
+    "rows that differ": (
+        ([[1.0] * 4, [1.0] * 3], [0, 1]),
+        TypeError,
+        f"[0]{NUMBERS} list{RAGGED}",
+    ),
+    "sparse labels": (
+        (TABLE_OF, Sparse(np.eye(3)[ANSWERS])),
+        TypeError,
+        f"[1]{NUMBERS} Sparse: use {{}}[1].toarray()",
+    ),
+    "wide": (
+        (Sparse(np.ones((1, 70000))), ANSWERS[:1]),
+        ValueError,
+        "[0] has shape (1, 70000), expected (1, 4)",
+    ),
+    "holes": ((HOLES, ANSWERS), ValueError, "[0] " + MASKED.format("{}[0]")),
+    "rows with holes": (
+        (list(HOLES), ANSWERS),
+        ValueError,
+        "[0] must have no masked items, got list: use {}[0].filled(0), or drop",
+    ),
+    "labels with holes": (
+        (TABLE_OF, np.ma.array(ANSWERS, mask=ANSWERS == 2)),
+        ValueError,
+        "[1] " + MASKED.format("{}[1]"),
+    ),
+    "a missing number": (
+        (Frame(holed(NAType())), ANSWERS),
+        TypeError,
+        f"[0]{NUMBERS} NAType in row 4, column 0: drop or fill what is missing",
+    ),
+    "None": (
+        (holed(None), ANSWERS),
+        TypeError,
+        f"[0]{NUMBERS} NoneType in row 4, column 0: drop",
+    ),
+    "NaN": (
+        (np.where(TABLE_OF == 0.5, np.nan, TABLE_OF), ANSWERS),
+        ValueError,
+        "[0] must be finite in float64, got nan in row 2, column 2",
+    ),
+    "NaN of a sparse matrix": (
+        (Sparse(np.where(TABLE_OF == 0.5, np.nan, TABLE_OF)), ANSWERS),
+        ValueError,
+        "[0] must be finite in float64, got nan in row 2, column 2",
+    ),
+    "a huge integer": (
+        (holed(10**400), ANSWERS),
+        ValueError,
+        "[0] must be finite in float64, got a larger integer",
+    ),
+    "text": ((TABLE_OF.astype(str), ANSWERS), TypeError, f"[0]{NUMBERS} dtype <U32: {TEXT}"),
+    "a column of text": (
+        (Frame(holed("cat")), ANSWERS),
+        TypeError,
+        f"[0]{NUMBERS} str in row 4",
+    ),
+    "labels of text": ((TABLE_OF, WORDS), TypeError, f"[1]{NUMBERS} dtype <U3: {TEXT}"),
+    "labels of text in a list": (
+        (TABLE_OF, WORDS.tolist()),
+        TypeError,
+        f"[1]{NUMBERS} dtype <U3: {TEXT}",
+    ),
+    "labels of text in a Series": (
+        (TABLE_OF, Frame(WORDS.astype(object))),
+        TypeError,
+        f"[1]{NUMBERS} str in item 0: {TEXT}",
+    ),
+    "labels that are dates": (
+        (TABLE_OF, DATES),
+        TypeError,
+        f"[1]{NUMBERS} dtype datetime64[D]: subtract a date, and divide by np.timedelta64(1",
+    ),
+    "spans of time": (
+        (TABLE_OF, DATES - DATES[0]),
+        TypeError,
+        f"[1]{NUMBERS} dtype timedelta64[D]: divide by np.timedelta64(1, 'D')",
+    ),
+    "records": (
+        (np.zeros(5, "f8, f8, f8, f8"), ANSWERS),
+        TypeError,
+        "[0]" + NUMBERS + " dtype [('f0', '<f8'), ('f1', '<f8'), ('f2', '<f8'), ('f3', '<f8')]"
+        ": use numpy.lib.recfunctions.structured_to_unstructured",
+    ),
+    "a tensor elsewhere": (
+        (Refusing(TABLE_OF), ANSWERS),
+        TypeError,
+        f"[0]{NUMBERS} Refusing: use Tensor.cpu()",
+    ),
+    "fractions of labels": (
+        (TABLE_OF, ANSWERS + 0.5),
+        ValueError,
+        "[1][0]: label must be an integer in [0, 3), got 0.5",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("kind", ALL)
+def test_a_form_of_examples_that_is_refused_has_its_remedy(kind, name, nothing_changes):
+    given, error, words = REFUSED[name]
+    net = make(kind, sizes=SIZES)
+    with nothing_changes(net):
+        for where, call in calls(net, given):
+            sentence = f"{error.__name__}: {where}{words.replace('{}', where)}"
+            with pytest.raises(error) as raised:
+                call()
+            assert f"{type(raised.value).__name__}: {raised.value}".startswith(sentence)
+
+
+def test_a_sparse_matrix_of_more_columns_than_the_core_numbers():
+    sentence = (
+        "ValueError: examples[0] must have at most 65,536 columns to be sparse, got 70,000: "
+        "choose fewer, or use examples[0].toarray() if it fits in memory"
+    )
+    wide = Sparse(np.ones((1, 70000)))
+    refuses(lambda: Dataset((wide, [0])), sentence)
+    net = MLP([70000, 1], seed=1)
+    refuses(lambda: net.train((wide, [0]), 1, 1, 0.1), sentence)
+    refuses(lambda: net.predict(wide), sentence.replace("[0]", ""))
+
+
+def masked_item(shape):
+    found = np.ma.array(np.ones(shape), mask=np.zeros(shape, bool))
+    found[(0,) * len(shape)] = np.ma.masked
+    return found
+
+
+HOLE = masked_item((4, 1))
+MASKED_AT = {
+    "x": lambda net: net.feedforward(HOLE),
+    "backprop's x": lambda net: net.backprop(HOLE, Y),
+    "backprop's y": lambda net: net.backprop(X, masked_item((3, 1))),
+    "an example's x": lambda net: train(net, [(X, Y), (HOLE, Y)]),
+    "an example's y": lambda net: train(net, [(X, Y), (X, masked_item((3, 1)))]),
+    "a label to train on": lambda net: train(net, [(X, 1), (X, np.ma.masked)]),
+    "a label": lambda net: count(net, [(X, 1), (X, np.ma.masked)]),
+    "a label of an array": lambda net: count(net, [(X, 1), (X, masked_item((1,)))]),
+    "outputs to count": lambda net: count(net, [(X, Y), (X, masked_item((3, 1)))]),
+    "weights": lambda net: setattr(net, "weights", [masked_item((5, 4)), np.ones((3, 5))]),
+    "biases": lambda net: setattr(net, "biases", [masked_item((5, 1)), np.ones((3, 1))]),
+    "weights of examples": lambda net: Dataset(GOOD, weights=masked_item((5,))),
+    "a Dataset's X": lambda net: Dataset((masked_item((5, 4)), ANSWERS)),
+    "a Dataset's x": lambda net: Dataset([(HOLE, 0)]),
+}
+
+
+@pytest.mark.parametrize("place", MASKED_AT)
+@each_kind
+def test_what_is_masked_is_never_taken_for_a_number(kind, place, nothing_changes):
+    net = make(kind, sizes=SIZES)
+    with pytest.raises(ValueError, match=r"must have no masked items, got .*: use .*filled"):
+        MASKED_AT[place](net)
+        train(net, list(GOOD), 1)
 
 
 # Labels
@@ -679,7 +937,7 @@ PARAMETERS = [
     ),
     (
         {"biases": [np.ones((5, 1)), np.full((3, 1), "b")]},
-        "TypeError: biases[1] must be an array of real numbers, got dtype <U1",
+        f"TypeError: biases[1] must be an array of real numbers, got dtype <U1: {TEXT}",
     ),
     ({"weights": None}, "TypeError: weights must be a list of 2 arrays, got NoneType"),
     ({"sizes": [4, 0, 3]}, "ValueError: sizes[1] must be at least 1, got 0"),

@@ -67,3 +67,63 @@ def test_finite_knows_the_largest_number_of_its_dtype():
 @pytest.mark.parametrize("dtype", [np.float32, "f4", "float32", np.dtype("f4"), ">f4", "<f4"])
 def test_floating_gives_the_native_dtype(dtype):
     assert check.floating(dtype) == np.dtype("=f4")
+
+
+class Holder:
+    """An array of another package."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+OBJECTS = np.array([True, 2, Fraction(1, 2), np.float32(4), np.int8(5), np.bool_(0)], object)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        OBJECTS,
+        OBJECTS.tolist(),
+        Holder(OBJECTS),
+        np.ma.array(OBJECTS),
+        np.ma.array(OBJECTS.astype(float), mask=False),
+    ],
+)
+def test_array_takes_all_that_are_real_numbers(value):
+    found = check.array("x", value)
+    assert type(found) is np.ndarray and found.dtype == np.float64
+    assert found.tolist() == [1, 2, 0.5, 4, 5, 0]
+
+
+def test_array_copies_nothing_that_is_one():
+    x = np.ones((2, 3), np.uint8)
+    for value in (x, x.T, x[::2], Holder(x), np.ma.array(x, copy=False), x.view(np.matrix)):
+        assert np.shares_memory(check.array("x", value), x)
+
+
+@pytest.mark.parametrize(
+    ("shape", "i", "words"),
+    [
+        ((), 0, ""),
+        ((5,), 3, " in item 3"),
+        ((5, 4), 7, " in row 1, column 3"),
+        ((2, 5, 4), 27, " at (1, 1, 3)"),
+    ],
+)
+def test_place_is_where_an_item_is(shape, i, words):
+    assert check.place(shape, i) == words
+
+
+def test_warn_names_the_nearest_line_that_is_not_of_the_package():
+    with pytest.warns(UserWarning, match="mind") as found:
+        check.warn("mind")
+    assert found[0].filename == __file__
+    for module, own in (("bpnet.some", True), ("bpnets", False), (None, False)):
+        inner = {"check": check} | ({"__name__": module} if module else {})
+        exec("def f():\n    check.warn('mind')", inner)
+        with pytest.warns(UserWarning) as found:
+            inner["f"]()
+        assert (found[0].filename == __file__) == own

@@ -249,13 +249,14 @@ def test_one_output_counts_as_1_where_it_is_more_than_a_half():
     ]
 
 
-@pytest.mark.parametrize("wrong", [2, -1, 0.5, np.nan])
+@pytest.mark.parametrize("wrong", [2, -1, 1.5])
 @pytest.mark.parametrize("cost", [network2.CrossEntropyCost, network2.QuadraticCost])
 def test_other_labels_are_none_of_one_output(wrong, cost):
     net, x = network2.Network([4, 1], cost, seed=1), np.ones((3, 4))
     y = np.array([0, 1, wrong])
     message = (
-        r"label must be 0 or 1 for one output, got \S+: other outputs have shape [(]n, 1[)]$"
+        r"label must be 0 or 1 for one output, got \S+: outputs that are no labels have "
+        r"shape [(]n, 1[)], use y\.reshape[(]-1, 1[)]$"
     )
     for given in ((x, y), list(zip(x[:, :, None], y.tolist()))):
         with pytest.raises(ValueError, match=rf"^training_data\S*\[2\]: {message}"):
@@ -306,7 +307,12 @@ def test_weights_are_held_in_a_copy_and_packed():
             "weights must have shape (3,), one for each example, got shape (2,)",
         ),
         (1.0, ValueError, "weights must have shape (3,), one for each example, got shape ()"),
-        (["1"] * 3, TypeError, "weights must be an array of real numbers, got dtype <U1"),
+        (
+            ["1"] * 3,
+            TypeError,
+            "weights must be an array of real numbers, got dtype <U1: float() reads numbers, "
+            "np.unique(y, return_inverse=True)[1] numbers classes",
+        ),
         ([1, np.nan, 1], ValueError, "weights must be finite in float32, got nan"),
         ([1, 1e39, 1], ValueError, "weights must be finite in float32, got inf"),
         ([1, 2, -3], ValueError, "weights[2] must be at least 0, got -3"),

@@ -40,8 +40,8 @@ INCLUDES = {
 
 # What the inner modules of the API import at module level, the standard library aside: a module
 # may import those above it in this table.
-RUN = ["check", "data", "serialize", "stopping", "trainer", "watching", "wholefile"]
-NETWORK = ["check", "data", "serialize", "rules", "trainer", "training"]
+RUN = ["check", "data", "serialize", "stopping", "trainer", "watching"]
+NETWORK = ["check", "data", "reference", "rules", "serialize", "trainer", "training"]
 BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "trainer"]
 FACE = ["book", "byhand", "check", "mlp", "reference", "rules", "serialize", "training"]
 IMPORTS = {

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import labelled, twin
+from nets import Frame, Sparse
 
 import bpnet
 from bpnet import plot
@@ -312,6 +313,9 @@ FORMS = {
     "arrays": lambda: (X, LABELS),
     "arrays, one-hot": lambda: (np.asfortranarray(X), Y),
     "arrays, labels in floats": lambda: (X, LABELS[:, None].astype(float)),
+    "arrays in a list": lambda: [X, LABELS],
+    "frames": lambda: (Frame(X), Frame(LABELS)),
+    "sparse": lambda: (Sparse(X), LABELS.tolist()),
     "Dataset": lambda: bpnet.Dataset(EXAMPLES),
     "Dataset, one-hot": lambda: bpnet.Dataset((X, Y)),
 }

@@ -97,11 +97,26 @@ def test_every_engine_has_the_references_rows():
     for engine in ENGINES:
         assert engine.activations == tuple(reference.ACTIVATIONS)
         assert list(engine.outputs) == list(reference.OUTPUTS)
+        assert engine.targets == {n: cost.targets for n, (_, cost) in reference.OUTPUTS.items()}
         assert list(engine.rules) == list(reference.RULES)
         for name, (names, slots) in engine.rules.items():
             step, kept = reference.RULES[name]
             assert slots == kept
             assert list(names) == list(inspect.signature(step).parameters)[4:]
+
+
+@each_engine
+@each_output
+def test_an_output_reaches_just_what_its_row_says(engine, output):
+    """From the smallest weighted inputs to the largest, and each end of the range."""
+    least, most = engine.targets[output]
+    x = np.linspace(-500, 500, 101, dtype=engine.dtype)[:, None]
+    weights = [np.array([[1], [-1], [0.01]], engine.dtype)]
+    net = loaded(engine, [np.zeros((3, 1), engine.dtype)], weights, 4, output=output)
+    found = net.feedforward(bpcore.Data(engine, x, 3))
+    assert least <= found.min() and found.max() <= most
+    assert found.min() < (-100 if least == -np.inf else least + 0.01)
+    assert found.max() > (100 if most == np.inf else most - 0.01)
 
 
 @each_engine

@@ -657,6 +657,7 @@ def test_a_run_that_diverges_ends_with_its_last_finite_epoch(kind, dtype, form, 
     assert saved.run.state["history"] == net.history
 
 
+@pytest.mark.filterwarnings("ignore:.*the inputs are large")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("dtype", "eta"), [("float64", 1.7e308), ("float32", 3e38)])
 @pytest.mark.parametrize("kind", [kind for kind in TRAINED if kind not in OWN_UPDATE])

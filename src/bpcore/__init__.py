@@ -3,11 +3,12 @@
 import functools
 import os
 
-from bpcore._core import Data, Engine, Net, Order, compiler, engines
+from bpcore._core import MAX_CSR_INPUTS, Data, Engine, Net, Order, compiler, engines
 from bpcore.packing import CSR, Source, blocks, pack
 
 __all__ = [
     "CSR",
+    "MAX_CSR_INPUTS",
     "Data",
     "Engine",
     "Net",

@@ -1,5 +1,6 @@
 from numpy.typing import DTypeLike
 
+from bpcore._core import MAX_CSR_INPUTS as MAX_CSR_INPUTS
 from bpcore._core import Data as Data
 from bpcore._core import Engine as Engine
 from bpcore._core import Net as Net
@@ -13,6 +14,7 @@ from bpcore.packing import pack as pack
 
 __all__ = [
     "CSR",
+    "MAX_CSR_INPUTS",
     "Data",
     "Engine",
     "Net",

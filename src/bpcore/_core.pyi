@@ -15,6 +15,7 @@ class Engine:
     dtype: np.dtype[Any]
     activations: tuple[str, ...]
     outputs: dict[str, int]
+    targets: dict[str, tuple[float, float]]
     rules: dict[str, tuple[tuple[str, ...], int]]
     @property
     def lanes(self) -> int: ...

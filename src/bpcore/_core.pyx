@@ -34,6 +34,7 @@ cdef extern from "core.h" nogil:
         const char **parameters
         int slots
         int classifies
+        double least, most
 
     ctypedef struct bp_kind:
         int hidden, output, rule, slots
@@ -173,6 +174,7 @@ cdef class Engine:
     cdef readonly object dtype
     cdef readonly tuple activations  # names of what hidden layers may do
     cdef readonly dict outputs       # names of last layers: fewest neurons to classify, or 0
+    cdef readonly dict targets       # names of last layers: (least, most) that y may be
     cdef readonly dict rules         # names of steps: (names of parameters, slots)
 
     def __cinit__(self, size_t index):
@@ -183,19 +185,22 @@ cdef class Engine:
         self.row = rows[index]
         self.isa = self.row.isa.decode()
         self.dtype = np.dtype(f"float{8 * self.row.itemsize}")
-        self.activations = tuple(name for name, _, _, _ in self.table(BP_ACTIVATIONS))
+        self.activations = tuple(name for name, *_ in self.table(BP_ACTIVATIONS))
         self.outputs = {name: row[2] for name, *row in self.table(BP_OUTPUTS)}
+        self.targets = {name: tuple(row[3:]) for name, *row in self.table(BP_OUTPUTS)}
         self.rules = {name: tuple(row[:2]) for name, *row in self.table(BP_RULES)}
 
     cdef list table(self, int which):
-        """The rows (name, parameters, slots, classifies) of one of the core's tables."""
+        """The rows (name, parameters, slots, classifies, least, most) of one of the core's
+        tables."""
         cdef const bp_row *row
         cdef int i
         found = []
         while (row := self.row.row(which, len(found))) != NULL:
             parameters = tuple(row.parameters[i].decode() for i in range(BP_PARAMETERS)
                                if row.parameters[i] != NULL)
-            found.append((row.name.decode(), parameters, row.slots, row.classifies))
+            found.append((row.name.decode(), parameters, row.slots, row.classifies,
+                          row.least, row.most))
         return found
 
     @property

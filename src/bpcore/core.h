@@ -61,6 +61,7 @@ typedef struct {
     const char *parameters[BP_PARAMETERS]; /* of a rule */
     int slots;                             /* of a rule */
     int classifies; /* an output: the fewest neurons among which one is an answer; 0: none is */
+    bp_wide least, most; /* an output: the range of its activation, and so of y */
 } bp_row;
 
 /* How fast a call went on with all threads [0] and with one [1], and what follows from it. */

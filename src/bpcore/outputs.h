@@ -116,9 +116,13 @@ typedef struct {
 } output;
 
 static const output OUTPUT_TABLE[] = {
-    {{.name = "quadratic", .classifies = 1}, sigmoid, NULL, quadratic_error, squared_error},
-    {{.name = "cross-entropy", .classifies = 1}, sigmoid, NULL, difference, cross_entropy},
-    {{.name = "log-likelihood", .classifies = 2}, NULL, softmax, difference, log_likelihood},
-    {{.name = "squared"}, leave, NULL, difference, squared_error},
-    {{.name = "poisson"}, exponentials, NULL, difference, poisson},
+    {{.name = "quadratic", .classifies = 1, .most = 1},
+     sigmoid, NULL, quadratic_error, squared_error},
+    {{.name = "cross-entropy", .classifies = 1, .most = 1},
+     sigmoid, NULL, difference, cross_entropy},
+    {{.name = "log-likelihood", .classifies = 2, .most = 1},
+     NULL, softmax, difference, log_likelihood},
+    {{.name = "squared", .least = -INFINITY, .most = INFINITY},
+     leave, NULL, difference, squared_error},
+    {{.name = "poisson", .most = INFINITY}, exponentials, NULL, difference, poisson},
 };

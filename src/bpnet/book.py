@@ -33,7 +33,9 @@ class Book(Layers):
     def feedforward(self, a: Any) -> Array:
         """Return the network's output (sizes[-1], 1) for the input a, (sizes[0], 1).
 
-        Several inputs may be the columns of a; the outputs are columns then, too.
+        Several inputs may be the columns of a; the outputs are columns then, too.  A square a
+        is read so as well, whatever its rows are: its shape cannot tell, and a warning would be
+        wrong for all who do it right.
         """
         layers = check.layers(self.sizes)
         x = data.as_rows("x", a, layers[0], self.dtype)
@@ -69,6 +71,17 @@ class Book(Layers):
         test_data holds tuples (x, label), or is a pair of arrays (X, labels) or a Dataset.
         """
         return self._evaluate("test_data", test_data)
+
+    def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
+        if "beyond" in asked and self._learns_its_own_way():
+            asked.pop("beyond", None)  # what y may be is the script's own, too
+        return super()._pack(name, given, **asked)
+
+    def _saturates(self) -> bool:
+        return not self._learns_its_own_way() and super()._saturates()
+
+    def _learns_its_own_way(self) -> bool:
+        return bool(byhand.own_steps(self) & {"update_mini_batch", *byhand.GRADIENT})
 
     @np.errstate(under="ignore")
     def _evaluate(self, name: str, given: Any) -> int:

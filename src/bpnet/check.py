@@ -6,10 +6,12 @@ as the caller wrote it, what it must be and what it was.
 
 from __future__ import annotations
 
+import numbers
 import operator
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,17 +174,91 @@ def _matrix(
 
 
 def array(name: str, value: Any) -> Array:
-    """Return value as a base-class array of real numbers."""
+    """Return value as a base-class array of real numbers.
+
+    Whatever NumPy makes an array of is one, and one of objects if all of them are real numbers.
+    Raises TypeError or ValueError with the remedy: for text, what is missing, what is masked,
+    which NumPy would take for a number, and what is sparse.
+    """
+    if type(value) is np.ndarray and value.dtype.kind in REAL:
+        return value
+    wanted, kind = f"{name} must be an array of real numbers", type(value).__name__
+    if is_sparse(value):
+        raise TypeError(f"{wanted}, got {kind}: use {name.split()[-1]}.toarray()")
+    if _is_masked(value):
+        remedy = f"use {name.split()[-1]}.filled(0), or drop such examples"
+        raise ValueError(f"{name} must have no masked items, got {kind}: {remedy}")
     try:
         found = np.asarray(value)
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"{name} must be an array of real numbers, got {type(value).__name__}"
-        ) from None
+    except ValueError:
+        raise TypeError(f"{wanted}, got {kind} of items that differ in length") from None
+    except (TypeError, RuntimeError) as error:  # a tensor says what it needs
+        raise TypeError(f"{wanted}, got {kind}: {error}") from None
+    if found.dtype == object:
+        found = _from_objects(name, wanted, found)
     if found.dtype.kind not in REAL:
-        got = type(value).__name__ if found.dtype == object else f"dtype {found.dtype}"
-        raise TypeError(f"{name} must be an array of real numbers, got {got}")
+        remedy = _REMEDIES.get(found.dtype.kind, "")
+        raise TypeError(f"{wanted}, got dtype {found.dtype}{remedy}")
     return found
+
+
+TEXT = "float() reads numbers, np.unique(y, return_inverse=True)[1] numbers classes"
+_REMEDIES = {
+    **dict.fromkeys("UST", f": {TEXT}"),
+    "M": ": subtract a date, and divide by np.timedelta64(1, 'D')",
+    "m": ": divide by np.timedelta64(1, 'D')",
+    "c": ": use real and imaginary parts, or absolute values",
+    "V": ": use numpy.lib.recfunctions.structured_to_unstructured",
+}
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether value is a matrix or array of scipy.sparse, which need not be imported."""
+    return hasattr(value, "tocsr") and hasattr(value, "nnz")
+
+
+def may_be_masked(values: Iterable[Any]) -> bool:
+    """Whether there is a masked array among values."""
+    ma = sys.modules.get("numpy.ma")  # which NumPy imports where it is needed
+    return ma is not None and any(issubclass(k, ma.MaskedArray) for k in set(map(type, values)))
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether value is, or lists, an array some of whose items are masked."""
+    items = value if isinstance(value, (list, tuple)) else (value,)
+    return may_be_masked(items) and any(map(np.ma.is_masked, items))
+
+
+def _from_objects(name: str, wanted: str, found: Array) -> Array:
+    """Return float64 of an array of objects, which are numbers."""
+    kinds = set(map(type, found.flat))
+    wrong = {k for k in kinds if not issubclass(k, (numbers.Real, np.bool_))}
+    if wrong:
+        i, kind = next((i, k) for i, k in enumerate(map(type, found.flat)) if k in wrong)
+        remedy = f": {TEXT}" if issubclass(kind, (str, bytes)) else ""
+        if kind.__name__ in ("NoneType", "NAType", "NaTType") and found.ndim:
+            remedy = ": drop or fill what is missing"
+        raise TypeError(f"{wanted}, got {kind.__name__}{place(found.shape, i)}{remedy}")
+    try:
+        return found.astype(np.float64)
+    except OverflowError:
+        raise ValueError(f"{name} must be finite in float64, got a larger integer") from None
+
+
+def place(shape: tuple[int, ...], i: int) -> str:
+    """Return in words where item i of an array of this shape is; in row and column of two."""
+    index = [int(k) for k in np.unravel_index(i, shape)]
+    if len(index) == 2:
+        return f" in row {index[0]}, column {index[1]}"
+    return f" in item {index[0]}" if len(index) == 1 else f" at {tuple(index)}" * bool(index)
+
+
+def warn(message: str) -> None:
+    """Warn of the caller's line: the nearest that is not bpnet's, nor of its decorators'."""
+    frame, level, passed = sys._getframe(1), 2, {"bpnet", "contextlib", "numpy"}
+    while frame and str(frame.f_globals.get("__name__")).split(".")[0] in passed:
+        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
+    warnings.warn(message, stacklevel=level)
 
 
 def require(array: Array, dtype: np.dtype[Any]) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +22,11 @@ if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
     Array = NDArray[Any]
     Labels = NDArray[np.int64]
     DType = np.dtype[Any]
-    Inputs = bpcore.Source | bpcore.Data
+    Inputs = bpcore.Source | bpcore.Data | bpcore.CSR
 
 _UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
+_NO_LABEL = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1)"
+_LOOKED_AT, _LARGE = 64, 10.0  # rows, and a root mean square: see look_at_scale
 
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
@@ -33,7 +35,7 @@ def as_rows(name: str, value: Any, n: int, dtype: DType) -> Array:
     """Return value, whose k columns are vectors of n items, as rows (k, n) of finite dtype."""
     array = check.array(name, value)
     if array.ndim != 2 or array.shape[0] != n:
-        raise _misfit(name, array, (n, 1))
+        raise _misfit(name, array, (n, 1), columns=True)
     return _finite(name, check.require(array.T, dtype))
 
 
@@ -41,30 +43,44 @@ def as_row(name: str, value: Any, n: int, dtype: DType) -> Array:
     """Return value of shape (n, 1) as one row (1, n) of finite dtype."""
     rows = as_rows(name, value, n, dtype)
     if len(rows) != 1:
-        raise _misfit(name, rows.T, (n, 1))
+        raise _misfit(name, rows.T, (n, 1), columns=True)
     return rows
 
 
 def accept(name: str, given: Any) -> Examples:
     """Return given, in any form that calls take, as what can be packed.
 
-    Nothing is copied but a list itself, which is then of our own, and what an iterator holds.
+    It is examples already; or a pair (X, Y), rows of inputs and what is desired of each; or
+    else a list, or what can be iterated over, of pairs (x, y) of columns.  A tuple or a list of
+    two is (X, Y) where its first item is
+
+    - an array, or what NumPy makes one of: a DataFrame, a tensor; or a sparse matrix; but in a
+      list not two columns stacked, (2, n, 1), which are an example;
+    - a sequence that is no example because it has not two items: a list of rows;
+    - in a tuple, a list of two rows of numbers: x and y of an example would be columns.
+
+    A list of two lists of two may be either, and is refused.
+
+    Nothing is copied but a list itself, which is then of our own, and what an iterator holds;
+    lists of numbers and objects become arrays.
     """
     if isinstance(given, Examples):
         return given
-    if (
-        isinstance(given, tuple)
-        and len(given) == 2
-        and all(isinstance(part, np.ndarray) for part in given)
-    ):
-        x, y = (check.array(f"{name}[{i}]", part) for i, part in enumerate(given))
-        return _Arrays(x, y, given)
+    if _is_pair(name, given):
+        x, y = given
+        if not check.is_sparse(x):
+            x = check.array(f"{name}[0]", x)
+        return _Arrays(x, check.array(f"{name}[1]", y), tuple(given))
     try:
+        if is_array(given) and np.ndim(given) < 3 and not _holds_objects(given):
+            raise TypeError  # rows of numbers are no examples
         pairs = list(given)
     except TypeError:
+        got = type(given).__name__
+        if is_array(given):
+            got += " alone: use (X, Y), the inputs and what is desired of each"
         raise TypeError(
-            f"{name} must be a list of (x, y) or a pair of arrays (X, Y), "
-            f"got {type(given).__name__}"
+            f"{name} must be a list of (x, y) or a pair of arrays (X, Y), got {got}"
         ) from None
     xs, ys = [], []
     for i, pair in enumerate(pairs):
@@ -72,10 +88,50 @@ def accept(name: str, given: Any) -> Examples:
             x, y = pair
         except (TypeError, ValueError):
             got = type(pair).__name__
+            if isinstance(pair, (list, np.ndarray)):
+                got += ": rows and what is desired of them are a pair (X, Y)"
             raise TypeError(f"{name}[{i}] must be a pair (x, y), got {got}") from None
         xs.append(x)
         ys.append(y)
     return _Tuples(xs, ys, pairs)
+
+
+def is_array(value: Any) -> bool:
+    """Whether value is an array, or what NumPy or a sparse matrix makes one of."""
+    if isinstance(value, (np.ndarray, np.generic, type)):
+        return isinstance(value, np.ndarray)
+    return hasattr(value, "__array__") or check.is_sparse(value)
+
+
+def _holds_objects(value: Any) -> bool:
+    return getattr(getattr(value, "dtype", None), "kind", None) == "O"
+
+
+def _is_pair(name: str, given: Any) -> bool:
+    """Whether given is (X, Y), and no list of examples: see accept."""
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        return False
+    first, is_tuple = given[0], isinstance(given, tuple)
+    if is_array(first):
+        return is_tuple or np.ndim(first) < 3 or np.shape(first)[0] != 2
+    if not isinstance(first, list) and not (is_tuple and isinstance(first, tuple)):
+        return False
+    if len(first) != 2:
+        return True
+    rows = isinstance(first, list) and _depth(first) < 3
+    if rows and not is_tuple:
+        raise TypeError(
+            f"{name} must not be a list of two lists, which may be (X, Y) or two examples: use "
+            f"a tuple (X, Y) of rows, or tuples (x, y) of columns"
+        )
+    return rows
+
+
+def _depth(value: Any) -> int:
+    """Return the number of dimensions of nested lists, by their first items."""
+    if isinstance(value, (list, tuple)):
+        return 1 + (_depth(value[0]) if value else 0)
+    return int(getattr(value, "ndim", 0))
 
 
 class Examples:
@@ -104,25 +160,37 @@ class Examples:
         outputs: bool = False,
         labels: bool = False,
         sparse: bool | None = None,
+        output: str | None = None,
+        beyond: Callable[[str], object] | None = None,
     ) -> bpcore.Data:
         """Return the examples for a network of these sizes.
 
         outputs: with desired outputs, to train on or to cost; labels in their place stand for
-        unit vectors, or for the 0 and 1 of one output.  labels: with labels, to count.  sparse
-        is bpcore.pack's: what is used once is not worth compressing.
+        unit vectors, numbers for the y of one output.  labels: with labels, to count.  sparse
+        is bpcore.pack's: what is used once is not worth compressing.  output is the network's
+        last layer, None one that classifies; beyond is called with a sentence if it cannot
+        reach what is desired.
         """
         n_out, y, numbers = sizes[-1], None, None
         if outputs and not len(self):
             raise ValueError(f"{name} must hold at least one example, got none")
         x = self._inputs(name, sizes, engine.dtype)
-        if outputs and not self._has_labels(n_out):
+        if outputs and (n_out == 1 or not self._has_labels(n_out)):
             y = self._outputs(name, n_out, engine.dtype)
+            if self._has_labels(n_out) and (output is None or engine.outputs[output]):
+                _check_binary(self._named(name), y[:, 0])
+            elif output is not None and beyond is not None:
+                _check_reach(self._named(name), y, output, engine, beyond)
             numbers = _most_active(y) if labels else None
         elif outputs or labels:
             numbers = self.labels(name, n_out)
         return bpcore.pack(
             engine, x, n_out, y=y, labels=numbers, weights=self.weights, sparse=sparse
         )
+
+    def _named(self, name: str) -> str:
+        """Return what the caller may call what is desired."""
+        return name
 
     def labels(self, name: str, n_out: int | None, by_argmax: bool = False) -> Labels:
         """Return the labels, in [0, n_out), or from 0 on; vectors count by their argmax.
@@ -135,12 +203,14 @@ class Examples:
     def pairs(self, n_out: int) -> list[tuple[Any, Any]]:
         """Return tuples (x, y) of columns for steps by hand; pack is what checks them."""
         items = self._items()
-        if not self._has_labels(n_out):
-            return items
-        if n_out == 1:
-            return [(x, np.array(label).reshape(1, 1)) for x, label in items]
-        ys = np.eye(n_out)[self.labels("examples", n_out)]
-        return [(x, y[:, None]) for (x, _), y in zip(items, ys)]
+        if self._has_labels(n_out) and n_out > 1:
+            ys = np.eye(n_out)[self.labels("examples", n_out)]
+            return [(_array(x), y[:, None]) for (x, _), y in zip(items, ys)]
+        arrays = [(_array(x), _signed(y, n_out)) for x, y in items]
+        return [
+            item if a is item[0] and b is item[1] else (a, b)
+            for item, (a, b) in zip(items, arrays)
+        ]
 
     def _has_labels(self, n_out: int) -> bool:
         """Whether there are numbers in the place of a network's desired outputs."""
@@ -170,7 +240,7 @@ class _Tuples(Examples):
 
     def labels(self, name: str, n_out: int | None, by_argmax: bool = False) -> Labels:
         try:
-            array = np.array(self._y)
+            array = np.array(None if check.may_be_masked(self._y) else self._y)
         except ValueError:  # labels and vectors mixed
             array = np.array(None)
         if array.dtype.kind not in check.REAL:
@@ -195,32 +265,45 @@ class _Tuples(Examples):
 
 
 class _Arrays(Examples):
-    """A pair of arrays (X, Y): rows of X are inputs; Y holds labels, or rows of outputs."""
+    """A pair (X, Y): rows of X, it may be sparse, are inputs; Y labels, or rows of outputs."""
 
     own = False  # whether what is packed may not be memory of the caller
 
+    def __len__(self) -> int:
+        """Return the number of rows of X, which one that is sparse does not call its length."""
+        return int(self._x.shape[0]) if self._x.ndim else 0
+
     def labels(self, name: str, n_out: int | None, by_argmax: bool = False) -> Labels:
-        return super().labels(f"{name}[1]", n_out, by_argmax)
+        self._check_rows(name)
+        return super().labels(self._named(name), n_out, by_argmax)
+
+    def _check_rows(self, name: str) -> None:
+        x, y = self._x.shape, self._y.shape
+        if y[:1] != x[:1] or not y:
+            raise ValueError(
+                f"{name} must be arrays (X, Y) of as many rows, got shapes {x} and {y}"
+            )
+
+    def _named(self, name: str) -> str:
+        return f"{name}[1]"
 
     def _items(self) -> list[tuple[Any, Any]]:
         ys = self._y if self._y.ndim == 1 else self._y.reshape(len(self._y), -1, 1)
-        return [(row[:, None], y) for row, y in zip(self._x, ys)]
+        xs = _sparse_rows(self._x.tocsr()) if check.is_sparse(self._x) else self._x
+        return [(row[:, None], y) for row, y in zip(xs, ys)]
 
     def _inputs(self, name: str, sizes: Sequence[int], dtype: DType) -> Inputs:
-        x, y = self._x, self._y
+        x = self._x
         if x.ndim != 2 or x.shape[1] != sizes[0]:
-            raise _misfit(f"{name}[0]", x, (len(x), sizes[0]))
-        if y.ndim == 0 or len(y) != len(x):
-            raise ValueError(
-                f"{name} must be arrays (X, Y) of as many rows, got shapes {x.shape} "
-                f"and {y.shape}"
-            )
-        return _Rows(f"{name}[0]", x, dtype, self.own)
+            raise _misfit(f"{name}[0]", x, (len(self), sizes[0]))
+        self._check_rows(name)
+        return _inputs(f"{name}[0]", x, dtype, self.own)
 
     def _outputs(self, name: str, n_out: int, dtype: DType) -> Array:
-        if self._y.shape != (len(self), n_out):
+        y = self._y[:, None] if self._y.ndim == 1 == n_out else self._y
+        if y.shape != (len(self), n_out):
             raise _misfit(f"{name}[1]", self._y, (len(self), n_out))
-        return _Rows(f"{name}[1]", self._y, dtype, self.own).dense()
+        return _Rows(f"{name}[1]", y, dtype, self.own).dense()
 
     def _sizes(self, name: str) -> tuple[int, int]:
         x, y = self._x.shape, self._y.shape
@@ -235,8 +318,9 @@ class Dataset(Examples):
     """Examples packed once, for any number of calls, networks and threads.
 
     examples is a list of tuples (x, y) or (x, label), x of shape (n_in, 1) and y (n_out, 1), or
-    a pair of arrays (X, Y) of n rows, Y being (n, n_out) or n integer labels, or a Dataset,
-    whose weights are then kept unless others are given.  They are converted to dtype, float32
+    a pair (X, Y) of n rows, Y being (n, n_out) or n integer labels, or a Dataset, whose weights
+    are then kept unless others are given.  X and Y are arrays or what NumPy makes arrays of;
+    X may be a sparse matrix, which is never made dense.  They are converted to dtype, float32
     or float64; copied, so that they never change; and kept without their zeros if most inputs
     are zero.  weights are n numbers of at least 0, not all 0: a factor of each example's error
     and cost.  The mean over a mini-batch is then over the sum of its weights.  Counts and
@@ -244,9 +328,9 @@ class Dataset(Examples):
     refused.
 
     A Dataset takes the place of examples to train on and of those to look at, for a network of
-    its dtype that has as many inputs and outputs, or an output for each of its labels; the
-    labels 0 and 1 are also the outputs of a network of one.  Its items are tuples again, in
-    copies.
+    its dtype that has as many inputs and outputs, or an output for each of its labels; labels
+    are also the numbers of a network of one output, and numbers in one column also labels.  Its
+    items are tuples again, in copies.
 
     Raises TypeError or ValueError if examples are not as described, or not finite in dtype.
     """
@@ -324,7 +408,7 @@ class Dataset(Examples):
                 f"{name} must be a Dataset of the network's dtype, {dtype}, got {self.dtype}"
             )
         n_in, n_out = self._sizes(name)
-        if n_in != sizes[0] or n_out not in (0, sizes[-1]):
+        if n_in != sizes[0] or n_out not in (0, 1, sizes[-1]):  # one is a column of labels
             has, expected = f"{n_in} inputs", str(sizes[0])
             if n_out:
                 has, expected = f"{has} and {n_out} outputs", f"{expected} and {sizes[-1]}"
@@ -334,7 +418,7 @@ class Dataset(Examples):
         return self._x
 
     def _outputs(self, name: str, n_out: int, dtype: DType) -> Array:
-        return self._y
+        return self._y if self._y.ndim == 2 else self._y[:, None].astype(dtype)
 
     def _sizes(self, name: str) -> tuple[int, int]:
         return self._x.shape[1], self._y.shape[1] if self._y.ndim == 2 else 0
@@ -355,6 +439,62 @@ def _restored(dtype: str, inputs: Any, y: Array, weights: Array | None) -> Datas
     return dataset
 
 
+def as_inputs(name: str, value: Any, n_in: int, dtype: DType) -> Inputs:
+    """Return value, whose rows (n, n_in) are inputs and which may be sparse, to be packed."""
+    x = value if check.is_sparse(value) else check.array(name, value)
+    if x.ndim != 2 or x.shape[1] != n_in:
+        raise _misfit(name, x, ("n", n_in))
+    return _inputs(name, x, dtype, False)
+
+
+def _inputs(name: str, x: Any, dtype: DType, own: bool) -> Inputs:
+    return _csr(name, x, dtype) if check.is_sparse(x) else _Rows(name, x, dtype, own)
+
+
+def _csr(name: str, x: Any, dtype: DType) -> bpcore.CSR:
+    """Return a sparse matrix in the core's form, in memory of its own."""
+    (n, n_in), x = x.shape, x.tocsr()
+    if n_in > bpcore.MAX_CSR_INPUTS:
+        raise ValueError(
+            f"{name} must have at most {bpcore.MAX_CSR_INPUTS:,} columns to be sparse, got "
+            f"{n_in:,}: choose fewer, or use {name}.toarray() if it fits in memory"
+        )
+    if not _ascending(x):
+        x = x.copy()
+        x.sum_duplicates()
+    items = int(x.indptr[-1])
+    columns, values = x.indices[:items], check.array(name, x.data[:items])
+    with np.errstate(over="ignore"):
+        values = values.astype(dtype)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        row = int(np.searchsorted(x.indptr, wrong[0], "right")) - 1
+        where = check.place((n, n_in), row * n_in + int(columns[wrong[0]]))
+        raise ValueError(f"{name} must be finite in {dtype}, got {values[wrong[0]]}{where}")
+    offsets = x.indptr.astype(np.int64)
+    some = values != 0
+    if not some.all():
+        offsets = np.append(np.int64(0), np.cumsum(some, dtype=np.int64))[offsets]
+        columns, values = columns[some], values[some]
+    return bpcore.CSR(n_in, offsets, columns.astype(np.uint16), values, None)
+
+
+def _ascending(x: Any) -> bool:
+    """Whether the columns of a CSR matrix ascend in each row: none is twice there."""
+    columns, begins = x.indices[: x.indptr[-1]], x.indptr[1:-1]
+    rises = columns[1:] > columns[:-1]
+    rises[begins[(begins > 0) & (begins < len(columns))] - 1] = True
+    return bool(rises.all())
+
+
+def _sparse_rows(x: Any) -> Iterator[Array]:
+    """Yield the rows of a CSR matrix, dense."""
+    for begin, end in zip(x.indptr, x.indptr[1:]):
+        row = np.zeros(x.shape[1], x.data.dtype)
+        np.add.at(row, x.indices[begin:end], x.data[begin:end])
+        yield row
+
+
 class _Rows(bpcore.Source):
     """The rows of an array of any real dtype and layout; with own, never its memory."""
 
@@ -367,14 +507,14 @@ class _Rows(bpcore.Source):
             out[...] = self.array[begin : begin + len(out)]
 
     def check(self, begin: int, rows: Array) -> None:
-        _finite(self.name, rows)
+        _finite(self.name, rows, begin)
 
     def dense(self) -> Array:
         """Return all rows as one array, this one if the core can take it."""
         flags = self.array.flags
         same = self.array.dtype == self.dtype and flags.c_contiguous and flags.aligned
         if same and not self.own:
-            return _finite(self.name, self.array)
+            return _finite(self.name, self.array, 0)
         return super().dense()
 
 
@@ -389,6 +529,8 @@ class _Columns(bpcore.Source):
         if self.are_arrays:
             sizes, dtypes = set(map(_size, values)), set(map(_dtype, values))
             self.are_arrays = sizes == {n} and all(each.kind in check.REAL for each in dtypes)
+            if n == 1 and part == "y":  # (1,) is a column, too
+                self.are_arrays = self.are_arrays and set(map(np.ndim, values)) == {2}
             self.exact_in_float32 = dtypes == {np.dtype(np.float32)}
 
     def read(self, begin: int, out: Array) -> None:
@@ -410,8 +552,10 @@ class _Columns(bpcore.Source):
 
     def _column(self, i: int, value: Any) -> Array:
         array = check.array(self._where(i), value)
+        if self.part == "y" and self.shape[1] == 1 and array.shape in ((), (1,)):
+            return array.reshape(1, 1)
         if array.shape != (self.shape[1], 1):
-            raise _misfit(self._where(i), array, (self.shape[1], 1))
+            raise _misfit(self._where(i), array, (self.shape[1], 1), columns=True)
         return array
 
     def _where(self, i: int) -> str:
@@ -432,9 +576,10 @@ def _labels(name: str, values: Any, n_out: int | None, by_argmax: bool) -> Label
         wanted = "0 or 1 for one output"
     try:
         array = check.array(name, values)
-    except TypeError:
+    except TypeError as error:
         got = repr(values[0]) if len(values) == 1 else type(values).__name__
-        raise TypeError(f"{name}: label must be {wanted}, got {got}") from None
+        remedy = f": {check.TEXT}" if check.TEXT in str(error) else ""
+        raise TypeError(f"{name}: label must be {wanted}, got {got}{remedy}") from None
     if not len(array):
         return np.empty(0, np.int64)
     rows = array.reshape(len(array), -1)
@@ -447,11 +592,14 @@ def _labels(name: str, values: Any, n_out: int | None, by_argmax: bool) -> Label
         return np.where(numbers == 0, np.int64(0), np.int64(-1))
     if rows.shape[1] > 1 or (n_out == 1 and array.ndim > 1):
         return _most_active(_finite(name, rows))
-    most = sys.maxsize if n_out is None else max(n_out, 2)
+    if n_out == 1:
+        _check_binary(name, numbers)
+        return _most_active(numbers[:, None])
+    most = sys.maxsize if n_out is None else n_out
     right = (numbers >= 0) & (numbers < most) & (numbers == np.floor(numbers))
     if not right.all():
         i = int(np.argmin(right))
-        remedy = ": other outputs have shape (n, 1)" if n_out == 1 else ""
+        remedy = _NO_LABEL if n_out is None else ""
         raise ValueError(f"{name}[{i}]: label must be {wanted}, got {numbers[i]}{remedy}")
     return numbers.astype(np.int64)  # a copy: the core trusts it
 
@@ -473,16 +621,100 @@ def _weights(values: Any, n: int, dtype: DType) -> Array:
     return weights
 
 
-def _finite(name: str, array: Array) -> Array:
-    for _, block in bpcore.blocks(array):
+def _check_binary(name: str, numbers: Array) -> None:
+    """Raise ValueError if numbers in the place of labels are none of an output that answers."""
+    right = (numbers >= 0) & (numbers <= 1)
+    if not right.all():
+        i = int(np.argmin(right))
+        raise ValueError(
+            f"{name}[{i}]: label must be 0 or 1 for one output, got {numbers[i]}{_NO_LABEL}"
+        )
+
+
+def _check_reach(
+    name: str, y: Array, output: str, engine: bpcore.Engine, beyond: Callable[[str], object]
+) -> None:
+    """Call beyond with a sentence if there is a y that outputs do not reach, but for rounding.
+
+    What float32 rounds is let through: scaled to [0, 1], y may come out above 1 by that.
+    """
+    least, most = engine.targets[output]
+    rounding = 8 * float(np.finfo(np.float32).eps)
+    for begin, block in bpcore.blocks(y):
+        if block.min() < least - rounding or block.max() > most + rounding:
+            wrong = np.argmax((block < least - rounding) | (block > most + rounding))
+            got, i = block.ravel()[wrong], begin * y.shape[1] + int(wrong)
+            wanted = f"in [{least:g}, {most:g}]" if np.isfinite(most) else f"at least {least:g}"
+            remedy = "scale y to that, or use" if np.isfinite(most) else "use"
+            beyond(
+                f"{name}: y must be {wanted}, what the output {output} can reach, got {got:g}"
+                f'{check.place(y.shape, i)}: {remedy} bpnet.MLP(sizes, output="squared")'
+            )
+            return
+
+
+def look_at_scale(name: str, packed: bpcore.Data) -> None:
+    """Warn if inputs are so large that sigmoids of weighted sums of them are all 0 or 1.
+
+    Weights of variance 1 / n_in make weighted inputs as large as the root mean square of the
+    inputs; at 10 the slope of a sigmoid is 1 / 5,500 of its largest.  What warns is that half
+    of 64 rows or more, spread evenly, are beyond it.  Of standardised data no outliers can do
+    that: mean squares that are 1 on average are over 100 in at most one row of a hundred.
+    """
+    n = len(packed)
+    rows = [packed.rows(i, i + 1) for i in range(0, n, max(1, -(-n // _LOOKED_AT)))]
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.square(np.concatenate(rows), dtype=np.float64).mean(axis=1)
+    size = float(np.sqrt(np.sort(squares)[len(squares) // 2]))
+    if size > _LARGE:
+        check.warn(
+            f"{name}: the inputs are large, a root mean square of {size:.3g} where about 1 is "
+            f"best: neurons saturate and hardly learn; divide pixels by 255, or standardise, "
+            f"(X - X.mean(0)) / X.std(0)"
+        )
+
+
+def _array(value: Any) -> Array:
+    return value if isinstance(value, np.ndarray) else np.asarray(value)
+
+
+def _signed(y: Any, n: int) -> Array:
+    """Return y as a column that a cost by hand may negate: no bool, no unsigned integers."""
+    array = _array(y)
+    array = array if array.shape == (n, 1) else array.reshape(n, 1)
+    return array.astype(np.float64) if array.dtype.kind in "buO" else array
+
+
+def _finite(name: str, array: Array, first: int | None = None) -> Array:
+    """Return array; ValueError if an item is not finite, with its row, if first is row 0's."""
+    for begin, block in bpcore.blocks(array):
         finite = np.isfinite(block)
         if not finite.all():
-            raise ValueError(f"{name} must be finite in {array.dtype}, got {block[~finite][0]}")
+            i, where = int(np.argmin(finite)), ""
+            if first is not None:
+                where = check.place(
+                    (first + begin + len(block), *block.shape[1:]),
+                    i + (first + begin) * (block.size // len(block)),
+                )
+            got = block.ravel()[i]
+            raise ValueError(f"{name} must be finite in {array.dtype}, got {got}{where}")
     return array
 
 
-def _misfit(name: str, array: Array, shape: tuple[Any, ...]) -> ValueError:
-    remedy = ""
-    if array.ndim == 1 and shape == (array.size, 1):
-        remedy = f": use {name.split()[-1]}.reshape(-1, 1)"
-    return ValueError(f"{name} has shape {array.shape}, expected {shape}{remedy}")
+def _misfit(name: str, array: Any, shape: tuple[Any, Any], columns: bool = False) -> ValueError:
+    """Return the error of an array that should have this shape, with what makes it of it.
+
+    Its columns are examples, or its rows.
+    """
+    got, n, remedy = array.shape, shape[0] if columns else shape[1], ""
+    if got == (n,) or (len(got) == 1 and n == 1):
+        remedy = "reshape(-1, 1)" if columns or n == 1 else "reshape(1, -1)"
+    elif len(got) == 2 and got[columns] == n and 0 < got[not columns] != n:
+        remedy = "T"  # of several examples or of one
+    elif len(got) > 2 and not columns and np.prod(got[1:]) == n:
+        remedy = f"reshape({got[0]}, {n})"
+    if remedy:
+        which = ("columns" if columns else "rows") + " are examples, " if remedy == "T" else ""
+        remedy = f": {which}use {name.split()[-1]}.{remedy}"
+    expected = ", ".join(map(str, shape))
+    return ValueError(f"{name} has shape {got}, expected ({expected}){remedy}")

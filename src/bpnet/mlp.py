@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import bpcore
-from bpnet import check, data, serialize
+from bpnet import check, data, reference, serialize
 from bpnet.rules import Rule, Step
 from bpnet.trainer import ROWS, Monitor, mean_cost_and_count
 from bpnet.training import Run, compact_line, history_keys
@@ -118,7 +118,16 @@ class Layers:
         return net
 
     def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
-        return given.pack(name, check.layers(self.sizes), bpcore.engine(self.dtype), **asked)
+        layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
+        return given.pack(name, layers, engine, output=self.output, **asked)
+
+    def _saturates(self) -> bool:
+        """Whether large inputs leave the first neurons, as they began, nothing to learn by."""
+        if len(check.layers(self.sizes)) == 2:
+            reach = bpcore.engine(self.dtype).targets[self.output or "quadratic"]
+            return bool(np.isfinite(reach).all())
+        slope: Any = reference.ACTIVATIONS[self.hidden][1]
+        return bool(np.max(slope(np.array([-30.0, 30.0]))) < 1e-6)
 
     def _ask(
         self, name: str, examples: Any, *, count: bool = False, cost: bool = False
@@ -127,7 +136,7 @@ class Layers:
         given = data.accept(name, examples)
         if cost and not len(given):
             raise ValueError(f"{name} must hold at least one example, got none")
-        packed = self._pack(name, given, outputs=cost, labels=count)
+        packed = self._pack(name, given, outputs=cost, labels=count, beyond=check.warn)
         monitor = Monitor(name, given, packed, count, cost)
         return mean_cost_and_count(self._in_core(ROWS), monitor, Step(Rule()), [])
 
@@ -169,8 +178,8 @@ class MLP(Layers):
     - "poisson": exp, sum(y ln(y / a) - y + a), y at least 0, for counts.
 
     The first three classify: the most active output is the answer; a single output answers 1
-    where it is above 1/2, else 0.  The range of y is not checked.  ``bpnet.reference`` has the
-    text of each row.
+    where it is above 1/2, else 0.  A y outside the range is a ValueError.  ``bpnet.reference``
+    has the text of each row.
 
     The attributes biases[l], of shape (sizes[l + 1], 1), and weights[l], (sizes[l + 1],
     sizes[l]), are lists of arrays of dtype, float32 or float64.  They may be assigned or
@@ -218,11 +227,13 @@ class MLP(Layers):
     ) -> None:
         """Train by mini-batch gradient descent, in silence unless ``verbose`` is given.
 
-        examples are a pair of arrays (X, Y) of n rows, Y being (n, sizes[-1]) or n labels from
-        0 on (of one output: 0 and 1); a ``Dataset``, which may have weights; or a list of
-        tuples (x, y) of columns.  They are visited in a new random order each epoch.
-        validation_data has the same form.  eta is the learning rate, or a function that returns
-        it for epoch 0, 1, ....
+        examples are a pair (X, Y) of n rows, Y being (n, sizes[-1]), or n labels from 0 on, or,
+        of one output, n numbers; a ``Dataset``, which may have weights; or a list of tuples (x,
+        y) of columns.  X and Y are arrays or what NumPy makes arrays of, as DataFrames and
+        lists of rows; X may be a sparse matrix of scipy's.  A y that the output cannot reach is
+        a ValueError; inputs so large that no neuron can learn are warned of.  Examples are
+        visited in a new random order each epoch.  validation_data has the same form.  eta is
+        the learning rate, or a function that returns it for epoch 0, 1, ....
 
         rule is "plain", "momentum", "nesterov", "adam" or a ``bpnet.Rule``; what it keeps of
         each weight begins at 0 with each call.  lmbda and l1 are the coefficients of the L2 and
@@ -262,14 +273,8 @@ class MLP(Layers):
         """
         layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
         if _are_rows(examples):
-            rows = check.array("examples", examples)
-            if rows.ndim != 2 or rows.shape[1] != layers[0]:
-                remedy = ": use x.reshape(1, -1)" if rows.shape == (layers[0],) else ""
-                raise ValueError(
-                    f"examples has shape {rows.shape}, expected (n, {layers[0]}){remedy}"
-                )
-            x = data.as_rows("examples", rows.T, layers[0], self.dtype)
-            packed = bpcore.Data(engine, x, layers[-1])
+            x = data.as_inputs("examples", examples, layers[0], self.dtype)
+            packed = bpcore.pack(engine, x, layers[-1], sparse=False)
         else:
             packed = data.accept("examples", examples).pack("examples", layers, engine)
         return self._in_core(ROWS).feedforward(packed)
@@ -292,6 +297,9 @@ class MLP(Layers):
             raise ValueError(f"count needs outputs that classify, got {self.output}")
         _, count = self._ask("examples", examples, count=True)
         return int(count or 0)
+
+    def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
+        return super()._pack(name, given, **asked | {"beyond": _refuse})
 
     @np.errstate(under="ignore")
     def gradient(self, examples: Any) -> Parameters:
@@ -326,10 +334,14 @@ def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:
     return net
 
 
+def _refuse(sentence: str) -> None:
+    raise ValueError(sentence)
+
+
 def _are_rows(examples: Any) -> bool:
     """Whether this is an array, or a list whose first item is numbers, not a pair (x, y)."""
     if not isinstance(examples, list):
-        return isinstance(examples, np.ndarray)
+        return data.is_array(examples)
     first = examples[0] if examples else None
     return isinstance(first, (list, tuple, np.ndarray)) and not any(
         isinstance(part, (list, tuple, np.ndarray)) for part in first

@@ -82,13 +82,15 @@ class Network(Book):
         """Train by mini-batch stochastic gradient descent.
 
         training_data holds tuples (x, y) of shapes (sizes[0], 1) and (sizes[-1], 1), or is a
-        pair of arrays (X, Y) of n rows, Y being (n, sizes[-1]) or n integer labels.  It is
-        visited in a new random order each epoch; a list ends up in the last order, as
-        ``random.shuffle`` leaves it.  eta is the learning rate, or a function that returns it
-        for epoch 0, 1, ....  With test_data, tuples (x, label) or a pair (X, labels), each
-        epoch prints how many are classified rightly; validation_data has the same form, and is
-        what is printed where there is no test_data.  Each may be a ``Dataset``: its examples
-        are not converted again, nor reordered.
+        pair (X, Y) of n rows, Y being (n, sizes[-1]) or n labels: arrays, or what NumPy makes
+        arrays of, as DataFrames and lists of rows; X may be a sparse matrix of scipy's.  A y
+        that the outputs cannot reach, and inputs so large that neurons saturate, are warned of,
+        once a call.  The data is visited in a new random order each epoch; a list ends up in
+        the last order, as ``random.shuffle`` leaves it.  eta is the learning rate, or a
+        function that returns it for epoch 0, 1, ....  With test_data, tuples (x, label) or a
+        pair (X, labels), each epoch prints how many are classified rightly; validation_data has
+        the same form, and is what is printed where there is no test_data.  Each may be a
+        ``Dataset``: its examples are not converted again, nor reordered.
 
         What is printed, recorded and stopped by takes a single output for 1 where it is above
         1/2, else for 0; ``evaluate``, called by hand, is the book's argmax.

@@ -283,7 +283,11 @@ def _read(net: bpnet.reference.Network, test_data: Any) -> tuple[Any, Array, Arr
     judge.evaluate(examples)  # raises what is wrong with them
     if not isinstance(examples, bpnet.Dataset):
         arrays = isinstance(examples, tuple) and {*map(type, examples)} == {np.ndarray}
-        examples = list(zip(*examples) if arrays else examples)
+        pair = isinstance(examples, (tuple, list)) and len(examples) == 2
+        if pair and not arrays and not isinstance(examples[0], tuple):
+            examples = bpnet.Dataset(examples)
+        else:
+            examples = list(zip(*examples) if arrays else examples)
     if not len(examples):
         raise ValueError("test_data must hold at least one example, got none")
     labels, outputs, rest = [], [], iter(examples)

@@ -44,6 +44,8 @@ ACTIVATIONS = {
 class QuadraticCost:
     """C = |a - y|^2 / 2 for one example, of sigmoid outputs."""
 
+    targets = 0, 1  # what the outputs reach, and y may be
+
     @staticmethod
     def fn(a, y):
         """Return the cost of the output a where y is desired."""
@@ -57,6 +59,8 @@ class QuadraticCost:
 
 class CrossEntropyCost:
     """C = -sum(y ln a + (1 - y) ln(1 - a)) for one example, of sigmoid outputs."""
+
+    targets = 0, 1
 
     @staticmethod
     def fn(a, y):
@@ -83,11 +87,14 @@ class LogLikelihoodCost(CrossEntropyCost):
 class SquaredCost(CrossEntropyCost):
     """C = |a - y|^2 / 2 for one example, of identity outputs: regression."""
 
+    targets = -np.inf, np.inf
     fn = staticmethod(QuadraticCost.fn)
 
 
 class PoissonCost(CrossEntropyCost):
     """C = sum(y ln(y / a) - y + a) for one example, of outputs exp(z): counts."""
+
+    targets = 0, np.inf
 
     @staticmethod
     def fn(a, y):

@@ -112,7 +112,10 @@ class Run:
 
         self.examples = data.accept(name, examples)
         looked_at = "training_accuracy" in wanted
-        self.packed = net._pack(name, self.examples, outputs=True, labels=looked_at)
+        self.beyond: list[str] = []  # what the outputs cannot reach
+        self.packed = net._pack(
+            name, self.examples, outputs=True, labels=looked_at, beyond=self.beyond.append
+        )
         self.n = len(self.packed)
         self.m = min(mini_batch_size, self.n)
         self.monitors = list(self._monitors(held_out, wanted))
@@ -126,6 +129,10 @@ class Run:
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
         verbose = options.get("verbose", True)
         self.watch = Watch(verbose, self.stopping.epochs * self.n, done * self.n)
+        for sentence in self.beyond[:1]:
+            check.warn(sentence)
+        if net._saturates():
+            data.look_at_scale(name, self.packed)
 
     def _monitors(self, held_out: dict[str, Any], wanted: Collection[str]) -> Iterable[Monitor]:
         """Yield what to look at: asked for, or needed to stop."""
@@ -146,7 +153,9 @@ class Run:
             else:
                 examples = data.accept(name, held_out[kind])
             if len(examples):
-                packed = self.net._pack(name, examples, outputs=cost, labels=count)
+                packed = self.net._pack(
+                    name, examples, outputs=cost, labels=count, beyond=self.beyond.append
+                )
                 yield Monitor(kind, examples, packed, count, cost)
             elif f"{kind}_cost" in wanted or needed or kind == "evaluation":
                 raise ValueError(f"{name} must hold at least one example, got none")
@@ -196,7 +205,7 @@ class Run:
                 net.biases, net.weights = self.best
         finally:
             self.watch.close()
-            if isinstance(self.given, list):
+            if isinstance(self.given, list) and isinstance(self.examples.original, list):
                 order = self.trainer.order.tolist()
                 shuffled = [self.examples.original[i] for i in order]
                 self.given[: self.n] = shuffled  # what was appended meanwhile stays
