@@ -28,6 +28,8 @@ C = TypeVar("C", bound="type[Any]")
 GRADIENT = frozenset({"sigmoid", "cost", "backprop"})
 ANSWERS = frozenset({"sigmoid", "feedforward"})
 
+SIGMOIDS = (reference.sigmoid, reference.sigmoid_prime)  # which scripts assign to
+
 
 def steps(*names: str) -> Callable[[C], C]:
     """Return a decorator for a class whose methods of these names scripts may replace."""
@@ -47,15 +49,19 @@ def own_steps(net: Any) -> frozenset[str]:
     "cost" is a derivative of the cost that the core does not have.
     """
     own = {name for name, function in net._steps.items() if _replaced(net, name, function)}
-    module = net._module
-    if (
-        module.sigmoid is not reference.sigmoid
-        or module.sigmoid_prime is not reference.sigmoid_prime
-    ):
+    if any(assigned(net._module, f.__name__) is not f for f in SIGMOIDS):
         own.add("sigmoid")
     if net.output is None or "cost_derivative" in own:
         own.add("cost")
     return frozenset(own)
+
+
+def assigned(module: Any, name: str) -> Any:
+    """Return a module's sigmoid, or its derivative, under either of the book's names."""
+    function = getattr(module, name)
+    if function in SIGMOIDS:
+        function = getattr(module, f"{name}_vec")
+    return function
 
 
 def _replaced(net: Any, name: str, function: Any) -> bool:

@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from bpnet.training import Options
 
 
-__all__ = ["Network", "load", "np", "random", "sigmoid", "sigmoid_prime"]
+__all__ = [
+    "Network",
+    "load",
+    "np",
+    "random",
+    "sigmoid",
+    "sigmoid_prime",
+    "sigmoid_prime_vec",
+    "sigmoid_vec",
+]
+
+sigmoid_vec, sigmoid_prime_vec = sigmoid, sigmoid_prime  # the book's names until 2015
 
 
 @byhand.steps("cost_derivative", "backprop", "update_mini_batch", "feedforward", "evaluate")

@@ -38,9 +38,13 @@ __all__ = [
     "random",
     "sigmoid",
     "sigmoid_prime",
+    "sigmoid_prime_vec",
+    "sigmoid_vec",
     "sys",
     "vectorized_result",
 ]
+
+sigmoid_vec, sigmoid_prime_vec = sigmoid, sigmoid_prime  # the book's names until 2015
 
 
 class QuadraticCost(reference.QuadraticCost):
@@ -49,7 +53,7 @@ class QuadraticCost(reference.QuadraticCost):
     @staticmethod
     def delta(z: Any, a: Any, y: Any) -> Any:
         """Return the error dC/dz of the output layer (BP1)."""
-        return (a - y) * sigmoid_prime(z)
+        return (a - y) * byhand.assigned(sys.modules[__name__], "sigmoid_prime")(z)
 
 
 class CrossEntropyCost(reference.CrossEntropyCost):
