@@ -4,6 +4,7 @@ import builtins
 import collections
 import copy
 import functools
+import importlib
 import inspect
 import multiprocessing
 import os
@@ -845,11 +846,11 @@ def test_12_the_modules_expose_the_originals_names():
     more = ("sys", "QuadraticCost", "CrossEntropyCost", "vectorized_result")
     for name, module in ("network", network), ("network2", network2):
         assert all(hasattr(module, each) for each in names + more * (name == "network2"))
-        assert sys.modules[name] is module
+        assert importlib.import_module(name) is module
     for name in ("load_data", "load_data_wrapper", "vectorized_result"):
         assert hasattr(mnist_loader, name)
     assert network2.vectorized_result is mnist_loader.vectorized_result
-    assert sys.modules["mnist_loader"] is mnist_loader
+    assert importlib.import_module("mnist_loader") is mnist_loader
     z = np.linspace(-3, 3, 7)
     assert np.allclose(network.sigmoid_prime(z), network.sigmoid(z) * (1 - network.sigmoid(z)))
 

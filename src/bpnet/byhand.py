@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bpnet import reference
+from bpnet import check, reference
 from bpnet.trainer import Monitor, Trainer, checked, copies
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ class HandTrainer(Trainer):
         """Return copies of the network's parameters: a script's step may write to its own."""
         return copies(super().parameters())
 
-    def cost_and_count(self, monitor: Monitor) -> tuple[float | None, Any]:
-        """Return what is asked; a count is what the script's own method returns."""
+    def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
+        """Return what is asked; of a script's own method it is whatever that returns."""
         own, net, training = self.own, self.net, monitor.kind == "training"
         own_cost = bool(own & {"total_cost", "cost", *ANSWERS})
         own_count = bool(own & {"evaluate", "accuracy", *ANSWERS})
@@ -153,7 +153,8 @@ class HandTrainer(Trainer):
         if monitor.costs and own_cost:
             cost = self.calls.cost(monitor.examples.original, not training)
             l1 = self.step._replace(lmbda=0.0).penalty(net.weights, len(monitor.packed))
-            cost = float(np.reshape(cost, ())) + l1
+            if l1 and check.real(cost) is not None:
+                cost = cost + l1
         if monitor.counts and own & {"evaluate", "accuracy"}:
             count = self.calls.count(monitor.examples.original, training)
         elif monitor.counts and own_count:

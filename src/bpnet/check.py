@@ -23,7 +23,7 @@ REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 _DOUBLE = np.dtype(np.float64)
 
 
-def integer(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
+def integer(name: str, value: Any, least: int = -sys.maxsize, most: int = sys.maxsize) -> int:
     """Return value as an int in [least, most]."""
     try:
         number = operator.index(value)
@@ -49,6 +49,16 @@ def finite(name: str, value: Any, dtype: np.dtype[Any]) -> float:
     if not abs(number) <= float(np.finfo(dtype).max):
         raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
     return number
+
+
+def real(value: Any) -> float | None:
+    """Return a number, or an array of one, as a float; None if value is something else."""
+    if isinstance(value, (bool, int, float, np.generic, np.ndarray)):
+        array = np.asarray(value)
+        return (
+            float(array.reshape(())) if array.size == 1 and array.dtype.kind in REAL else None
+        )
+    return None
 
 
 def not_negative(name: str, value: Any, dtype: np.dtype[Any] = _DOUBLE) -> float:

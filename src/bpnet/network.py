@@ -198,7 +198,9 @@ class Network(Book):
     def _quadratic_cost(self, examples: Any, labels: bool) -> float:
         return self._mean_cost("data", examples, reference.QuadraticCost.fn)[0]
 
-    def _lines(self, record: Record, counts: dict[str, tuple[Any, int]]) -> list[str]:
+    def _lines(
+        self, record: Record, counts: dict[str, tuple[Any, int]], costs: dict[str, Any]
+    ) -> list[str]:
         epoch = record["epoch"]
         for kind in ("test", "validation"):
             if kind in counts:
