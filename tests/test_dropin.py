@@ -318,6 +318,10 @@ OTHER = {  # edits that do, and what is named
         [("        return a", "        return np.dot(weight, a)")],
         "Network.feedforward",
     ),
+    "a return in the loop": (
+        [("        return a\n", "            return a\n")],
+        "Network.feedforward",
+    ),
     "smaller weights": (
         [("np.random.randn(n, k)", "np.random.randn(n, k) / 2")],
         "Network.__init__",
