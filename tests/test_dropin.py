@@ -284,6 +284,7 @@ SAME = {  # edits that change no answer
         ('"""A network."""', "# A network"),
         ("n = len", "# all of them\n        n = len"),
     ],
+    "a text that Python warns of": [('"""A network."""', '"""\\partial C."""')],
     "annotations": [("def sigmoid(z)", "def sigmoid(z: float) -> float")],
     "names": [
         ("how_many", "n_test"),
@@ -406,6 +407,33 @@ def test_a_file_that_does_something_else_stays_and_a_warning_says_what(
     ]
     bpnet.dropin.install(name)
     assert importlib.import_module(name).__name__ == f"bpnet.{name}"
+
+
+COST = """
+import numpy as np
+
+class Network(object):
+    def total_cost(self, data, lmbda, convert=False):
+        total = 0.0
+        for x, y in data:
+            output = self.feedforward(x)
+            if convert: y = vectorized_result(y)
+            total += self.cost.fn(output, y) / len(data)
+        total += 0.5*(lmbda/len(data))*sum(np.linalg.norm(w)**2 for w in self.weights)
+        return total
+"""
+
+
+def test_a_ports_l2_term_for_each_example_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(bpnet.dropin._HEART, "network2", "Network.total_cost")
+    assert found("network2", tmp_path / "book", COST, monkeypatch) == (None, [])
+    port = changed(COST, ("        total += 0.5", "            total += 0.5"))
+    origin, told = found("network2", tmp_path / "port", port, monkeypatch)
+    assert (origin, len(told)) == (None, 1)
+    assert told[0] == (
+        f"bpnet stands in for {tmp_path / 'port' / 'network2.py'}, "
+        f"whose total_cost adds the L2 term for each example, bpnet's once, as the book's"
+    )
 
 
 # The law: a script's answers are its own module's, or bpnet's where they are the same ones, or

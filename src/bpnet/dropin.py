@@ -165,7 +165,9 @@ def _forms(spec: ModuleSpec) -> dict[str, str]:
     """
     try:
         source = importlib.util.decode_source(spec.loader.get_data(spec.origin))  # type: ignore
-        tree = _parsed(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd in a text of Python 2
+            tree = _parsed(source)
     except (AttributeError, OSError, SyntaxError, UnicodeError, ValueError):
         return {}
     modules: dict[str, str] = {}
