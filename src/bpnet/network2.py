@@ -147,13 +147,14 @@ class Network(Book):
         mu: float = 0.0,
         l1: float = 0.0,
         **options: Unpack[Options],
-    ) -> tuple[list[float], list[int], list[float], list[int]]:
+    ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
         """Train, and return the costs and accuracies that are monitored, after each epoch.
 
         The result is (evaluation_cost, evaluation_accuracy, training_cost, training_accuracy):
         lists of mean costs per example, regularisation included, and of counts of examples
         that are classified rightly.  A list that was not asked for is empty, and ``history``
-        has no such key.  A single output is taken for 1 where it is above 1/2, else for 0;
+        has no such key.  What a script's own ``accuracy`` or ``total_cost`` returns is in its
+        list as it is.  A single output is taken for 1 where it is above 1/2, else for 0;
         ``accuracy``, called by hand, is the book's argmax.
 
         lmbda is the coefficient of the L2 regularisation.  early_stopping_n, if above 0,
