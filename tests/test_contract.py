@@ -4,6 +4,7 @@ import builtins
 import collections
 import copy
 import functools
+import importlib
 import inspect
 import multiprocessing
 import os
@@ -451,7 +452,9 @@ def test_06_held_out_data_may_be_the_training_data(form, kind):
             assert record[f"training_{figure}"] == record[f"{name}_{figure}"]
 
 
-@pytest.mark.parametrize("nothing", [None, [], (), iter([])], ids=repr)
+@pytest.mark.parametrize(
+    "nothing", [None, [], (), iter([])], ids=["None", "[]", "()", "iterator"]
+)
 def test_06_empty_test_data_is_none(nothing, capsys):
     net().SGD(examples(), 2, 4, 0.1, test_data=nothing)
     assert capsys.readouterr().out == "Epoch 0 complete\nEpoch 1 complete\n"
@@ -721,15 +724,20 @@ class OfTanh(reference.QuadraticCost):
 
 @each_dtype
 @pytest.mark.parametrize("kind", FAST)
-def test_11_a_replaced_sigmoid_takes_effect(kind, dtype, monkeypatch):
+@pytest.mark.parametrize("suffix", ["", "_vec"])  # the book's name until 2015
+def test_11_a_replaced_sigmoid_takes_effect(suffix, kind, dtype, monkeypatch):
     """Four times as steep as a sigmoid, tanh makes of a network's errors as much more."""
     made, face, calls = net(kind, dtype=dtype), face_of(kind), []
     judge = judge_of(made)
     judge._hidden = judge._output = tanh
     judge._hidden_prime = judge._output_prime = tanh_prime
     judge.cost = OfTanh if "quadratic" in kind else getattr(made, "cost", None)
-    monkeypatch.setattr(face.module, "sigmoid", lambda z: calls.append(z.shape) or tanh(z))
-    monkeypatch.setattr(face.module, "sigmoid_prime", tanh_prime)
+
+    def recorded(z):
+        return calls.append(z.shape) or tanh(z)
+
+    monkeypatch.setattr(face.module, f"sigmoid{suffix}", recorded)
+    monkeypatch.setattr(face.module, f"sigmoid_prime{suffix}", tanh_prime)
     random.seed(5)
     with np.errstate(invalid="ignore"):  # a BLAS may compute on lanes that it then discards
         train(made, list(examples()), 2, eta=0.01, judged_by=held_out())
@@ -836,15 +844,15 @@ def test_11_what_fails_where_python_looks_leaves_the_epoch_that_it_saw(
 
 
 def test_12_the_modules_expose_the_originals_names():
-    names = ("Network", "sigmoid", "sigmoid_prime", "np", "random", "load")
+    names = ("Network", "sigmoid", "sigmoid_prime", "sigmoid_vec", "np", "random", "load")
     more = ("sys", "QuadraticCost", "CrossEntropyCost", "vectorized_result")
     for name, module in ("network", network), ("network2", network2):
         assert all(hasattr(module, each) for each in names + more * (name == "network2"))
-        assert sys.modules[name] is module
+        assert importlib.import_module(name) is module
     for name in ("load_data", "load_data_wrapper", "vectorized_result"):
         assert hasattr(mnist_loader, name)
     assert network2.vectorized_result is mnist_loader.vectorized_result
-    assert sys.modules["mnist_loader"] is mnist_loader
+    assert importlib.import_module("mnist_loader") is mnist_loader
     z = np.linspace(-3, 3, 7)
     assert np.allclose(network.sigmoid_prime(z), network.sigmoid(z) * (1 - network.sigmoid(z)))
 

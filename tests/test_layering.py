@@ -56,7 +56,7 @@ IMPORTS = {
     "trainer.py": {"numpy", "bpcore", "bpnet.check"},
     "training.py": {"numpy", "bpcore", *map("bpnet.{}".format, RUN)},
     "mlp.py": {"numpy", "bpcore", *map("bpnet.{}".format, NETWORK)},
-    "byhand.py": {"numpy", "bpnet.reference", "bpnet.trainer"},
+    "byhand.py": {"numpy", "bpnet.check", "bpnet.reference", "bpnet.trainer"},
     "book.py": {"numpy", "bpcore", *map("bpnet.{}".format, BOOK)},
     "network.py": {"numpy", *map("bpnet.{}".format, FACE)},
     "network2.py": {

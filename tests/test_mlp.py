@@ -602,10 +602,17 @@ REFUSED = [
         (lambda name=name: MLP(SIZES, output=name), f"ValueError: {OF_OUTPUT} {name!r}")
         for name in ("softmax", None, network2.QuadraticCost)
     ),
-    (
-        lambda: MLP([6, 1], output="log-likelihood"),
-        "ValueError: output log-likelihood needs 2 neurons or more, got sizes [6, 1]: of one, "
-        "use cross-entropy",
+    *(
+        (
+            make,
+            "ValueError: output log-likelihood needs 2 neurons or more, got sizes [6, 1]: of "
+            "one, use cross-entropy",
+        )
+        for make in (
+            lambda: MLP([6, 1], output="log-likelihood"),
+            lambda: network2.Network([6, 1], network2.LogLikelihoodCost),
+            lambda: network2.Network([6, 1], network2.LogLikelihoodCost(), seed=1),
+        )
     ),
     *(
         (lambda name=name: Rule(name), f"ValueError: {OF_RULE} {name!r}")

@@ -1,6 +1,8 @@
 """network2: chapter 3's drop-in contract, its figures within derived bounds, its errors."""
 
+import contextlib
 import functools
+import io
 import json
 import math
 import os
@@ -724,7 +726,7 @@ def scripted(counts):
     return lambda data, convert=False: next(remaining)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 2, 3, 0, -1, True])
 @pytest.mark.parametrize(
     "counts",
     [
@@ -907,6 +909,105 @@ def test_an_accuracy_of_ones_own_need_not_be_a_count(share, capsys):
     )
     assert found[1] == [share]
     assert f"Accuracy on evaluation data: {share} / 8\n" in capsys.readouterr().out
+
+
+ODD = {  # what a script's own method may return, and whether it is a number
+    "a list": ([1, 2], False),
+    "an empty list": ([], False),
+    "a tuple": ((1, 2), False),
+    "None": (None, False),
+    "a string": ("97 %", False),
+    "a dict": ({"right": 3}, False),
+    "a complex number": (3 + 1j, False),
+    "an array": (np.array([1.0, 2.0]), False),
+    "an array of one": (np.array([3.0]), True),
+    "a matrix of one": (np.array([[3.0]]), True),
+    "an array of no axis": (np.array(3.0), True),
+    "NaN": (math.nan, True),
+    "True": (True, True),
+}
+each_odd = pytest.mark.parametrize("odd", ODD)
+
+
+def of_both(steps, *arguments, epochs=2, **options):
+    """Return what SGD of a network with these steps, and of the book's, returns and prints."""
+    found = []
+    np.random.seed(5)
+    for net in (net2(), Book(SIZES)):
+        vars(net).update(steps)
+        random.seed(5)
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            try:
+                figures = net.SGD(pairs(11, N_IN, N_OUT), epochs, 4, *arguments, **options)
+            except (TypeError, ValueError):  # of an array, that it has no truth
+                figures = None
+        found.append((figures, shown.getvalue().splitlines()))
+    return found
+
+
+@each_odd
+@pytest.mark.parametrize("method", ["accuracy", "total_cost"])
+def test_what_a_method_of_ones_own_returns_is_printed_and_appended(odd, method):
+    value, is_number = ODD[odd]
+    own = {method: lambda data, *more, convert=False: value}
+    test = labelled(8, N_IN, N_OUT)
+    (figures, lines), (expected, wanted) = of_both(own, 0.05, 0.1, test, **ALL)
+    chosen = slice(1, None, 2) if method == "accuracy" else slice(0, None, 2)
+    assert figures[chosen] == expected[chosen] or value != value
+    assert all(each is value for figure in figures[chosen] for each in figure)
+    word = "Accuracy" if method == "accuracy" else "Cost"
+    assert [line for line in lines if word in line] == [line for line in wanted if word in line]
+    assert [line.split(":")[0] for line in lines] == [line.split(":")[0] for line in wanted]
+    net = net2()
+    vars(net).update(own)
+    for verbose in (False, "bar"):
+        net.SGD(pairs(11, N_IN, N_OUT), 1, 4, 0.05, 0.1, test, l1=0.1, verbose=verbose, **ALL)
+        key = f"evaluation_{'accuracy' if method == 'accuracy' else 'cost'}"
+        assert (key in net.history[0]) == is_number
+        assert all(type(figure) in (int, float) for figure in net.history[0].values())
+
+
+@each_odd
+@pytest.mark.parametrize("n", [0, 1])
+def test_early_stopping_by_an_odd_accuracy_does_what_the_originals_does(odd, n):
+    """That compares it, and fails where it is no number; n of 0 is none."""
+    value, is_number = ODD[odd]
+    own = {"accuracy": lambda data, convert=False: value}
+    arguments = (0.05, 0.0, labelled(8, N_IN, N_OUT), False, True, False, False, n)
+    found, expected = (figures for figures, _ in of_both(own, *arguments, epochs=3))
+    if n and not is_number:
+        with pytest.raises(TypeError) as refused:
+            net = net2()
+            net.accuracy = own["accuracy"]
+            net.SGD(pairs(11, N_IN, N_OUT), 3, 4, *arguments, verbose=False)
+        assert str(refused.value) == (
+            f"evaluation_accuracy must be a number to stop by, got {value!r}"
+        )
+    else:
+        assert list(map(len, found)) == list(map(len, expected))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("lmbda", [0.0, 0.1])
+def test_the_shape_of_a_cost_is_what_total_costs_is(shape, lmbda):
+    class Shaped(network2.QuadraticCost):
+        @staticmethod
+        def fn(a, y):
+            return np.reshape(network2.QuadraticCost.fn(a, y), shape)
+
+    test = labelled(8, N_IN, N_OUT)
+    (figures, lines), (expected, wanted) = of_both({"cost": Shaped}, 0.05, lmbda, test, **ALL)
+    for costs, book in zip(figures[::2], expected[::2], strict=True):
+        assert [np.shape(cost) for cost in costs] == [np.shape(cost) for cost in book]
+        assert all(shape == np.shape(cost) for cost in costs)
+        assert np.allclose(
+            costs, book, rtol=1e-9, atol=0
+        )  # steps of one network, far from chaos
+    assert [line.count("[") for line in lines] == [line.count("[") for line in wanted]
+    net = net2(Shaped)
+    net.SGD(pairs(11, N_IN, N_OUT), 1, 4, 0.05, lmbda, test, l1=0.1, verbose=False, **ALL)
+    assert type(net.history[0]["evaluation_cost"]) is float
 
 
 def test_figures_are_plain_numbers_whatever_overrides_return(capsys):

@@ -715,7 +715,7 @@ def test_weights_that_were_not_finite_are_named_before_they_spread(kind):
     assert same_bits(parameters_of(net), before)
 
 
-ODD = [None, "many", [3, 4], (1, 2), {"right": 3}, np.array([2]), np.array(3)]
+ODD = [None, "many", [3, 4], (1, 2), {"right": 3}, 3 + 1j, np.array([2, 3])]
 each_odd = pytest.mark.parametrize("answer", ODD, ids=repr)
 
 
@@ -752,15 +752,26 @@ def test_what_is_no_number_cannot_stop_a_run(kind, answer, option):
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
-def test_an_own_total_cost_may_be_an_array_of_one_number(shape):
-    """As a port's is, whose cost.fn multiplies columns."""
-    net = make("network2")
-    net.total_cost = lambda data, lmbda, convert=False: np.full(shape, 0.25)
-    figures = {"monitor_evaluation_cost": True, "monitor_training_cost": True}
-    found = train(net, epochs=2, judged_by=held_out(), **figures)
-    assert found == ([0.25, 0.25], [], [0.25, 0.25], [])
-    assert [type(cost) for cost in found[0]] == [float, float]
-    assert [record["training_cost"] for record in net.history] == [0.25, 0.25]
+@pytest.mark.parametrize("verbose", [True, "bar"])
+@each_face
+def test_an_array_of_one_number_is_passed_on_and_in_the_history_its_number(
+    kind, verbose, shape, capsys
+):
+    """As a port's cost is, whose fn multiplies columns."""
+    net, face, figure = make(kind), face_of(kind), np.full(shape, 4.0)
+    for method in (face.counter, "total_cost"):
+        if hasattr(net, method):
+            setattr(net, method, lambda *given, **options: figure)
+    found = train(
+        net, epochs=2, judged_by=held_out(), max_error=0.1, verbose=verbose, **face.figures
+    )
+    kept = [each for figures in found or () for each in figures]
+    assert len(kept) == (8 if is_chapter_3(net) else 0)
+    assert all(each is figure for each in kept)
+    assert f": {figure} / {HELD_OUT}" in capsys.readouterr().out
+    key = face.held_out.replace("data", "accuracy")
+    assert [record[key] for record in net.history] == [4 / HELD_OUT] * 2
+    assert {type(value) for record in net.history for value in record.values()} <= {int, float}
 
 
 # One call trains a network

@@ -150,12 +150,10 @@ class Book(Layers):
         return self._sigmoid_or(reference.OUTPUTS[self.output or "quadratic"][0])(z)
 
     def _output_prime(self, z: Array) -> Array:
-        return self._module.sigmoid_prime(z)
+        return byhand.assigned(self._module, "sigmoid_prime")(z)
 
     def _sigmoid_or(self, function: Any) -> Any:
         """Return function, in whose place the module's stands if it is a sigmoid."""
-        if function is reference.sigmoid:
-            return self._module.sigmoid
-        if function is reference.sigmoid_prime:
-            return self._module.sigmoid_prime
+        if function in byhand.SIGMOIDS:
+            return byhand.assigned(self._module, function.__name__)
         return function

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bpnet import reference
+from bpnet import check, reference
 from bpnet.trainer import Monitor, Trainer, checked, copies
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ C = TypeVar("C", bound="type[Any]")
 # What makes the gradient another than the core's, and what the answers.
 GRADIENT = frozenset({"sigmoid", "cost", "backprop"})
 ANSWERS = frozenset({"sigmoid", "feedforward"})
+
+SIGMOIDS = (reference.sigmoid, reference.sigmoid_prime)  # which scripts assign to
 
 
 def steps(*names: str) -> Callable[[C], C]:
@@ -47,15 +49,19 @@ def own_steps(net: Any) -> frozenset[str]:
     "cost" is a derivative of the cost that the core does not have.
     """
     own = {name for name, function in net._steps.items() if _replaced(net, name, function)}
-    module = net._module
-    if (
-        module.sigmoid is not reference.sigmoid
-        or module.sigmoid_prime is not reference.sigmoid_prime
-    ):
+    if any(assigned(net._module, f.__name__) is not f for f in SIGMOIDS):
         own.add("sigmoid")
     if net.output is None or "cost_derivative" in own:
         own.add("cost")
     return frozenset(own)
+
+
+def assigned(module: Any, name: str) -> Any:
+    """Return a module's sigmoid, or its derivative, under either of the book's names."""
+    function = getattr(module, name)
+    if function in SIGMOIDS:
+        function = getattr(module, f"{name}_vec")
+    return function
 
 
 def _replaced(net: Any, name: str, function: Any) -> bool:
@@ -134,8 +140,8 @@ class HandTrainer(Trainer):
         return copies(super().parameters())
 
     @np.errstate(under="ignore")
-    def cost_and_count(self, monitor: Monitor) -> tuple[float | None, Any]:
-        """Return what is asked; a count is what the script's own method returns."""
+    def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
+        """Return what is asked; of a script's own method it is whatever that returns."""
         own, net, training = self.own, self.net, monitor.kind == "training"
         own_cost = bool(own & {"total_cost", "cost", *ANSWERS})
         own_count = bool(own & {"evaluate", "accuracy", *ANSWERS})
@@ -148,7 +154,8 @@ class HandTrainer(Trainer):
         if monitor.costs and own_cost:
             cost = self.calls.cost(monitor.examples.original, not training)
             l1 = self.step._replace(lmbda=0.0).penalty(net.weights, len(monitor.packed))
-            cost = float(np.reshape(cost, ())) + l1
+            if l1 and check.real(cost) is not None:
+                cost = cost + l1
         if monitor.counts and own & {"evaluate", "accuracy"}:
             count = self.calls.count(monitor.examples.original, training)
         elif monitor.counts and own_count:

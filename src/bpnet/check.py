@@ -27,7 +27,7 @@ REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 _DOUBLE = np.dtype(np.float64)
 
 
-def integer(name: str, value: Any, least: int, most: int = sys.maxsize) -> int:
+def integer(name: str, value: Any, least: int = -sys.maxsize, most: int = sys.maxsize) -> int:
     """Return value as an int in [least, most]."""
     try:
         number = operator.index(value)
@@ -73,6 +73,16 @@ def printable(text: object) -> str:
     """Return text, or a path, as a part of a line: what cannot be seen in it is escaped."""
     found = os.fsdecode(text) if isinstance(text, (bytes, os.PathLike)) else str(text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in found)
+
+
+def real(value: Any) -> float | None:
+    """Return a number, or an array of one, as a float; None if value is something else."""
+    if isinstance(value, (bool, int, float, np.generic, np.ndarray)):
+        array = np.asarray(value)
+        return (
+            float(array.reshape(())) if array.size == 1 and array.dtype.kind in REAL else None
+        )
+    return None
 
 
 def not_negative(name: str, value: Any, dtype: np.dtype[Any] = _DOUBLE) -> float:

@@ -159,7 +159,9 @@ class Layers:
         """Return the name of the cost's class in a file; None where the output is enough."""
         return None
 
-    def _lines(self, record: Record, counts: dict[str, tuple[Any, int]]) -> list[str]:
+    def _lines(
+        self, record: Record, counts: dict[str, tuple[Any, int]], costs: dict[str, Any]
+    ) -> list[str]:
         """Return what is shown of an epoch; counts: (right, of) for each kind of data."""
         return [compact_line(record, counts)]
 

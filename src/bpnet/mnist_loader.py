@@ -65,11 +65,12 @@ def load_data_wrapper(
     The training list holds (x, y): x float32 (784, 1), y float64 (10, 1) with a 1.0 at the
     digit.  The others hold (x, label), label an int64.  Arguments and errors as load_data.
     """
-    training, validation, test = load_data(path)
+    # In its place a script may have put a function of its own, without arguments as the book's.
+    training, validation, test = load_data() if path is None else load_data(path)
     return (
-        [(x[:, None], vectorized_result(label)) for x, label in zip(*training)],
-        [(x[:, None], label) for x, label in zip(*validation)],
-        [(x[:, None], label) for x, label in zip(*test)],
+        [(np.reshape(x, (-1, 1)), vectorized_result(label)) for x, label in zip(*training)],
+        [(np.reshape(x, (-1, 1)), label) for x, label in zip(*validation)],
+        [(np.reshape(x, (-1, 1)), label) for x, label in zip(*test)],
     )
 
 

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from bpnet.training import Options
 
 
-__all__ = ["Network", "load", "np", "random", "sigmoid", "sigmoid_prime"]
+__all__ = [
+    "Network",
+    "load",
+    "np",
+    "random",
+    "sigmoid",
+    "sigmoid_prime",
+    "sigmoid_prime_vec",
+    "sigmoid_vec",
+]
+
+sigmoid_vec, sigmoid_prime_vec = sigmoid, sigmoid_prime  # the book's names until 2015
 
 
 @byhand.steps("cost_derivative", "backprop", "update_mini_batch", "feedforward", "evaluate")
@@ -189,7 +200,9 @@ class Network(Book):
     def _quadratic_cost(self, examples: Any, labels: bool) -> float:
         return self._mean_cost("data", examples, reference.QuadraticCost.fn)[0]
 
-    def _lines(self, record: Record, counts: dict[str, tuple[Any, int]]) -> list[str]:
+    def _lines(
+        self, record: Record, counts: dict[str, tuple[Any, int]], costs: dict[str, Any]
+    ) -> list[str]:
         epoch = record["epoch"]
         for kind in ("test", "validation"):
             if kind in counts:

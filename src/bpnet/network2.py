@@ -37,9 +37,13 @@ __all__ = [
     "random",
     "sigmoid",
     "sigmoid_prime",
+    "sigmoid_prime_vec",
+    "sigmoid_vec",
     "sys",
     "vectorized_result",
 ]
+
+sigmoid_vec, sigmoid_prime_vec = sigmoid, sigmoid_prime  # the book's names until 2015
 
 
 class QuadraticCost(reference.QuadraticCost):
@@ -48,7 +52,7 @@ class QuadraticCost(reference.QuadraticCost):
     @staticmethod
     def delta(z: Any, a: Any, y: Any) -> Any:
         """Return the error dC/dz of the output layer (BP1)."""
-        return (a - y) * sigmoid_prime(z)
+        return (a - y) * byhand.assigned(sys.modules[__name__], "sigmoid_prime")(z)
 
 
 class CrossEntropyCost(reference.CrossEntropyCost):
@@ -105,6 +109,8 @@ class Network(Book):
             raise TypeError(f"cost must have functions fn and delta, got {cost!r}")
         source = self._prepare(sizes, dtype, seed, hidden)
         self.cost = cost
+        if check.layers(sizes)[-1] == 1:
+            self._core(1)  # an error, if the cost is not for one output
         if seed is not None:
             self._numpy_rng = source
         self.default_weight_initializer()
@@ -140,16 +146,17 @@ class Network(Book):
         mu: float = 0.0,
         l1: float = 0.0,
         **options: Unpack[Options],
-    ) -> tuple[list[float], list[int], list[float], list[int]]:
+    ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
         """Train, and return the costs and accuracies that are monitored, after each epoch.
 
         The result is (evaluation_cost, evaluation_accuracy, training_cost, training_accuracy):
         lists of mean costs per example, regularisation included, and of counts of examples
         that are classified rightly.  A list that was not asked for is empty, and ``history``
-        has no such key.  A single output is taken for 1 where it is above 1/2, else for 0;
+        has no such key.  What a script's own ``accuracy`` or ``total_cost`` returns is in its
+        list as it is.  A single output is taken for 1 where it is above 1/2, else for 0;
         ``accuracy``, called by hand, is the book's argmax.
 
-        lmbda is the coefficient of the L2 regularisation.  early_stopping_n, if it is not 0,
+        lmbda is the coefficient of the L2 regularisation.  early_stopping_n, if above 0,
         ends training after that many epochs in a row without a better accuracy on
         evaluation_data, and leaves the last weights; patience brings back those of the best
         epoch.  The other arguments, options among them, the errors and what becomes of
@@ -185,7 +192,7 @@ class Network(Book):
             trainer=byhand.trainer(self, step, self._calls(step), own),
         )
         run.go()
-        figures = [run.column(key) if asked else [] for key, asked in wanted.items()]
+        figures = [run.figures.get(key, []) if asked else [] for key, asked in wanted.items()]
         return figures[0], figures[1], figures[2], figures[3]
 
     def update_mini_batch(
@@ -250,11 +257,13 @@ class Network(Book):
 
         return byhand.Calls(update, count, cost)
 
-    def _lines(self, record: Record, counts: dict[str, tuple[Any, int]]) -> list[str]:
+    def _lines(
+        self, record: Record, counts: dict[str, tuple[Any, int]], costs: dict[str, Any]
+    ) -> list[str]:
         lines = [f"Epoch {record['epoch']} training complete"]
         for kind in ("training", "evaluation"):
-            if f"{kind}_cost" in record:
-                lines.append(f"Cost on {kind} data: {record[f'{kind}_cost']}")
+            if kind in costs:
+                lines.append(f"Cost on {kind} data: {costs[kind]}")
             if kind in counts:
                 correct, n = counts[kind]
                 lines.append(f"Accuracy on {kind} data: {correct} / {n}")

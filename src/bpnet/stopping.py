@@ -35,7 +35,7 @@ class Stopping:
         self.epochs = check.integer("epochs", epochs, 0)
         self.min_update = _limit("min_update", min_update)
         self.max_error = _limit("max_error", max_error)
-        self.min_delta = _limit("min_delta", min_delta) or 0.0
+        self.min_delta = check.not_negative("min_delta", min_delta)
         self.max_seconds = _limit("max_seconds", max_seconds)
         if patience is not None:
             patience = check.integer(patience_name, patience, 1)

@@ -81,7 +81,7 @@ class Trainer:
         """Return the network's parameters, checked; not to be written to."""
         return self.net._parameters()
 
-    def cost_and_count(self, monitor: Monitor) -> tuple[float | None, Any]:
+    def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
         """Return what is asked about a monitor's examples, as the network is after an epoch."""
         return mean_cost_and_count(self.core, monitor, self.step, self.net.weights)
 

@@ -98,6 +98,7 @@ class Run:
         mini_batch_size = check.integer("mini_batch_size", mini_batch_size, 1)
         n_threads = check.integer("n_threads", options.get("n_threads", 1), 1)
         self.history: list[Record] = []
+        self.figures: dict[str, list[Any]] = {}  # costs and counts, epoch by epoch
         self.seconds = 0.0  # since the run began, in this process and before
         self.checkpoint, resume = (
             None if options.get(name) is None else check.path(name, options.get(name))
@@ -226,43 +227,45 @@ class Run:
         change = _relative_change(before[1], after[1])
         record: Record = {"epoch": epoch, "eta": rate, "seconds": 0.0, "update": change}
         counts: dict[str, tuple[Any, int]] = {}
+        costs: dict[str, Any] = {}
         for monitor in self.monitors:
             kind, n = monitor.kind, len(monitor.packed)
-            cost, count = self.trainer.cost_and_count(monitor)
-            if cost is not None:
-                record[f"{kind}_cost"] = cost
+            cost, count = map(_plain, self.trainer.cost_and_count(monitor))
+            if monitor.costs:
+                costs[kind] = cost
+                self._note(record, f"{kind}_cost", cost, 1)
             if monitor.counts:
                 counts[kind] = count, n
-                if isinstance(count, (int, float, np.number)):  # a script's own may be anything
-                    record[f"{kind}_accuracy"] = float(count) / n
-                elif self.stopping.judges and self.stopping.judged_by == f"{kind}_accuracy":
-                    raise TypeError(
-                        f"{self.stopping.judged_by} must be a number to stop by, got {count!r}"
-                    )
+                self._note(record, f"{kind}_accuracy", count, n)
         record["seconds"] = time.perf_counter() - start
         self.history.append(record)
-        self._show(record, counts)
+        self._show(record, counts, costs)
         if self.stopping.see(record) and self.stopping.restores:
             self.best = copies((net.biases, net.weights))
         self.stopping.call_back(net, epoch)
 
-    def column(self, key: str) -> list[Any]:
-        """Return a figure of each epoch that recorded it, an accuracy as a count."""
-        sizes = {monitor.kind: len(monitor.packed) for monitor in self.monitors}
-        kind, figure = key.split("_")
-        values = [record[key] for record in self.history if key in record]
-        if figure == "cost":
-            return values
-        return [_count_of_share(value, sizes[kind]) for value in values]
+    def _note(self, record: Record, key: str, figure: Any, n: int) -> None:
+        """Keep a figure as it is, and what it is of n in the history, if it is a number.
 
-    def _show(self, record: Record, counts: dict[str, tuple[Any, int]]) -> None:
+        A script's own accuracy or cost may be anything.
+        """
+        self.figures.setdefault(key, []).append(figure)
+        number = check.real(figure)
+        if number is not None:
+            record[key] = number / n
+        elif self.stopping.judges and self.stopping.judged_by == key:
+            raise TypeError(f"{key} must be a number to stop by, got {figure!r}")
+
+    def _show(
+        self, record: Record, counts: dict[str, tuple[Any, int]], costs: dict[str, Any]
+    ) -> None:
         if not self.watch.compact:
-            for line in self.net._lines(record, counts):
+            for line in self.net._lines(record, counts, costs):
                 self.watch.show(line)
             return
         shares = {
-            kind: f"{right / n:.2%}"
-            for kind, (right, n) in counts.items()
+            kind: f"{record[f'{kind}_accuracy']:.2%}"
+            for kind in counts
             if f"{kind}_accuracy" in record and not (kind == "training" and len(counts) > 1)
         }
         self.watch.show(compact_line(record, counts), **shares)
@@ -282,6 +285,15 @@ class Run:
         random_state = np.array(words, np.uint32)
         run = serialize.Run(state, order, random_state, rule.name, steps, slots, self.best)
         return self.net._model(run)
+
+    def _figures_of(self, history: list[Record]) -> dict[str, list[Any]]:
+        figures = {}
+        for monitor in self.monitors:
+            cost, share = f"{monitor.kind}_cost", f"{monitor.kind}_accuracy"
+            n = len(monitor.packed)
+            figures[cost] = [record[cost] for record in history if cost in record]
+            figures[share] = [_count(record[share], n) for record in history if share in record]
+        return figures
 
     def _fingerprint(self) -> int:
         """Return a checksum of some examples, which another order would hardly have."""
@@ -344,6 +356,7 @@ class Run:
             self.net.notes = model.notes
         self.net.biases, self.net.weights = model.biases, model.weights
         self.history, self.seconds = state["history"], state["seconds"]
+        self.figures = self._figures_of(self.history)
         self.best = run.best if self.stopping.restores else None
         for record in self.history:
             self.stopping.see(record)
@@ -353,10 +366,13 @@ def history_keys(net: Layers, monitor: Collection[str], held_out: Collection[str
     """Return what to record: what monitor lists, and how well all held-out data is answered."""
     figures = ("cost", "accuracy") if net._classifies() else ("cost",)
     possible = [f"{kind}_{figure}" for kind in ("training", *held_out) for figure in figures]
+    wanted = f"monitor must list some of {', '.join(possible)}"
+    if not isinstance(monitor, Iterable):
+        raise TypeError(f"{wanted}, got {monitor!r}")
     keys = [monitor] if isinstance(monitor, str) else list(monitor)
     for key in keys:
         if key not in possible:
-            raise ValueError(f"monitor must list some of {', '.join(possible)}, got {key!r}")
+            raise ValueError(f"{wanted}, got {key!r}")
     return {*keys, *(f"{kind}_{figures[-1]}" for kind in held_out)}
 
 
@@ -383,7 +399,7 @@ def _stopping(
 ) -> Stopping:
     """Return the conditions; ValueError if they look at data that is not given."""
     chosen: dict[str, Any] = {k: v for k, v in options.items() if k in _STOPPING}
-    if early_stopping_n:
+    if early_stopping_n is not None and check.integer("early_stopping_n", early_stopping_n) > 0:
         if chosen.get("patience") is not None:
             raise ValueError("early_stopping_n must be 0 where patience is given")
         chosen |= {"patience": early_stopping_n, "patience_name": "early_stopping_n"}
@@ -425,13 +441,16 @@ def _are_steps(steps: int, state: dict[str, Any], n: int) -> bool:
     return 0 <= steps <= len(state["history"]) * n
 
 
-def _count_of_share(share: float, n: int) -> float:
+def _count(share: float, n: int) -> float:
     """Return share * n as the int that it is; a script's own accuracy need not be one."""
     product = share * n
-    if not math.isfinite(product):
-        return product
-    counted = round(product)
+    counted = round(product) if math.isfinite(product) else 0
     return counted if counted / n == share else product
+
+
+def _plain(figure: Any) -> Any:
+    """Return a number of NumPy's as Python's, and all else as it is."""
+    return figure.item() if isinstance(figure, np.generic) else figure
 
 
 @np.errstate(all="ignore")
