@@ -72,7 +72,7 @@ def npz(**arrays):
 class _Python2(pickle._Pickler):
     """Writes bytes and text as Python 2's cPickle wrote its str."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch = pickle._Pickler.dispatch.copy()
 
     def save_str(self, value):
         raw = value if isinstance(value, bytes) else value.encode("ascii")

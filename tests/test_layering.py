@@ -267,7 +267,7 @@ def test_the_core_does_not_know_the_api():
 @pytest.mark.parametrize("path", EXTRAS, **by_name)
 def test_extras_import_public_names_only(path):
     public = {"bpnet", *(f"bpnet.{name}" for name in public_names() | {"__version__"})}
-    public |= {module(extra) for extra in EXTRAS}
+    public |= {module(extra) for extra in EXTRAS} | {"bpnet.check"}
     assert {name for name in everywhere(path) if root(name) == "bpnet"} <= public
 
 
