@@ -28,17 +28,18 @@ _MORE = (
 )
 
 
-def load_data(path: str | os.PathLike[str] | None = None) -> Parts:
+def load_data(path: str | bytes | os.PathLike[Any] | None = None) -> Parts:
     """Return (training_data, validation_data, test_data), each a pair (images, labels).
 
-    images is float32 (n, 784), pixels byte / 256; labels is int64 (n,).  The training set is
-    MNIST's first 50,000 training images, the validation set the last 10,000, the test set the
-    10,000 test images; a set of another size gives a sixth of its training images to
-    validation.
+    images is float32 (n, pixels), pixels byte / 256; labels is int64 (n,), from 0.  The
+    training set is MNIST's first 50,000 training images, the validation set the last 10,000,
+    the test set the 10,000 test images; another set gives a sixth of its training images to
+    validation, and a table without one to test on, before that, a seventh to the test.
 
-    path is a folder with the four IDX files, gzipped or not, or with ``mnist.pkl.gz``, or is
-    that file.  Without one, see this module.  Raises FileNotFoundError if path or BPNET_DATA
-    has no MNIST, ValueError if a file is damaged, ImportError if there is no MNIST anywhere.
+    path is a folder with MNIST's four IDX files, gzipped or not, with ``mnist.pkl.gz`` or with
+    another data set (docs/data.md), or one of its files.  Without one, see this module.  Raises
+    FileNotFoundError if path or BPNET_DATA has no data set or not all of one, ValueError if it
+    has several or a file is damaged, ImportError if there is no MNIST anywhere.
     """
     # What these import takes time: as late as it is needed.
     if path is not None:
@@ -54,12 +55,13 @@ def load_data(path: str | os.PathLike[str] | None = None) -> Parts:
 
 
 def load_data_wrapper(
-    path: str | os.PathLike[str] | None = None,
+    path: str | bytes | os.PathLike[Any] | None = None,
 ) -> tuple[Examples, Examples, Examples]:
     """Return (training_data, validation_data, test_data) as lists for ``Network.SGD``.
 
     The training list holds (x, y): x float32 (784, 1), y float64 (10, 1) with a 1.0 at the
-    digit.  The others hold (x, label), label an int64.  Arguments and errors as load_data.
+    digit, or as long as another set's pictures and classes.  The others hold (x, label), label
+    an int64.  Arguments and errors as load_data.
     """
     from bpnet.mnist import pictures
 

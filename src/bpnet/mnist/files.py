@@ -140,7 +140,8 @@ def find(name: str, path: Path) -> DataSet:
     if path.is_file():
         return _whole(name, path, [_of_file(path)])
     if not path.is_dir():
-        what = "is neither" if path.exists() else "does not exist"
+        is_there = path.exists()
+        what = "is neither a folder nor a regular file" if is_there else "does not exist"
         raise FileNotFoundError(f"{name} must be {_WHAT}; {path} {what}")
     first = _in_folder(path)
     found = first

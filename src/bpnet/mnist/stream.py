@@ -145,7 +145,7 @@ def named(source: Path | bytes, kind: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.filename is None:
-            error.filename = str(name)
+            raise OSError(f"{name} cannot be read: {error}") from None
         raise
     except (
         *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError),

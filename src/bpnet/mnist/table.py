@@ -58,7 +58,7 @@ def read_table(
 def _header(line: str) -> list[str]:
     """Return the names of the columns, none if line is of numbers."""
     names = [name.strip().strip("\"'").lower() for name in line.split(",")]
-    return names if any(name[:1].isalpha() for name in names) else []
+    return names if names[0][:1].isalpha() else []
 
 
 def _numbers(lines: list[str]) -> NDArray[Any]:
