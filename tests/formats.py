@@ -229,6 +229,14 @@ def _csv_pair(header=None, end="\n", form="mnist_{}.csv"):
     return write_csv
 
 
+def _emnist_csv(folder):
+    square = PICTURES[:, :5]
+    lying, labels = square.transpose(0, 2, 1), LABELS + 1
+    for part, rows in (("train", slice(14)), ("test", slice(14, None))):
+        write(folder, {f"emnist-letters-{part}.csv": csv(lying[rows], labels[rows])})
+    return Known(folder, parts(square, LABELS, 12, 14))
+
+
 # A format's name: the function that writes it into a folder and returns what is Known.
 FORMATS = {
     "idx": _idx,
@@ -249,6 +257,7 @@ FORMATS = {
     "kaggle": _kaggle,
     "csv pair": _csv_pair(),
     "csv pair with headers": _csv_pair(HEADER, "\r\n", "fashion-mnist_{}.csv"),
+    "csv pair of emnist letters": _emnist_csv,
     "csv pair gzipped": _csv_pair(form="mnist_{}.csv.gz"),
 }
 

@@ -1,12 +1,14 @@
 """Laws of every format that the loader reads: what is in a file, or one sentence."""
 
 import gzip
+import io
 import os
 import random
 import re
 import stat
 import struct
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import formats
@@ -17,6 +19,7 @@ import bpnet
 from bpnet import check, cli, mnist_loader
 from bpnet.mnist import pictures, stream
 
+FULL_MNIST = os.environ.get("BPNET_DATA")
 EACH = pytest.mark.parametrize("write", formats.FORMATS.values(), ids=formats.FORMATS)
 
 
@@ -139,6 +142,17 @@ def test_train_and_evaluate_say_which_sizes_fit(tmp_path, capsys):
     assert "--expand needs square images, got 30 pixels" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not FULL_MNIST, reason="BPNET_DATA names no full MNIST")
+def test_the_full_set_in_other_formats_is_the_same(tmp_path):
+    expected = mnist_loader.load_data(FULL_MNIST)
+    images = np.concatenate([part[0] for part in expected]) * 256
+    images = images.astype(np.uint8).reshape(-1, 28, 28)
+    labels = np.concatenate([part[1] for part in expected])
+    arrays = (images[:60000], labels[:60000], images[60000:], labels[60000:])
+    (tmp_path / "mnist.npz").write_bytes(formats.npz(**dict(zip(formats.KEYS, arrays))))
+    assert same(mnist_loader.load_data(tmp_path), expected)
+
+
 # Which data set
 
 
@@ -244,6 +258,13 @@ def test_a_file_cut_or_changed_anywhere_is_read_or_refused_in_a_sentence(tmp_pat
         tracemalloc.stop()
 
 
+def lzma_npz():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("x_train.npy", b"")
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -256,6 +277,8 @@ def test_a_file_cut_or_changed_anywhere_is_read_or_refused_in_a_sentence(tmp_pat
             r"y_train has the shape \(3, 3\) and not \(21,\)",
         ),
         ("a.npz", b"PK nonsense", "not a zip file"),
+        ("a.npz", lzma_npz(), "x_train.npy is packed in an unusual way"),
+        ("emnist.csv", b"1,2,3\n", "cannot reshape"),
         ("a.zip", b"PK\3\4", "unpack the archive"),
         ("a.csv", b"", "no rows"),
         ("a.csv", b"label,a\n", "no rows"),

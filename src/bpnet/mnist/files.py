@@ -182,7 +182,7 @@ def _of_file(path: Path) -> DataSet:
             return data_set
     name = path.name.removesuffix(".gz")
     format = max((f for f in FORMATS if name.endswith(f.ending)), key=lambda f: len(f.ending))
-    return DataSet(format, "", {next(iter(format.parts)): path})
+    return DataSet(format, name.removesuffix(format.ending), {next(iter(format.parts)): path})
 
 
 def _in_folder(folder: Path, wanted: Path | None = None) -> list[DataSet]:
