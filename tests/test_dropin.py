@@ -81,15 +81,15 @@ def test_a_script_gives_the_same_bits_in_every_process():
 @pytest.mark.parametrize("rows", [np.asarray, np.ndarray.tolist, lambda x: x.reshape(-1, 2, 3)])
 def test_a_script_may_replace_load_data_and_vectorized_result(rows, monkeypatch):
     """By functions of the book's arguments, which are none and one."""
-    images, labels = np.arange(24.0).reshape(4, 6), np.array([3, 1, 0, 2])
+    images, labels = np.arange(24.0).reshape(4, 6) / 24, np.array([3, 1, 0, 2])
     given = rows(images), labels
     monkeypatch.setattr(mnist_loader, "load_data", lambda: (given, given, given))
-    monkeypatch.setattr(mnist_loader, "vectorized_result", lambda j: np.eye(4)[:, [j]])
+    monkeypatch.setattr(mnist_loader, "vectorized_result", lambda j: np.eye(5)[:, [j]])
     training, validation, test = mnist_loader.load_data_wrapper()
     for (x, y), (_, label), row, j in zip(training, validation, images, labels, strict=True):
         assert x.shape == (6, 1) and np.array_equal(x[:, 0], row)
-        assert np.array_equal(y, np.eye(4)[:, [j]]) and label == j
-    net = network.Network([6, 3, 4])
+        assert np.array_equal(y, np.eye(5)[:, [j]]) and label == j
+    net = network.Network([6, 3, 5])
     net.SGD(training, 1, 2, 0.5, test_data=test)
     with pytest.raises(TypeError):
         mnist_loader.load_data_wrapper("a/path")

@@ -120,7 +120,7 @@ def check_memory(sizes: Sequence[int]) -> None:
     """Raise MemoryError if there is no room for the parameters in float64."""
     count = sum((n_in + 1) * n_out for n_in, n_out in zip(sizes, sizes[1:]))
     try:
-        if 8 * count > _physical_memory():
+        if 8 * count > physical_memory():
             raise MemoryError
         np.empty(count)  # never touched, so it costs nothing
     except MemoryError:
@@ -130,7 +130,8 @@ def check_memory(sizes: Sequence[int]) -> None:
         ) from None
 
 
-def _physical_memory() -> int:
+def physical_memory() -> int:
+    """Return the bytes of memory that this machine has, or more where it does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not on this system

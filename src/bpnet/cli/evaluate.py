@@ -7,6 +7,7 @@ from typing import Any
 
 import bpnet
 from bpnet import mnist_loader
+from bpnet.mnist import pictures
 
 HELP = "count the test digits that a saved network classifies rightly"
 
@@ -22,8 +23,9 @@ def data_option(option: Any) -> None:
     option(
         "--data",
         metavar="PATH",
-        help="a folder with MNIST's four IDX files or mnist.pkl.gz (default: the environment "
-        "variable BPNET_DATA, the cache, a download, or a sample)",
+        help="a folder with MNIST's four IDX files, mnist.pkl.gz or another data set, or a "
+        "file of one (default: the environment variable BPNET_DATA, the cache, a download or "
+        "a sample)",
     )
 
 
@@ -35,20 +37,25 @@ def model_option(option: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Say how many test digits the network classifies rightly."""
     net = bpnet.load(arguments.model)
-    _, _, test = mnist_loader.load_data(arguments.data)
-    check_fit(net, test[0])
-    print_accuracy(net, test)
+    parts = mnist_loader.load_data(arguments.data)
+    check_fit(net, *parts)
+    print_accuracy(net, parts[-1])
 
 
-def check_fit(net: Any, images: Any) -> None:
-    """Raise ValueError if net is not for these images of digits, or there are none."""
-    n, inputs = images.shape
+def check_fit(net: Any, *parts: Any) -> None:
+    """Raise ValueError if net is not for the data of these parts, or the last has none."""
+    n, inputs = parts[-1][0].shape
     if n == 0:
         raise ValueError("the data must have digits to test, got none")
-    if net.sizes[0] != inputs or net.sizes[-1] != 10:
+    classes = pictures.count_classes(*parts)
+    if net.sizes[0] != inputs or net.sizes[-1] != classes:
+        got, fitting = (
+            ",".join(map(str, sizes))
+            for sizes in (net.sizes, [inputs, *net.sizes[1:-1], classes])
+        )
         raise ValueError(
-            f"sizes must begin with {inputs}, the pixels of a digit, and end with 10, the "
-            f"digits, got {','.join(map(str, net.sizes))}"
+            f"sizes must begin with {inputs}, the pixels of a digit, and end with {classes}, "
+            f"the classes, as --sizes {fitting} does, got {got}"
         )
 
 

@@ -166,7 +166,7 @@ def run(arguments: argparse.Namespace) -> None:
     net = new_network(settings)
     net.notes = settings
     training, validation, test = mnist_loader.load_data(arguments.data)
-    check_fit(net, test[0])
+    check_fit(net, training, validation, test)
     if settings["expand"]:
         training = expanded(*training)
     kept = any(getattr(arguments, option) is not None for option in _KEEPERS)
@@ -263,6 +263,8 @@ def expanded(images: Any, labels: Any) -> tuple[Any, Any]:
     The four moves are those of the book's expand_mnist.py, chapter 3.
     """
     side = math.isqrt(images.shape[1])
+    if side * side != images.shape[1]:
+        raise ValueError(f"--expand needs square images, got {images.shape[1]} pixels")
     square = np.pad(images.reshape(-1, side, side), ((0, 0), (1, 1), (1, 1)))
     moves = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]  # the first is none
     moved = [square[:, y : y + side, x : x + side] for y, x in moves]

@@ -1,1 +1,1 @@
-"""MNIST: what its files are made of, and where they are downloaded from."""
+"""MNIST and data sets like it: what files are made of, and where MNIST is downloaded."""
