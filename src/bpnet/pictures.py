@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import struct
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,10 @@ _FORMATS = {  # how their files begin
     "WEBP": (b"RIFF",),
     "TIFF": (b"II*\0", b"MM\0*"),
 }
+_DAMAGED = (  # what Pillow's decoders raise
+    *(OSError, EOFError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError),
+    struct.error,
+)
 _BOX = 20 / 28  # of the side: the longer side of a digit's box
 _WORK = 128  # pixels of the longer side of the picture in which paper and ink are told apart
 _GRID = 32  # the same, where the light is measured
@@ -69,11 +74,15 @@ def digit(image: Any, side: int = 28, name: str = "image") -> Array:
         return as_it_is
     for _ in range(_LOOKS):
         ink = _ink(picture, name)
-        part = _closer(ink, picture.size)
+        part = _within_frame(ink)
+        if part is None:
+            ink = ink * _kept(ink)
+            part = _around_digit(ink)
         if part is None:
             break
-        picture = picture.crop(part)
-    return _placed(ink * _kept(ink), side)
+        scale = [n / m for n, m in zip(picture.size, ink.shape[::-1])]
+        picture = picture.crop([round(n * k) for n, k in zip(part, scale * 2)])
+    return _placed(ink, side)
 
 
 def is_picture(content: bytes) -> bool:
@@ -103,7 +112,7 @@ def _upright(image: Any, name: str) -> Image:
             if isinstance(image, bytes):
                 image = PIL.Image.open(io.BytesIO(image), formats=[*_FORMATS])
             return _without_alpha(PIL.ImageOps.exif_transpose(image))
-    except (OSError, ValueError, SyntaxError, *bomb) as error:
+    except (*bomb, *_DAMAGED) as error:
         raise ValueError(
             f"{name} must be a whole PNG, JPEG, BMP, GIF, WebP or TIFF picture: {error}"
         ) from None
@@ -116,7 +125,7 @@ def _without_alpha(image: Image) -> Image:
     import PIL.Image
 
     if image.mode[0] in "IF":  # more than 8 bits, which convert() would clip to 8
-        values = np.asarray(image, dtype=np.float64)
+        values = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
         most = 65535 if image.mode[0] == "I" else 1
         values = values * (255 / max(most, values.max()))
         return PIL.Image.fromarray(values.astype(np.float32))
@@ -143,15 +152,13 @@ def _array(picture: Image, most: int) -> Array:
     return np.asarray(picture, dtype=np.float64).reshape(size[1], size[0], -1)
 
 
-def _resized(a: Array, size: tuple[int, int]) -> Array:
-    """Return the array a (h, w) as one of another size (h, w): averaged, or interpolated."""
+def _enlarged(a: Array, shape: tuple[int, ...]) -> Array:
+    """Return a (h, w, channels) interpolated to another shape."""
     import PIL.Image
 
-    smaller = size[0] < a.shape[0]
-    how = PIL.Image.Resampling.BOX if smaller else PIL.Image.Resampling.BILINEAR
-    return np.asarray(
-        PIL.Image.fromarray(a.astype(np.float32)).resize(size[::-1], how), dtype=np.float64
-    )
+    channels = [PIL.Image.fromarray(a[:, :, c].astype(np.float32)) for c in range(a.shape[2])]
+    how = PIL.Image.Resampling.BILINEAR
+    return np.stack([c.resize((shape[1], shape[0]), how) for c in channels], axis=2)
 
 
 # Paper and ink
@@ -160,10 +167,7 @@ def _resized(a: Array, size: tuple[int, int]) -> Array:
 def _ink(picture: Image, name: str) -> Array:
     """Return how much ink there is, (h, w) from 0 to 1; ValueError if there is none."""
     a = _array(picture, _WORK)
-    light = _paper(_array(picture, _GRID))
-    if light.shape != a.shape:
-        channels = [_resized(channel, a.shape[:2]) for channel in np.moveaxis(light, 2, 0)]
-        light = np.stack(channels, axis=2)
+    light = _enlarged(_paper(_array(picture, _GRID)), a.shape)
     d, level = _contrast(a - light)
     steps = np.abs(d[:, 2:] - d[:, :-2])
     noise = 1.05 * np.median(steps)  # sigma of Gaussian noise, whatever the light does
@@ -192,11 +196,10 @@ def _contrast(d: Array) -> tuple[Array, float]:
 
 def _neighbours(a: Array, combine: Any) -> Array:
     """Return each element of a (h, w) combined with its eight neighbours."""
-    h, w = a.shape
-    padded = np.pad(a, 1, "edge")
-    return functools.reduce(
-        combine, (padded[i : i + h, j : j + w] for i in range(3) for j in range(3))
-    )
+    for _ in range(2):  # by columns, then by rows
+        padded = np.concatenate([a[:1], a, a[-1:]])
+        a = combine(combine(padded[:-2], padded[1:-1]), padded[2:]).T
+    return a
 
 
 def _paper(a: Array) -> Array:
@@ -206,15 +209,19 @@ def _paper(a: Array) -> Array:
     neither explains the picture; the one counts with which paper and ink are two colours.
     """
     colours = a.reshape(-1, a.shape[2])
+    powers = _powers(a.shape[0], a.shape[1], 2)
+    even = (powers @ np.linalg.lstsq(powers, colours, rcond=None)[0]).reshape(a.shape)
+    if _contrast(a - even)[1] < _FAINT:  # there is nothing but paper
+        return even
     centred = colours - np.median(colours, axis=0)
     order = np.argsort(centred @ np.linalg.eigh(centred.T @ centred)[1][:, -1])
     starts = [colours[order[round(q * (len(order) - 1))]] for q in (0.1, 0.9)]
-    best, left = a, np.inf
-    for degree in (1, 2):
-        surfaces = [_surface(a, degree, start) for start in starts]
-        found = min(surfaces, key=lambda surface: _spread(a - surface))
-        if _unexplained(a - found) < 0.9 * left:
-            best, left = found, _unexplained(a - found)
+    planes = [_surface(a, 1, start) for start in starts]
+    best = min(planes, key=lambda plane: _spread(a - plane))
+    left = _unexplained(a - best)
+    found = _surface(a, 2, best)
+    if _unexplained(a - found) < 0.9 * left:
+        best, left = found, _unexplained(a - found)
     if left > 0.012:
         found = _surroundings(a)
         if _unexplained(a - found) < 0.9 * left:
@@ -226,11 +233,12 @@ def _surface(a: Array, degree: int, start: Array) -> Array:
     """Return the polynomial of x and y that most of a (h, w, channels) is near to.
 
     Robust: the weights of a least squares fit fall where a is far from the fit before, and
-    what is far comes down from half of the scale to noise.  The first is the colour start.
+    what is far comes down from half of the scale to noise.  The fit before the first is start,
+    a colour, or an array like a.
     """
     powers = _powers(a.shape[0], a.shape[1], degree)
     y = a.reshape(-1, a.shape[2])
-    fitted = np.broadcast_to(start, y.shape)
+    fitted = np.broadcast_to(start, a.shape).reshape(y.shape)
     for far in (100, 60, 35, 20, 12, 8):
         weighted = powers * (1 + ((y - fitted) ** 2).sum(axis=1, keepdims=True) / far**2) ** -2
         squares = weighted.T @ powers + 1e-6 * np.eye(powers.shape[1])
@@ -275,29 +283,34 @@ def _sides(a: Array) -> list[Array]:
 # The digit
 
 
-def _closer(ink: Array, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """Return the part of a picture of size (w, h) to look at next; None if this is it.
-
-    Without the frame that its edge is, or around the digit, if that is small.
-    """
-    scale = max(size) / max(ink.shape)
-    if min(side.mean() for side in _sides(ink > 0.3)) > 0.95:
-        cut = [_thickness(np.rot90(ink > 0.3, turns)) for turns in range(4)]
-        top, right, bottom, left = (int(np.ceil(scale * n)) for n in cut)
-        return left, top, size[0] - right, size[1] - bottom
-    top, bottom, left, right = _box(_kept(ink))
-    longer = max(bottom - top, right - left)
-    if 2 * longer >= max(ink.shape) or max(size) <= _WORK:
+def _within_frame(ink: Array) -> tuple[int, int, int, int] | None:
+    """Return what is within the frame that ink's edge is: (left, top, right, bottom)."""
+    mask = ink > 0.3
+    if min(side.mean() for side in _sides(mask)) <= 0.95:
         return None
-    margin = 0.25 * longer + 2
-    low = [max(0, int(scale * (n - margin))) for n in (left, top)]
-    high = [min(m, int(scale * (n + margin))) for m, n in zip(size, (right, bottom))]
-    return low[0], low[1], high[0], high[1]
+    top, right, bottom, left = (_thickness(np.rot90(mask, turns)) for turns in range(4))
+    return left, top, mask.shape[1] - right, mask.shape[0] - bottom
+
+
+def _around_digit(ink: Array) -> tuple[int, int, int, int] | None:
+    """Return what is worth a closer look, (left, top, right, bottom), if the digit is small."""
+    top, bottom, left, right = _box(ink > 0.3)
+    longer = max(bottom - top, right - left)
+    if 2 * longer >= max(ink.shape):
+        return None
+    margin = longer // 4 + 2
+    h, w = ink.shape
+    return (
+        max(0, left - margin),
+        max(0, top - margin),
+        min(w, right + margin),
+        min(h, bottom + margin),
+    )
 
 
 def _thickness(ink: Array) -> int:
     """Return how many rows from the top are a frame: most of it ink, a seventh at most."""
-    rows = ink[: max(1, max(ink.shape) // 7)].mean(axis=1) > 0.7
+    rows = ink[: max(1, len(ink) // 7)].mean(axis=1) > 0.7
     return int(rows.argmin()) if not rows.all() else len(rows)
 
 
@@ -323,7 +336,7 @@ def _kept(ink: Array) -> Array:
     if not frame.all():
         area[frame] = 0
     inner = ((low > 0) & (high < shape - 1)).all(axis=1)
-    if (size[inner & (area > 0)] > 0.25 * shape.max()).any():
+    if (size[inner & (area > 0)] > 0.2 * shape.max()).any():
         area[~inner] = 0  # of the table beneath the paper, of a neighbour
     mask[mask] = (area > 0.04 * area.max())[part]
     return _neighbours(_neighbours(mask, np.logical_or), np.logical_or)
@@ -347,7 +360,7 @@ def _placed(ink: Array, side: int) -> Array:
     ink = ink[top:bottom, left:right]
     scale = round(_BOX * side) / max(ink.shape)
     h, w = (max(1, round(scale * length)) for length in ink.shape)
-    ink = _resized(ink, (h, w))
+    ink = _shares(ink.shape[0], h) @ ink @ _shares(ink.shape[1], w).T
     top, left = (
         min(max(0, round(side / 2 - centre)), side - length)
         for centre, length in zip(_centre(ink), ink.shape)
@@ -355,6 +368,13 @@ def _placed(ink: Array, side: int) -> Array:
     placed = np.zeros((side, side))
     placed[top : top + h, left : left + w] = ink / ink.max() * (255 / 256)
     return placed
+
+
+def _shares(n: int, m: int) -> Array:
+    """Return the share of each of n pixels in each of the m that replace them, (m, n)."""
+    edges = np.arange(m + 1)[:, None] * n / m
+    covered = np.clip(edges - np.arange(n), 0, 1)  # of a pixel, left of an edge
+    return np.diff(covered, axis=0) * m / n
 
 
 def _centre(ink: Array) -> list[float]:
