@@ -1,6 +1,6 @@
 """MNIST's digits redrawn as people's pictures show them, and strokes that need no MNIST.
 
-A way takes a digit, uint8 (28, 28) white on black, and a RandomState; it returns a Pillow image.
+A way takes a digit, uint8 (28, 28) white on black, and a RandomState, and returns an image.
 """
 
 import io
@@ -188,7 +188,7 @@ def in_a_crooked_frame(digit, rng):
     return page
 
 
-def in_a_form_s_cell(digit, rng):
+def in_a_cell_of_a_form(digit, rng):
     page = placed(anywhere(digit, rng, 70, 150, 150), 240, 240)
     page[[24, 25, 215, 216]] = page[:, [24, 25, 215, 216]] = 1  # lines beyond the corners
     return image(inked(page))
@@ -219,6 +219,6 @@ def with_a_thin_pen(digit, rng):
 
 HELD_OUT = [
     *(chalk_on_a_board, in_colours_of_one_grey, dark_at_the_corners, across_a_shadows_edge),
-    *(with_pepper_and_salt, in_a_crooked_frame, in_a_form_s_cell, faint, tiny_on_its_page),
+    *(with_pepper_and_salt, in_a_crooked_frame, in_a_cell_of_a_form, faint, tiny_on_its_page),
     *(on_a_table, with_a_thin_pen),
 ]

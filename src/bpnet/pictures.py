@@ -119,9 +119,7 @@ def _upright(image: Any, name: str) -> Image:
 
 
 def _without_alpha(image: Image) -> Image:
-    """Return image in mode L, RGB or F; through what is clear one sees white or, for white ink,
-    black.
-    """
+    """Return image in mode L, RGB or F: on white or, if white ink vanishes there, on black."""
     import PIL.Image
 
     if image.mode[0] in "IF":  # more than 8 bits, which convert() would clip to 8
@@ -135,7 +133,7 @@ def _without_alpha(image: Image) -> Image:
         return image.convert("RGB")
     for paper in ("white", "black"):
         behind = PIL.Image.new("RGBA", image.size, paper)
-        seen = PIL.Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")
+        seen: Any = PIL.Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")
         if max(high - low for low, high in seen.getextrema()) >= _FAINT:
             break
     return seen
@@ -156,7 +154,9 @@ def _enlarged(a: Array, shape: tuple[int, ...]) -> Array:
     """Return a (h, w, channels) interpolated to another shape."""
     import PIL.Image
 
-    channels = [PIL.Image.fromarray(a[:, :, c].astype(np.float32)) for c in range(a.shape[2])]
+    channels: list[Any] = [
+        PIL.Image.fromarray(a[:, :, c].astype(np.float32)) for c in range(a.shape[2])
+    ]
     how = PIL.Image.Resampling.BILINEAR
     return np.stack([c.resize((shape[1], shape[0]), how) for c in channels], axis=2)
 
