@@ -1,7 +1,7 @@
 """How many digits are right when they are redrawn as people's pictures show them?
 
 MNIST's test digits in each way of tests/redrawn.py, prepared by bpnet.pictures.digit and
-classified by 784-100-10; the last ways are those with which nothing was chosen.
+classified by 784-100-10.
 """
 
 import argparse

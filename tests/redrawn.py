@@ -149,7 +149,7 @@ WAYS = [
     *(turned_by_exif, small_or_large, light_on_dark),
 ]
 
-# Ways with which nothing was chosen
+# More ways, measured by bench/redrawn.py only
 
 
 def chalk_on_a_board(digit, rng):
