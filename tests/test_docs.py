@@ -22,6 +22,7 @@ NETWORKS = TOP / "docs" / "networks.md"
         ("docs/training.md", [("keywords",)]),
         ("docs/initial-weights.md", [("page", "initial-weights")]),
         ("docs/overfitting.md", [("page", "overfitting")]),
+        ("docs/pictures.md", [("page", "redrawn")]),
         ("docs/how-many-neurons.md", [("page", "neurons"), ("best",)]),
         (
             "docs/performance.md",

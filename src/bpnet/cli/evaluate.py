@@ -61,5 +61,6 @@ def check_fit(net: Any, *parts: Any) -> None:
 
 def print_accuracy(net: Any, test: Any) -> None:
     """Say the result on the test digits."""
-    correct, n = net.evaluate(test), len(test[1])
+    count = net.count if isinstance(net, bpnet.MLP) else net.evaluate
+    correct, n = count(test), len(test[1])
     print(f"accuracy {100 * correct / n:.2f} %: {correct} of {n} test digits")

@@ -1,21 +1,22 @@
-"""``bpnet predict``: the digits that images show."""
+"""``bpnet predict``: the digits that pictures show."""
 
 from __future__ import annotations
 
 import argparse
-import io
 import math
+import os
 import sys
-import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import bpnet
+from bpnet import check, pictures
 from bpnet.cli.evaluate import model_option
 
-HELP = "say which digit each image shows"
+HELP = "say which digit each picture shows"
+
+_MOST = 64 << 20  # bytes of a file: what has no end, as /dev/zero, must end here
 
 
 def add(option: Any) -> None:
@@ -25,32 +26,45 @@ def add(option: Any) -> None:
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="a PNG image of one digit, or a text file of the network's inputs, numbers from 0 "
-        "to 1, a row for each prediction; -: either of them from stdin",
+        help="a picture of one digit (PNG, JPEG, BMP, GIF, WebP or TIFF), which is made as "
+        "MNIST's digits were, or a text file of the network's inputs as they are, numbers from "
+        "0 to 1, a row for each prediction; -: either of them from stdin",
     )
+    option("--show", action="store_true", help="draw what the network is given, as text")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print a line for each image: the digit, and the activation of its neuron."""
     net = bpnet.load(arguments.model)
+    side = _side(net.sizes[0], "--show") if arguments.show else 0
     for name in arguments.images:
         for x in _inputs(name, net.sizes[0]):
-            output = net.feedforward(x[:, None])[:, 0]
+            output = _output(net, x)
             label = int(np.argmax(output))
-            print(f"{name}: {label}  ({output[label]:.3f})")
+            if side:
+                print(pictures.drawing(x.reshape(side, side)))
+            print(f"{check.printable(name)}: {label}  ({output[label]:.3f})")
+
+
+def _output(net: Any, x: Any) -> Any:
+    """Return what a network of any of the three classes answers, (n_out,)."""
+    if isinstance(net, bpnet.MLP):
+        return net.predict(x[None, :])[0]
+    return net.feedforward(x[:, None])[:, 0]
 
 
 def _inputs(name: str, n: int) -> list[Any]:
-    """Return the inputs in an image, or in the rows of a text file."""
-    # Read once: it may be a pipe.
-    content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return [_pixels(name, content, n)]
+    """Return the inputs in a picture, or in the rows of a text file."""
+    content = _read(name)
+    if pictures.is_picture(content):
+        return [pictures.digit(content, _side(n, "a picture"), name).ravel()]
     try:
         lines = content.decode("utf-8-sig").replace(",", " ").splitlines()
         found = [np.array(line.split(), dtype=np.float64) for line in lines if line.strip()]
     except ValueError:
-        raise ValueError(f"{name} must be a PNG image or rows of numbers") from None
+        raise ValueError(
+            f"{name} must be a PNG, JPEG, BMP, GIF, WebP or TIFF picture, or rows of numbers"
+        ) from None
     if not found or any(len(row) != n for row in found):
         raise ValueError(
             f"{name} must have {n} numbers in each row, "
@@ -61,31 +75,25 @@ def _inputs(name: str, n: int) -> list[Any]:
     return found
 
 
-def _pixels(name: str, content: bytes, n: int) -> Any:
-    """Return a PNG's pixels as the loader would: white ink on black, byte / 256, (n,)."""
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:
-        raise ImportError('a PNG needs Pillow: pip install "bpnet[image]"') from None
+def _read(name: str) -> bytes:
+    """Return what is in a file, or in stdin, once: it may be a pipe."""
+    if name == "-":
+        if sys.stdin is None:
+            raise ValueError("- must be a picture or rows of numbers from stdin, got none")
+        content = sys.stdin.buffer.read(_MOST + 1)
+    elif os.path.isdir(name):
+        raise ValueError(f"{name} must be a file, got a folder")
+    else:
+        with open(name, "rb") as file:
+            content = file.read(_MOST + 1)
+    if len(content) > _MOST:
+        raise ValueError(f"{name} must have at most {_MOST >> 20} MiB, got more")
+    return content
+
+
+def _side(n: int, what: str) -> int:
+    """Return the side of the square that n inputs are."""
     side = math.isqrt(n)
     if side * side != n:
-        raise ValueError(f"an image needs a network with a square of inputs, got {n}")
-    bomb = Image.DecompressionBombError, Image.DecompressionBombWarning
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata: the pixels are what counts
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image: Any = Image.open(io.BytesIO(content), formats=["PNG"])
-        if image.mode.startswith("I"):  # 16 bits, which convert() would clip to 8
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        paper = Image.new("RGBA", image.size, "white")
-        grey = Image.alpha_composite(paper, image.convert("RGBA")).convert("L")
-    except (OSError, ValueError, SyntaxError, LookupError, *bomb) as error:
-        raise ValueError(f"{name} must be a whole PNG image: {error}") from None
-    edge = np.asarray(grey)
-    border = np.concatenate([edge[0], edge[-1], edge[:, 0], edge[:, -1]])
-    if np.median(border) > 127:  # dark ink on light paper
-        grey = ImageOps.invert(grey)
-    if grey.size != (side, side):
-        grey = grey.resize((side, side), Image.Resampling.BOX)
-    return np.asarray(grey, dtype=np.float64).ravel() / 256
+        raise ValueError(f"{what} needs a network with a square of inputs, got {n}")
+    return side
