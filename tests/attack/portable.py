@@ -2,8 +2,8 @@
 
 portable.c, the core without Python, is built by each compiler that is here and run; what is
 built for aarch64 runs under qemu.  Within a program the instruction sets with a fused
-multiply-add (avx2, avx512, aarch64's baseline) must print the same checksums, and aarch64's must
-be gcc's of this machine; how many of another compiler's differ is only told, because each may
+multiply-add (avx2, avx512, aarch64's baseline) must print the same checksums, and aarch64's
+must be gcc's of this machine; of another compiler's it is only told, because each may
 choose which of two products it fuses with their sum.
 """
 
