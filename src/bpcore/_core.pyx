@@ -8,10 +8,12 @@ from operator import index as _index
 import numpy as np
 
 from cpython.array cimport array
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release,
+                             PyObject_GetBuffer)
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.string cimport memcpy
 
 
 cdef extern from "core.h" nogil:
@@ -221,6 +223,8 @@ cdef ptrdiff_t _place(str argument, name, names) except -1:
 
 cdef uintptr_t _strided(array, str name, dtype) except? 0:
     """The address of the first item of a matrix of dtype, which may have any strides."""
+    cdef Py_buffer view
+    cdef uintptr_t address
     if type(array) is not np.ndarray:
         raise TypeError(f"{name} must be an array of {dtype}, got {type(array).__name__}")
     if array.dtype != dtype or not array.flags.aligned:
@@ -229,7 +233,10 @@ cdef uintptr_t _strided(array, str name, dtype) except? 0:
         raise ValueError(f"{name} must have two dimensions, got {array.ndim}")
     if any(stride % array.itemsize for stride in array.strides):
         raise ValueError(f"{name} must have strides of whole items, got {array.strides}")
-    return array.__array_interface__["data"][0]
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDED_RO)
+    address = <uintptr_t>view.buf
+    PyBuffer_Release(&view)  # the caller holds the array
+    return address
 
 
 cdef _check_vectors(str name, uintptr_t address, const bp_engine *row):
@@ -277,9 +284,13 @@ cdef class Order:
             return
         version, words, gauss_next = generator.getstate()
         state = _array.array("I", words)
+        items = self.items.copy()
+        cdef _Buffer shuffled = _Buffer(items, "items", items.dtype, items.shape, True)
         with nogil:
-            bp_shuffle(&state[0], <int64_t *>self.buffer.view.buf, self.n)
+            bp_shuffle(&state[0], <int64_t *>shuffled.view.buf, self.n)
         generator.setstate((version, tuple(state), gauss_next))
+        # Nothing can fail from here on: both have changed, or neither.
+        memcpy(self.buffer.view.buf, shuffled.view.buf, self.n * sizeof(int64_t))
 
     cdef shuffle_by(self, shuffle):
         """Let Python code shuffle; what it leaves must be n indices of examples."""
@@ -583,14 +594,21 @@ cdef class Net:
         """The item type of the parameters."""
         return self.engine.dtype
 
-    cdef put(self, int place, biases, weights):
-        """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
+    cdef list held(self, biases, weights):
+        """The book's lists as buffers: biases[l] (n_out, 1), then weights[l] (n_out, n_in)."""
+        buffers = []
+        for l, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:])):
+            buffers.append(_Buffer(biases[l], f"biases[{l}]", self.engine.dtype, (n_out, 1)))
+            buffers.append(_Buffer(weights[l], f"weights[{l}]", self.engine.dtype,
+                                   (n_out, n_in)))
+        return buffers
+
+    cdef void put(self, int place, list buffers) noexcept:
+        """Copy in what held returned.  All is checked by then: nothing is half written."""
         cdef _Buffer b, w
         cdef ptrdiff_t l
         for l in range(self.nets.num_layers):
-            n_in, n_out = self.sizes[l], self.sizes[l + 1]
-            b = _Buffer(biases[l], f"biases[{l}]", self.engine.dtype, (n_out, 1))
-            w = _Buffer(weights[l], f"weights[{l}]", self.engine.dtype, (n_out, n_in))
+            b, w = <_Buffer>buffers[2 * l], <_Buffer>buffers[2 * l + 1]
             with nogil:
                 self.engine.row.load(self.nets, l, place, w.view.buf, b.view.buf)
 
@@ -611,7 +629,7 @@ cdef class Net:
 
     def load(self, biases, weights):
         """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
-        self.put(0, biases, weights)
+        self.put(0, self.held(biases, weights))
 
     def store(self):
         """Return fresh lists (biases, weights) in the book's shapes."""
@@ -629,9 +647,12 @@ cdef class Net:
         if len(slots) != self.nets.kind.slots:
             raise ValueError(f"slots must be {self.nets.kind.slots} for the rule {self.rule}, "
                              f"got {len(slots)}")
-        for place, (biases, weights) in enumerate(slots, 1):
-            self.put(place, biases, weights)
-        self.nets.steps = steps
+        cdef int64_t begun = steps
+        cdef int place
+        buffers = [self.held(biases, weights) for biases, weights in slots]
+        for place in range(self.nets.kind.slots):
+            self.put(place + 1, <list>buffers[place])
+        self.nets.steps = begun
 
     def feedforward(self, Data data not None):
         """Return the output (n, n_out) for every example of data."""
