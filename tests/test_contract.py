@@ -451,7 +451,9 @@ def test_06_held_out_data_may_be_the_training_data(form, kind):
             assert record[f"training_{figure}"] == record[f"{name}_{figure}"]
 
 
-@pytest.mark.parametrize("nothing", [None, [], (), iter([])], ids=repr)
+@pytest.mark.parametrize(
+    "nothing", [None, [], (), iter([])], ids=["None", "list", "tuple", "iterator"]
+)
 def test_06_empty_test_data_is_none(nothing, capsys):
     net().SGD(examples(), 2, 4, 0.1, test_data=nothing)
     assert capsys.readouterr().out == "Epoch 0 complete\nEpoch 1 complete\n"
