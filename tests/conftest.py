@@ -1,6 +1,7 @@
 """What every test starts from, and what tests of the API share."""
 
 import contextlib
+import os
 import pickle
 import random
 
@@ -11,7 +12,9 @@ from hypothesis import settings
 from bpnet import reference
 
 settings.register_profile("bpnet", deadline=None, derandomize=True)
-settings.load_profile("bpnet")
+# Under sanitizers, which are slow and look at each call closely.
+settings.register_profile("few", settings.get_profile("bpnet"), max_examples=10)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bpnet"))
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import bpcore
 
 SIZES = sorted(
-    {0, 1, 2, 3, 1000, 50000} | {2**k + d for k in (2, 3, 4, 5, 8, 10, 16) for d in (-1, 0, 1)}
+    {0, 1, 2, 3, 1000, 50000}
+    | {2**k + d for k in (2, 3, 4, 5, 8, 10, 16, 18) for d in (-1, 0, 1)}
 )
 fixed = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 

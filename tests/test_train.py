@@ -863,3 +863,20 @@ def test_data_needs_the_boundary_of_an_item_only(engine):
     moved[1:] = x.ravel()
     data = packed(engine, moved[1:].reshape(5, 7), y, sparse=False)
     assert same_bits(net.backprop(data), expected)
+
+
+@pytest.mark.parametrize("call", ["load", "restore"])
+def test_what_is_refused_halfway_changes_nothing(call):
+    """The second layer is wrong: the first, which is right, must not have been copied in."""
+    engine = ENGINES[-1]
+    net = bpcore.Net(engine, [3, 2, 2], 1, rule="momentum")
+    biases = [np.ones((2, 1), engine.dtype), np.ones((3, 1), engine.dtype)]
+    weights = [np.ones((2, 3), engine.dtype), np.ones((2, 2), engine.dtype)]
+    args = (biases, weights) if call == "load" else (1, [(biases, weights)])
+    with pytest.raises(
+        ValueError, match=r"^biases\[1\] must have shape \(2, 1\), got \(3, 1\)$"
+    ):
+        getattr(net, call)(*args)
+    (b, w), (steps, slots) = net.store(), net.state()
+    assert steps == 0
+    assert not any(part.any() for part in [*b, *w, *slots[0][0], *slots[0][1]])

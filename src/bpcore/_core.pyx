@@ -9,7 +9,8 @@ from weakref import ref as _weak
 import numpy as np
 
 from cpython.array cimport array
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release,
+                             PyObject_GetBuffer)
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
@@ -259,6 +260,8 @@ cdef ptrdiff_t _place(str argument, name, names) except -1:
 
 cdef uintptr_t _strided(array, str name, dtype) except? 0:
     """The address of the first item of a matrix of dtype, which may have any strides."""
+    cdef Py_buffer view
+    cdef uintptr_t address
     if type(array) is not np.ndarray:
         raise TypeError(f"{name} must be an array of {dtype}, got {type(array).__name__}")
     if array.dtype != dtype or not array.flags.aligned:
@@ -267,7 +270,10 @@ cdef uintptr_t _strided(array, str name, dtype) except? 0:
         raise ValueError(f"{name} must have two dimensions, got {array.ndim}")
     if any(stride % array.itemsize for stride in array.strides):
         raise ValueError(f"{name} must have strides of whole items, got {array.strides}")
-    return array.__array_interface__["data"][0]
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDED_RO)
+    address = <uintptr_t>view.buf
+    PyBuffer_Release(&view)  # the caller holds the array
+    return address
 
 
 cdef _check_vectors(str name, uintptr_t address, const bp_engine *row):
@@ -293,20 +299,18 @@ cdef class Order:
     cdef readonly ptrdiff_t n
     cdef object items
     cdef _Buffer buffer
-    cdef const int64_t *pointer
 
     def __cinit__(self, n):
         self.items = np.arange(n, dtype=np.int64)
         self.buffer = _Buffer(self.items, "order", self.items.dtype, (n,), True)
-        self.pointer = <const int64_t *>self.buffer.view.buf
         self.n = n
 
     def shuffle(self, source):
         """Shuffle as source.shuffle would, and leave source in the state it would.
 
         source is the module ``random`` or a ``random.Random``; where its ``shuffle`` is not
-        CPython's own on the Mersenne Twister, it is called.  If a signal's handler raises, the
-        order is another one, and source as it was.
+        CPython's own on the Mersenne Twister, it is called.  If a signal's handler raises,
+        both are as they were.
         """
         cdef uint32_t[::1] state
         cdef ptrdiff_t begin, end = self.n
@@ -317,14 +321,18 @@ cdef class Order:
             return
         version, words, gauss_next = generator.getstate()
         state = _array.array("I", words)
+        items = self.items.copy()
+        cdef _Buffer shuffled = _Buffer(items, "items", items.dtype, items.shape, True)
         while end > 0:
             begin = end - SLICE if end > SLICE else 0
             with nogil:
-                bp_shuffle(&state[0], <int64_t *>self.buffer.view.buf, begin, end)
+                bp_shuffle(&state[0], <int64_t *>shuffled.view.buf, begin, end)
             end = begin
             if end > 0:
                 PyErr_CheckSignals()
         generator.setstate((version, tuple(state), gauss_next))
+        # Nothing can fail from here on: both have changed, or neither.
+        self.items, self.buffer = items, shuffled
 
     cdef shuffle_by(self, shuffle):
         """Let Python code shuffle; what it leaves must be n indices of examples."""
@@ -631,27 +639,22 @@ cdef class Net:
         """The item type of the parameters."""
         return self.engine.dtype
 
-    cdef put(self, int place, biases, weights):
-        """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
-        self.exchange(place, biases, weights, False)
-
-    cdef get(self, int place):
-        """Return fresh lists (biases, weights) in the book's shapes."""
-        shapes = list(zip(self.sizes[1:], self.sizes))
-        biases = [np.empty((n_out, 1), self.engine.dtype) for n_out, _ in shapes]
-        weights = [np.empty(shape, self.engine.dtype) for shape in shapes]
-        self.exchange(place, biases, weights, True)
-        return biases, weights
-
-    cdef exchange(self, int place, biases, weights, bint out):
-        """Copy a place of all layers in or out, in slices between which signals are handled."""
-        cdef _Buffer b, w
-        cdef ptrdiff_t l, begin, end, n_in, n_out
+    cdef list held(self, biases, weights, bint out=False):
+        """The book's lists as pairs of buffers: (n_out, 1) of biases, (n_out, n_in) of weights."""
         buffers = []
         for l, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:])):
             buffers.append((
                 _Buffer(biases[l], f"biases[{l}]", self.engine.dtype, (n_out, 1), out),
                 _Buffer(weights[l], f"weights[{l}]", self.engine.dtype, (n_out, n_in), out)))
+        return buffers
+
+    cdef exchange(self, int place, list buffers, bint out=False):
+        """Copy a place of all layers in or out, in slices between which signals are handled.
+
+        All is checked by then: a handler that raises is the only failure.
+        """
+        cdef _Buffer b, w
+        cdef ptrdiff_t l, begin, end, n_in, n_out
         for l, (b, w) in enumerate(buffers):
             end, n_in, n_out = 0, self.sizes[l], self.sizes[l + 1]
             while end < n_in:
@@ -667,9 +670,17 @@ cdef class Net:
                         self.engine.row.load(self.nets, l, place, begin, end, w.view.buf,
                                              b.view.buf)
 
+    cdef get(self, int place):
+        """Return fresh lists (biases, weights) in the book's shapes."""
+        shapes = list(zip(self.sizes[1:], self.sizes))
+        biases = [np.empty((n_out, 1), self.engine.dtype) for n_out, _ in shapes]
+        weights = [np.empty(shape, self.engine.dtype) for shape in shapes]
+        self.exchange(place, self.held(biases, weights, True), True)
+        return biases, weights
+
     def load(self, biases, weights):
         """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
-        self.put(0, biases, weights)
+        self.exchange(0, self.held(biases, weights))
 
     def store(self):
         """Return fresh lists (biases, weights) in the book's shapes."""
@@ -687,9 +698,12 @@ cdef class Net:
         if len(slots) != self.nets.kind.slots:
             raise ValueError(f"slots must be {self.nets.kind.slots} for the rule {self.rule}, "
                              f"got {len(slots)}")
-        for place, (biases, weights) in enumerate(slots, 1):
-            self.put(place, biases, weights)
-        self.nets.steps = steps
+        cdef int64_t begun = steps
+        cdef int place
+        buffers = [self.held(biases, weights) for biases, weights in slots]
+        for place in range(self.nets.kind.slots):
+            self.exchange(place + 1, <list>buffers[place])
+        self.nets.steps = begun
 
     def feedforward(self, Data data not None):
         """Return the output (n, n_out) for every example of data."""
@@ -761,8 +775,9 @@ cdef class Net:
         if len(parameters) != len(names):
             raise ValueError(f"parameters must be {', '.join(names) or 'none'} for the rule "
                              f"{self.rule}, got {parameters}")
+        cdef _Buffer visited = order.buffer  # which a shuffle may replace meanwhile
         told.data, told.order, told.begin, told.mini_batch_size = (
-            &data.data, order.pointer, 0, m)
+            &data.data, <const int64_t *>visited.view.buf, 0, m)
         told.eta, told.l2, told.l1, told.l2_by_batch = eta, l2, l1, l2_by_batch
         for i in range(BP_PARAMETERS):
             told.parameters[i] = parameters[i] if i < len(parameters) else 0

@@ -116,7 +116,7 @@ static void momentum_in_shares(int ends, int begins, const pass *s, ptrdiff_t n,
             *(vreal *)(row[0] + j) = w += v;
         if (begins)
             *(vreal *)(row[1] + j) =
-                splat(s->p[0]) * v - splat(s->eta_l2) * w - signs(w, s->eta_l1);
+                splat(s->p[0]) * v - (splat(s->eta_l2) * w + signs(w, s->eta_l1));
     }
 }
 
