@@ -204,3 +204,31 @@ def test_a_copy_of_parameters_that_is_interrupted_ends_early(alarm):
     with pytest.raises(expected):
         net.load(*ones)
     assert not net.store()[1][1].any()  # so it was not over
+
+
+def test_a_net_serves_one_call_at_a_time():
+    used = arrays()
+    engine = bpcore.engine("float64")
+    data = bpcore.Data(engine, used["x"], 3, labels=used["labels"])
+    net, refused = bpcore.Net(engine, SIZES, 10), []
+
+    def meddle(done):
+        for call in (net.store, lambda: net.evaluate(data), lambda: net.feedforward(data)):
+            with pytest.raises(RuntimeError, match="one call at a time"):
+                call()
+        refused.append(done)
+
+    net.sgd(data, bpcore.Order(N), 10, 0.1, progress=meddle)
+    assert sum(refused) == N
+    assert net.evaluate(data) >= 0  # and the next, when it has ended
+
+
+def test_a_form_of_csr_is_checked_to_its_last_row():
+    n = 400_000  # more than are looked at between two signals
+    offsets, columns = np.arange(n + 1, dtype=np.int64), np.zeros(n, np.uint16)
+    engine = bpcore.engine("float32")
+    form = 6, offsets, columns, np.ones(n, "f4"), None
+    assert len(bpcore.Data(engine, form, 3)) == n
+    columns[-1] = 6
+    with pytest.raises(ValueError, match="columns must ascend in each row"):
+        bpcore.Data(engine, form, 3)

@@ -437,10 +437,10 @@ def test_ctrl_c_in_training_and_then_again_saves_once(
     def keywords(arguments, original=cli.train._keywords):
         return original(arguments) | {"verbose": True}
 
-    def interrupted(net, record, counts):
+    def interrupted(net, record, *figures):
         if record["epoch"] == 1:
             signal.raise_signal(signal.SIGINT)
-        return show(net, record, counts)
+        return show(net, record, *figures)
 
     monkeypatch.setattr(cli.train, "_keywords", keywords)
     monkeypatch.setattr(network2.Network, "_lines", interrupted)

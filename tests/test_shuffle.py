@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 
 import bpcore
 
-SIZES = sorted(
-    {0, 1, 2, 3, 1000, 50000}
-    | {2**k + d for k in (2, 3, 4, 5, 8, 10, 16, 18) for d in (-1, 0, 1)}
-)
+POWERS = [2**k for k in (2, 3, 4, 5, 8, 10, 16, 18)]
+SIZES = sorted({0, 1, 2, 3, 1000, 50000} | {n + d for n in POWERS for d in (-1, 0, 1)})
 fixed = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 
 

@@ -105,7 +105,7 @@ cdef extern from "core.h" nogil:
         void (*activate)(ptrdiff_t, ptrdiff_t, void *) noexcept nogil
 
     const char *bp_compiler()
-    const char *bp_csr_fault(const bp_data *, int64_t, int64_t)
+    const char *bp_csr_fault(const bp_data *, int64_t, int64_t, ptrdiff_t, ptrdiff_t)
     const bp_engine *const *bp_engines(ptrdiff_t *)
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t, ptrdiff_t)
     size_t bp_lay_out(void *, const bp_shape *, bp_net **)
@@ -342,7 +342,9 @@ cdef class Order:
 
     def assign(self, items):
         """Visit the examples in the order of items, n indices in [0, n)."""
-        if (items.shape != (self.n,) or items.dtype.kind not in "iu"
+        if items.dtype.kind in "iu":
+            items = items.astype(np.int64)  # what is checked is what is used
+        if (items.dtype != np.int64 or items.shape != (self.n,)
                 or self.n and not 0 <= items.min() <= items.max() < self.n):
             raise ValueError(f"a shuffle must leave {self.n} indices in [0, {self.n})")
         self.items[:] = items
@@ -499,9 +501,15 @@ cdef class Data:
         if codes is not None:
             self.data.codes = <const uint8_t *>self.hold(
                 codes, "codes", _CODES, (columns.size,))
-        cdef const char *wrong
-        with nogil:
-            wrong = bp_csr_fault(&self.data, items, n_values)
+        cdef ptrdiff_t end = 0, rows = max(SLICE // max(self.data.n_in, 1), 1), begin
+        cdef const char *wrong = NULL
+        while wrong == NULL:
+            begin, end = end, min(end + rows, self.data.n)
+            with nogil:
+                wrong = bp_csr_fault(&self.data, items, n_values, begin, end)
+            if end >= self.data.n:
+                break
+            PyErr_CheckSignals()
         if wrong != NULL:
             raise ValueError(wrong.decode())
         self.inputs = n_in, offsets, columns, values, codes
@@ -545,7 +553,9 @@ cdef class Data:
         out = np.zeros((len(ends) - 1, n_in), self.engine.dtype)
         taken = slice(ends[0], ends[-1])
         row = np.repeat(np.arange(len(out)), np.diff(ends))
-        out[row, columns[taken]] = values[taken] if codes is None else values[codes[taken]]
+        # As indices: where memory runs out, NumPy's own conversion of others crashes.
+        values = values[taken] if codes is None else values[codes[taken].astype(np.intp)]
+        out[row, columns[taken].astype(np.intp)] = values
         return out
 
 
@@ -580,7 +590,8 @@ cdef class Net:
     """A network's parameters in the core's layout, with scratch for ``rows`` examples.
 
     All parameters are zero at first.  hidden, output and rule are names of the engine's tables.
-    One Python thread at a time may use it; sgd and evaluate share their work among up to
+    It serves one call at a time: another meanwhile, from a callback or from another thread, is
+    a RuntimeError.  sgd and evaluate share their work among up to
     n_threads threads, which live for one call, and whose number does not change a bit of the
     results.  Python handles signals about every 20 milliseconds of a call.
     """
@@ -589,7 +600,7 @@ cdef class Net:
     cdef tuple sizes
     cdef readonly ptrdiff_t n_threads
     cdef str rule
-    cdef bint whole  # of its rule: mini-batches of any size are summed before they are used
+    cdef bint busy  # a call is under way
     cdef void *block
     cdef size_t size
     cdef bp_net *nets
@@ -639,8 +650,14 @@ cdef class Net:
         """The item type of the parameters."""
         return self.engine.dtype
 
+    cdef int take(self) except -1:
+        """Begin a call, the only one on this network until busy is False again."""
+        if self.busy:
+            raise RuntimeError("a Net serves one call at a time, and another is under way")
+        self.busy = True
+
     cdef list held(self, biases, weights, bint out=False):
-        """The book's lists as pairs of buffers: (n_out, 1) of biases, (n_out, n_in) of weights."""
+        """The book's lists in pairs: a layer's biases (n_out, 1), its weights (n_out, n_in)."""
         buffers = []
         for l, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:])):
             buffers.append((
@@ -655,20 +672,24 @@ cdef class Net:
         """
         cdef _Buffer b, w
         cdef ptrdiff_t l, begin, end, n_in, n_out
-        for l, (b, w) in enumerate(buffers):
-            end, n_in, n_out = 0, self.sizes[l], self.sizes[l + 1]
-            while end < n_in:
-                if end > 0:
-                    PyErr_CheckSignals()
-                begin, end = end, min(n_in, end + SLICE // n_out // BP_ALIGN * BP_ALIGN
-                                      + BP_ALIGN)
-                with nogil:
-                    if out:
-                        self.engine.row.store(self.nets, l, place, begin, end, w.view.buf,
-                                              b.view.buf)
-                    else:
-                        self.engine.row.load(self.nets, l, place, begin, end, w.view.buf,
-                                             b.view.buf)
+        self.take()
+        try:
+            for l, (b, w) in enumerate(buffers):
+                end, n_in, n_out = 0, self.sizes[l], self.sizes[l + 1]
+                while end < n_in:
+                    if end > 0:
+                        PyErr_CheckSignals()
+                    begin, end = end, min(n_in, end + SLICE // n_out // BP_ALIGN * BP_ALIGN
+                                          + BP_ALIGN)
+                    with nogil:
+                        if out:
+                            self.engine.row.store(self.nets, l, place, begin, end, w.view.buf,
+                                                  b.view.buf)
+                        else:
+                            self.engine.row.load(self.nets, l, place, begin, end, w.view.buf,
+                                                 b.view.buf)
+        finally:
+            self.busy = False
 
     cdef get(self, int place):
         """Return fresh lists (biases, weights) in the book's shapes."""
@@ -736,17 +757,21 @@ cdef class Net:
 
     cdef ask(self, Data data, const bp_questions *asked):
         look = _Look()
+        self.take()
         with nogil:
             bp_evaluate(self.engine.row, self.nets, self.n_threads, &data.data, asked, _look,
                         <void *>look)
+        self.busy = False
         look.finish()
 
     def backprop(self, Data data not None):
         """Return (nabla_b, nabla_w), the gradient of the cost summed over data."""
         self.check(data, targets=True)
         look = _Look()
+        self.take()
         with nogil:
             bp_backprop(self.engine.row, self.nets, &data.data, _look, <void *>look)
+        self.busy = False
         look.finish()
         return self.get(self.nets.kind.slots + 1)
 
@@ -786,8 +811,10 @@ cdef class Net:
             buffer = _Buffer(losses, "losses", np.dtype("d"), (-(-n // m),), True)
             told.losses = <double *>buffer.view.buf
         look = _Look(progress)
+        self.take()
         with nogil:
             bp_sgd(self.engine.row, self.nets, self.n_threads, &told, _look, <void *>look)
+        self.busy = False
         look.finish()
 
     cdef check(self, Data data, bint targets=False):

@@ -81,6 +81,8 @@ typedef struct {
 /* Scratch for `rows` examples beside that of the layers: one for all threads... */
 typedef struct {
     ptrdiff_t rows;
+    ptrdiff_t summed; /* of them a gradient is summed of at a time: fewer in a wide network, so
+                       * that a slice stays short */
     void *x, *next_x; /* real (rows, n_in): gathered dense inputs of two mini-batches */
     void *next_a;     /* like a of the first layer, for the next mini-batch */
     void *costs;      /* real (rows): of a mini-batch's examples */
@@ -241,8 +243,10 @@ void bp_backprop(const bp_engine *engine, bp_net *nets, const bp_data *data, bp_
                  void *context);
 
 /* What is wrong with the CSR form of data, of this many items and values, which may come from
- * anywhere; or NULL.  The other entries read a form that passed without looking again. */
-const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values);
+ * anywhere, in the rows [begin, end), those before having passed; or NULL.  The other entries
+ * read a form all of whose rows passed without looking again. */
+const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values, ptrdiff_t begin,
+                         ptrdiff_t end);
 
 /* The compiler that built this, and its version. */
 const char *bp_compiler(void);

@@ -2,45 +2,49 @@
 #include "core.h"
 
 /* Offsets ascend from 0 to the number of items: every row lies inside the arrays. */
-static int rows_are_inside(const bp_data *data, int64_t items)
+static int rows_are_inside(const bp_data *data, int64_t items, ptrdiff_t begin, ptrdiff_t end)
 {
-    if (data->n < 0 || data->offsets[0] != 0)
+    if (begin == 0 && data->offsets[0] != 0)
         return 0;
-    for (ptrdiff_t i = 0; i < data->n; i++)
+    for (ptrdiff_t i = begin; i < end; i++)
         if (data->offsets[i] > data->offsets[i + 1])
             return 0;
-    return data->offsets[data->n] == items;
+    return end < data->n ? data->offsets[end] <= items : data->offsets[end] == items;
 }
 
 /* Columns ascend in each row, so the last of them is the largest. */
-static int columns_ascend(const bp_data *data)
+static int columns_ascend(const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
 {
-    for (ptrdiff_t i = 0; i < data->n; i++) {
-        const int64_t begin = data->offsets[i], end = data->offsets[i + 1];
+    for (ptrdiff_t i = begin; i < end; i++) {
+        const int64_t first = data->offsets[i], last = data->offsets[i + 1] - 1;
         int falls = 0;
-        for (int64_t p = begin + 1; p < end; p++)
-            falls |= data->columns[p - 1] >= data->columns[p];
-        if (falls || (begin < end && data->columns[end - 1] >= data->n_in))
+        for (int64_t p = first; p < last; p++)
+            falls |= data->columns[p] >= data->columns[p + 1];
+        if (falls || (first <= last && data->columns[last] >= data->n_in))
             return 0;
     }
     return 1;
 }
 
-static int codes_are_inside(const uint8_t *codes, int64_t items, int64_t n_values)
+/* Of the items of these rows. */
+static int codes_are_inside(const bp_data *data, int64_t n_values, ptrdiff_t begin,
+                            ptrdiff_t end)
 {
+    const int64_t first = data->offsets[begin], last = data->offsets[end];
     uint8_t largest = 0;
-    for (int64_t p = 0; p < items; p++)
-        largest = codes[p] > largest ? codes[p] : largest;
-    return items == 0 || largest < n_values;
+    for (int64_t p = first; p < last; p++)
+        largest = data->codes[p] > largest ? data->codes[p] : largest;
+    return first == last || largest < n_values;
 }
 
-const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values)
+const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values, ptrdiff_t begin,
+                         ptrdiff_t end)
 {
-    if (!rows_are_inside(data, items))
+    if (data->n < 0 || !rows_are_inside(data, items, begin, end))
         return "offsets must ascend from 0 to the number of columns";
-    if (!columns_ascend(data))
+    if (!columns_ascend(data, begin, end))
         return "columns must ascend in each row and be less than n_in";
-    if (data->codes && !codes_are_inside(data->codes, items, n_values))
+    if (data->codes && !codes_are_inside(data, n_values, begin, end))
         return "codes must be less than the number of values";
     if (!data->codes && items != n_values)
         return "values must be as many as columns";

@@ -63,7 +63,7 @@ static mini_batch begin_mini_batch(const descent *d, ptrdiff_t i)
     const bp_descent *told = d->told;
     const ptrdiff_t size = told->mini_batch_size, begin = i - i % size;
     const ptrdiff_t end = least(told->data->n, begin + size);
-    const ptrdiff_t m = d->whole ? piece(end - i, d->net->scratch.rows) : end - i;
+    const ptrdiff_t m = d->whole ? piece(end - i, d->net->scratch.summed) : end - i;
     const bp_wide weight = sum_of_weights(told, begin, end);
     mini_batch b = {{told->order + i, m}, i == begin, i + m == end, .weight = weight};
     b.l2 = told->l2_by_batch && weight > 0 ? told->l2 / weight : told->l2;

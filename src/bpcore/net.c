@@ -16,6 +16,10 @@ enum { SHORT_LINES = 8 };
 #define SLICE_SECONDS 2e-2
 enum { FIRST_SLICE = 1 << 23, FIRST_TRIAL = 4, LAST_TRIAL = 64 };
 
+/* A gradient is summed of so many weights times examples at a time, some tens of milliseconds,
+ * but of no fewer examples: each time passes over all weights. */
+enum { SUMMED_WEIGHTS = 1 << 28, FEWEST_SUMMED = 8 };
+
 /* Arrays one after the other, on boundaries of BP_ALIGN; without a start they are only
  * counted.  What does not fit in memory counts as MOST. */
 typedef struct {
@@ -89,11 +93,22 @@ static void lay_out_layers(arena *arena, const bp_shape *shape, const bp_layer *
     }
 }
 
+/* How many examples' gradient is summed at a time. */
+static ptrdiff_t rows_summed(const bp_shape *shape)
+{
+    size_t weights = 1;
+    for (ptrdiff_t l = 0; l < shape->num_layers; l++)
+        weights += times((size_t)shape->sizes[l], (size_t)shape->sizes[l + 1]);
+    const ptrdiff_t few = (ptrdiff_t)(SUMMED_WEIGHTS / weights);
+    const ptrdiff_t most = few > FEWEST_SUMMED ? few : FEWEST_SUMMED;
+    return most < shape->rows ? most : shape->rows;
+}
+
 static bp_scratch lay_out_scratch(arena *arena, const bp_shape *shape)
 {
     const size_t rows = (size_t)shape->rows, item = shape->itemsize;
     const size_t inputs = times(rows, (size_t)shape->sizes[0]);
-    bp_scratch s = {.rows = shape->rows};
+    bp_scratch s = {.rows = shape->rows, .summed = rows_summed(shape)};
     s.picked = take(arena, rows, sizeof *s.picked);
     s.x = take(arena, inputs, item);
     s.next_x = take(arena, inputs, item);
@@ -339,7 +354,7 @@ void bp_backprop(const bp_engine *engine, bp_net *nets, const bp_data *data, bp_
 {
     ptrdiff_t begin = 0;
     do {
-        const ptrdiff_t rows = nets->scratch.rows;
+        const ptrdiff_t rows = nets->scratch.summed;
         const ptrdiff_t end = begin + rows < data->n ? begin + rows : data->n;
         engine->backprop(nets, data, begin, end);
         if (look(context, end - begin))

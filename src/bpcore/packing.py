@@ -133,10 +133,14 @@ def _compressed(engine: Engine, x: Array | Source, limit: int, coded: bool) -> C
         values = table[:used].copy()
     else:
         values.resize(items, refcheck=False)
-    if isinstance(x, Source) and not np.isfinite(values).all():  # cheaper than of each block
+    if isinstance(x, Source) and not _finite(values):  # cheaper than of each block
         for begin, block in _read(x, rows, engine.dtype):
             x.check(begin, block)
     return CSR(n_in, offsets, columns, values.astype(dtype, copy=False), codes)
+
+
+def _finite(array: Array) -> bool:
+    return all(np.isfinite(block).all() for _, block in blocks(array))
 
 
 @functools.cache  # looking for engines asks the CPU, which takes long where it is virtual

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bpnet import check
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -114,7 +116,8 @@ def _upright(image: Any, name: str) -> Image:
             return _without_alpha(PIL.ImageOps.exif_transpose(image))
     except (*bomb, *_DAMAGED) as error:
         raise ValueError(
-            f"{name} must be a whole PNG, JPEG, BMP, GIF, WebP or TIFF picture: {error}"
+            f"{name} must be a whole PNG, JPEG, BMP, GIF, WebP or TIFF picture: "
+            f"{check.printable(error):.300}"
         ) from None
 
 

@@ -172,7 +172,12 @@ def inputs():
         from PIL import Image
     except ImportError:
         return found
-    shade = np.random.RandomState(0).randint(256, size=(8, 8, 4)).astype(np.uint8)
+    shade = np.full((12, 12, 4), 255, np.uint8)  # a one on white paper
+    shade[2:10, 5:7, :3] = 0
+    for form in ("BMP", "GIF", "JPEG", "TIFF", "WEBP"):
+        file = io.BytesIO()
+        Image.fromarray(shade, "RGBA").convert("RGB").save(file, form)
+        found[form] = file.getvalue()
     for mode in ("L", "RGB", "RGBA", "P", "1", "LA", "I;16"):
         picture, file = Image.fromarray(shade, "RGBA"), io.BytesIO()
         if mode == "I;16":

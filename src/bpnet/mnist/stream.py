@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bpnet.check import physical_memory
+from bpnet import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,19 +133,19 @@ def _most_unpacked(packed: int) -> int:
 
 def check_room(n: int) -> None:
     """Raise ValueError if this machine has no room for n bytes."""
-    if n > physical_memory():
+    if n > check.physical_memory():
         raise ValueError(f"it takes {n:,} bytes, which do not fit in memory")
 
 
 @contextlib.contextmanager
 def named(source: Path | bytes, kind: str) -> Iterator[None]:
     """Put the name of a file, and what it must be, to what is refused of it."""
-    name = source if isinstance(source, Path) else "the download"
+    name = check.printable(source) if isinstance(source, Path) else "the download"
     try:
         yield
     except OSError as error:
         if error.filename is None:
-            raise OSError(f"{name} cannot be read: {error}") from None
+            raise OSError(f"{name} cannot be read: {check.printable(error)}") from None
         raise
     except (
         *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError),
@@ -153,7 +153,7 @@ def named(source: Path | bytes, kind: str) -> Iterator[None]:
         RuntimeError,  # NotImplementedError, RecursionError; an archive with a password
         Warning,  # escape_decode's, where warnings are errors
     ) as error:
-        raise ValueError(f"{name} must be {kind}: {error}") from None
+        raise ValueError(f"{name} must be {kind}: {check.printable(error):.300}") from None
 
 
 @contextlib.contextmanager
