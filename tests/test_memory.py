@@ -1,152 +1,273 @@
-"""The core's memory: what it points into stays, and what is interrupted is whole."""
+"""Memory that the core points into stays where it is, and a Net serves one call at a time."""
 
-import gc
+import mmap
 import os
 import random
 import signal
 import threading
+from multiprocessing import shared_memory
 
 import numpy as np
 import pytest
-from engines import each_engine
+from engines import (
+    CODES,
+    DENSE,
+    VALUES,
+    each_engine,
+    examples,
+    loaded,
+    packed,
+    parameters,
+    same_bits,
+)
+from nets import FACES
 
 import bpcore
-from bpnet import MLP, Dataset
 
-N, SIZES = 300, [6, 5, 3]
-
-
-def arrays(dtype=np.float64):
-    """Return all that data may point into, by name, every array the owner of its memory."""
-    rng = np.random.RandomState(0)
-    return {
-        "x": rng.rand(N, 6).astype(dtype),
-        "y": rng.rand(N, 3).astype(dtype),
-        "labels": rng.randint(3, size=N),
-        "weights": rng.rand(N).astype(dtype) + dtype(1),
-    }
+SIZES, N = [6, 20, 3], 24
+REFUSED = "cannot resize an array that"
 
 
-def sparse():
-    """Return a CSR form of one item a row, by name."""
-    return {
-        "offsets": np.arange(N + 1, dtype=np.int64),
-        "columns": (np.arange(N) % 6).astype(np.uint16),
-        "values": np.ones(2),
-        "codes": (np.arange(N) % 2).astype(np.uint8),
-    }
-
-
-def move(array):
-    """Try to give the memory of array to somebody else."""
+def resize(array):
     array.resize(1, refcheck=False)
 
 
-def cannot_be_moved(array):
-    with pytest.raises(ValueError, match="cannot resize"):
-        move(array)
-
-
-@pytest.mark.parametrize("seen", ["itself", "a view", "a view of a view"])
-@pytest.mark.parametrize("name", ["x", "y", "labels", "weights"])
-def test_an_array_of_data_cannot_be_moved_while_the_data_live(name, seen):
-    owner = arrays()[name]
-    given = {"itself": owner, "a view": owner[:], "a view of a view": owner[2:][:-2]}[seen]
-    used = {**arrays(), name: given}
-    n = len(given)
-    x, rest = used.pop("x"), {key: value[:n] for key, value in used.items()}
-    data = bpcore.Data(bpcore.engine("float64"), x[:n] if name != "x" else x, 3, **rest)
-    del given, used, x, rest
-    cannot_be_moved(owner)
-    del data
-    gc.collect()
-    move(owner)
-    assert owner.size == 1
-
-
-@pytest.mark.parametrize("name", ["offsets", "columns", "values", "codes"])
-def test_an_array_of_a_csr_form_cannot_be_moved_while_the_data_live(name):
-    form = sparse()
-    data = bpcore.Data(bpcore.engine("float64"), (6, *form.values()), 3)
-    shared = bpcore.Data(bpcore.engine("float64"), data, 2)
-    del data
-    cannot_be_moved(form[name])
-    assert len(shared) == N
-
-
-def test_a_mapped_file_cannot_be_closed_while_the_data_live(tmp_path):
-    x = np.memmap(tmp_path / "x", np.float64, "w+", shape=(N, 6))
-    data = bpcore.Data(bpcore.engine("float64"), np.asarray(x), 3)
-    with pytest.raises(BufferError):
-        x._mmap.close()
-    assert len(data) == N
-
-
-@pytest.mark.parametrize("name", ["x", "y"])
-def test_an_array_that_is_resized_in_a_callback_ends_the_training(name):
-    used = arrays()
-    net = MLP(SIZES, seed=0)
-    with pytest.raises(ValueError, match="cannot resize"):
-        net.train(
-            (used["x"], used["y"]), 1, 10, 0.1, callback=lambda net, epoch: move(used[name])
-        )
-    assert np.isfinite(net.weights[0]).all()
-
-
-def test_an_array_can_be_resized_once_a_call_has_ended():
-    used = arrays()
-    net = MLP(SIZES, seed=0)
-    net.train((used["x"], used["y"]), 2, 10, 0.1)
-    net.train((used["x"], used["labels"]), 2, 10, 0.1)
-    net.predict(used["x"])
-    net.cost((used["x"], used["y"]))
-    gc.collect()
-    for array in used.values():
-        move(array)
-
-
-def test_another_thread_cannot_move_what_is_trained_on():
-    used, refused, started = arrays(), [], threading.Event()
-    net = MLP(SIZES, seed=0)
-
-    def resize():
-        started.wait()
-        while net.stopped_by is None:
-            try:
-                move(used["x"])
-            except ValueError as error:
-                refused.append(error)
-
-    def start(net, epoch):
-        started.set()
-        return bool(refused)
-
-    thread = threading.Thread(target=resize)
-    thread.start()
-    net.train((used["x"], used["y"]), 10**6, 10, 0.1, callback=start)
-    thread.join()
-    assert net.stopped_by == "callback"
-    assert used["x"].size in (1, N * 6)  # it may be moved after the end
-
-
-def test_a_dataset_keeps_its_examples_whatever_becomes_of_the_arrays():
-    used = arrays()
-    dataset = Dataset((used["x"], used["y"]), weights=used["weights"])
-    before = [x.copy() for x, _ in dataset]
-    for array in used.values():
-        move(array)
-    assert all(np.array_equal(a, x) for a, (x, _) in zip(before, dataset, strict=True))
+def of(engine, form):
+    """Return Data of every part in a form, and the arrays that it points into."""
+    x, y = examples(N, SIZES[0], SIZES[-1], engine.dtype)
+    labels, weights = y.argmax(axis=1).astype(np.int64), y[:, 0].copy()
+    data = packed(engine, x, y, labels=labels, weights=weights, sparse=form)
+    inputs = (data.inputs,) if form == DENSE else data.inputs[1:]
+    return data, [array for array in (*inputs, y, labels, weights) if array is not None]
 
 
 @each_engine
-def test_parameters_that_do_not_fit_change_nothing(engine):
-    net = bpcore.Net(engine, SIZES, 4)
-    biases = [np.ones((n, 1), engine.dtype) for n in SIZES[1:]]
-    weights = [np.ones((m, n), engine.dtype) for n, m in zip(SIZES, SIZES[1:])]
-    with pytest.raises(ValueError, match=r"weights\[1\] must have shape"):
-        net.load(biases, [weights[0], weights[1].T.copy()])
-    assert not any(array.any() for array in sum(net.store(), []))
+@pytest.mark.parametrize("form", [DENSE, VALUES, CODES])
+def test_an_array_that_data_points_into_cannot_be_resized(engine, form):
+    data, arrays = of(engine, form)
+    assert len(arrays) == {DENSE: 4, VALUES: 6, CODES: 7}[form]
+    shared = bpcore.Data(engine, data, SIZES[-1])  # shares the inputs
+    del data
+    for array in arrays:
+        with pytest.raises(ValueError, match=REFUSED):
+            resize(array)
+    del shared
+    for array in arrays:
+        resize(array)
 
+
+def memories(tmp_path):
+    """Yield where 64 float64 may lie: (who owns the memory, an array in it, what moves it)."""
+    owner = np.zeros(64)
+    yield owner, owner.reshape(16, 4)[2:], resize
+    owner = np.zeros(64).view()
+    yield owner.base, owner[:8].reshape(2, 4), resize
+    owner = bytearray(512)
+    yield owner, np.frombuffer(owner).reshape(16, 4), bytearray.clear
+    owner = bytearray(512)
+    yield owner, np.ndarray((16, 4), buffer=owner), bytearray.clear
+    owner = bytearray(512)
+    yield owner, np.ndarray((16, 4), buffer=memoryview(owner)), bytearray.clear
+    path = tmp_path / "numbers"
+    path.write_bytes(bytes(512))
+    mapped = np.memmap(path, np.float64, "c", shape=(16, 4))
+    yield mapped._mmap, np.asarray(mapped), mmap.mmap.close
+    owner = shared_memory.SharedMemory(create=True, size=512)
+    yield owner, np.ndarray((16, 4), buffer=owner.buf), shared_memory.SharedMemory.close
+    owner.close()
+    owner.unlink()
+
+
+def test_memory_that_an_array_borrows_is_held_where_it_came_from(tmp_path):
+    engine = bpcore.engine("float64")
+    for owner, array, move in memories(tmp_path):
+        data = bpcore.Data(engine, array, 1)
+        with pytest.raises((ValueError, BufferError)):
+            move(owner)
+        assert not data.rows(0, len(data)).any()
+        del data
+
+
+def dense(cls):
+    """Return a network and arrays (X, Y) that it trains on where they are."""
+    rng = np.random.RandomState(0)
+    return cls(SIZES, seed=1), rng.rand(N, SIZES[0]), rng.rand(N, SIZES[-1])
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["X", "Y"])
+@pytest.mark.parametrize("face", FACES.values(), ids=FACES)
+def test_a_callback_that_resizes_what_is_trained_on_gets_an_error(face, part, capsys):
+    (net, x, y), (other, *_) = dense(face.cls), dense(face.cls)
+    other.SGD((x, y), 1, 5, 0.5)
+    with pytest.raises(ValueError, match=REFUSED):
+        net.SGD((x, y), 3, 5, 0.5, callback=lambda net, epoch: resize((x, y)[part]))
+    assert same_bits(net.weights, other.weights)
+
+
+def busy(**kinds):
+    """Return a net, examples and their order."""
+    engine = bpcore.engine("float64")
+    net = loaded(engine, *parameters(SIZES, engine.dtype), 16, 1, **kinds)
+    data, arrays = of(engine, DENSE)
+    return net, data, bpcore.Order(N), arrays
+
+
+def test_progress_that_resizes_what_is_trained_on_gets_an_error():
+    net, data, order, arrays = busy()
+    losses = np.empty(-(-N // 5))
+    for array in (*arrays, losses):
+        with pytest.raises(ValueError, match=REFUSED):
+            net.sgd(
+                data, order, 5, 0.5, losses=losses, progress=lambda done, x=array: resize(x)
+            )
+    resize(losses)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of POSIX")
+def test_a_signals_handler_that_resizes_what_is_looked_at_gets_an_error():
+    net, data, _, arrays = busy()
+    refused = []
+
+    def handler(*_):
+        for array in arrays:
+            with pytest.raises(ValueError, match=REFUSED):
+                resize(array)
+        refused.append(1)
+
+    old = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1e-3, 1e-3)
+        while len(refused) < 5:
+            net.evaluate(data)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def test_another_thread_that_resizes_what_is_trained_on_gets_an_error():
+    net, data, order, arrays = busy()
+    over, resized = threading.Event(), []
+
+    def other():
+        while not over.is_set():
+            for array in arrays:
+                try:
+                    resize(array)
+                    resized.append(array)
+                except ValueError:
+                    pass
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    for _ in range(200):
+        net.sgd(data, order, 5, 0.5)
+    over.set()
+    thread.join()
+    assert not resized
+
+
+def test_another_thread_that_resizes_the_matrices_of_a_product_gets_an_error():
+    engine, n = bpcore.engine("float64"), 304
+    room = np.zeros(n * n + 8)
+    c = room[-room.ctypes.data % 64 // 8 :][: n * n].reshape(n, n)
+    matrices, refused, over = [], [], threading.Event()
+
+    def other():
+        while not over.is_set():
+            for array in list(matrices):
+                try:
+                    resize(array)
+                except ValueError:
+                    refused.append(array)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    while len(refused) < 30:
+        matrices[:] = np.ones((n, n)), np.ones((n, n))
+        c[:] = 0
+        try:
+            engine.gemm(*matrices, c)
+        except ValueError:  # resized before it began
+            continue
+        assert (c == n).all()
+    over.set()
+    thread.join()
+
+
+CALLS = {
+    "load": lambda net, data: net.load(*parameters(SIZES, np.dtype("d"))),
+    "store": lambda net, data: net.store(),
+    "state": lambda net, data: net.state(),
+    "restore": lambda net, data: net.restore(3, [net.store()]),
+    "feedforward": lambda net, data: net.feedforward(data),
+    "evaluate": lambda net, data: net.evaluate(data),
+    "backprop": lambda net, data: net.backprop(data),
+    "sgd": lambda net, data: net.sgd(data, bpcore.Order(N), 5, 0.1, parameters=(0.5,)),
+}
+BUSY = "^a Net serves one call at a time, and another is under way$"
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_callback_cannot_use_the_net_that_calls_it(call):
+    net, data, order, _ = busy(rule="momentum")
+    with pytest.raises(RuntimeError, match=BUSY):
+        net.sgd(data, order, 5, 0.1, parameters=(0.5,), progress=lambda done: call(net, data))
+    call(net, data)  # it is free again
+
+
+def test_threads_on_one_net_take_turns_or_get_an_error():
+    net, data, order, _ = busy(rule="momentum")
+    over, unforeseen = threading.Event(), []
+
+    def other(call):
+        while not over.is_set():
+            try:
+                call(net, data)
+            except RuntimeError as error:
+                if "one call at a time" not in str(error):
+                    unforeseen.append(error)
+
+    threads = [threading.Thread(target=other, args=(call,)) for call in CALLS.values()]
+    for thread in threads:
+        thread.start()
+    for _ in range(500):
+        order.shuffle(np.random.RandomState(1))
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert not unforeseen
+    assert all(np.isfinite(part).all() for parts in net.store() for part in parts)
+
+
+@pytest.mark.parametrize("put", ["load", "restore"])
+def test_parameters_of_which_one_is_wrong_change_nothing(put):
+    net, data, *_ = busy(rule="momentum")
+    CALLS["sgd"](net, data)
+    before = net.store(), net.state()
+    biases, weights = parameters(SIZES, np.dtype("d"), seed=5)
+    weights[-1] = weights[-1][:, 1:].copy()
+    with pytest.raises(ValueError, match=r"^weights\[1\] must have shape \(3, 20\)"):
+        net.load(biases, weights) if put == "load" else net.restore(9, [(biases, weights)])
+    with pytest.raises((TypeError, OverflowError)):
+        net.restore(2**70, [parameters(SIZES, np.dtype("d"))])
+    assert net.state()[0] == before[1][0]
+    assert same_bits([*net.store()], [*before[0]])
+    assert same_bits([*net.state()[1][0]], [*before[1][1][0]])
+
+
+def test_an_order_is_what_was_checked_whoever_writes_meanwhile():
+    order = bpcore.Order(4)
+    for dtype in ("uint8", "int64", "uint64"):
+        order.assign(np.array([3, 1, 0, 2], dtype))
+        assert order.tolist() == [3, 1, 0, 2]
+    for items in ([0, 1, 2, 4], [-1, 0, 1, 2], [0, 1, 2], [[0, 1, 2, 3]], [0.0, 1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match=r"^a shuffle must leave 4 indices in \[0, 4\)$"):
+            order.assign(np.array(items))
+    with pytest.raises(ValueError, match="indices"):
+        order.assign(np.array([0, 1, 2, 2**64 - 1], np.uint64))
+
+
+# Slices between which signals are handled
 
 WIDE = [2000, 600, 3]  # more weights than are copied between two looks for a signal
 
@@ -184,7 +305,7 @@ def alarm():
         signal.signal(signal.SIGALRM, usual)
 
 
-def test_a_shuffle_that_is_interrupted_leaves_a_permutation_and_the_source(alarm):
+def test_a_shuffle_that_is_interrupted_changes_nothing(alarm):
     ring, expected = alarm
     n = 3_000_000
     order, source = bpcore.Order(n), random.Random(0)
@@ -193,7 +314,7 @@ def test_a_shuffle_that_is_interrupted_leaves_a_permutation_and_the_source(alarm
     with pytest.raises(expected):
         order.shuffle(source)
     assert source.getstate() == before  # so it was not over
-    assert np.array_equal(np.sort(np.array(order.tolist())), np.arange(n))
+    assert np.array_equal(np.array(order.tolist()), np.arange(n))
 
 
 def test_a_copy_of_parameters_that_is_interrupted_ends_early(alarm):
@@ -204,23 +325,6 @@ def test_a_copy_of_parameters_that_is_interrupted_ends_early(alarm):
     with pytest.raises(expected):
         net.load(*ones)
     assert not net.store()[1][1].any()  # so it was not over
-
-
-def test_a_net_serves_one_call_at_a_time():
-    used = arrays()
-    engine = bpcore.engine("float64")
-    data = bpcore.Data(engine, used["x"], 3, labels=used["labels"])
-    net, refused = bpcore.Net(engine, SIZES, 10), []
-
-    def meddle(done):
-        for call in (net.store, lambda: net.evaluate(data), lambda: net.feedforward(data)):
-            with pytest.raises(RuntimeError, match="one call at a time"):
-                call()
-        refused.append(done)
-
-    net.sgd(data, bpcore.Order(N), 10, 0.1, progress=meddle)
-    assert sum(refused) == N
-    assert net.evaluate(data) >= 0  # and the next, when it has ended
 
 
 def test_a_form_of_csr_is_checked_to_its_last_row():

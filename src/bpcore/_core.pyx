@@ -115,6 +115,8 @@ cdef extern from "core.h" nogil:
     void bp_backprop(const bp_engine *, bp_net *, const bp_data *, bp_look *, void *)
 
 
+# No list comprehensions here: Cython 3.3 frees an item twice where the list cannot grow.
+
 # Items, or weights, between two looks for a signal where no time is taken.
 cdef enum:
     SLICE = 1 << 18
@@ -290,7 +292,7 @@ def engines():
     """Return the engines that this CPU and OS can run, the slowest instruction set first."""
     cdef ptrdiff_t n
     bp_engines(&n)
-    return [Engine(i) for i in range(n)]
+    return list(map(Engine, range(n)))
 
 
 cdef class Order:
@@ -693,9 +695,10 @@ cdef class Net:
 
     cdef get(self, int place):
         """Return fresh lists (biases, weights) in the book's shapes."""
-        shapes = list(zip(self.sizes[1:], self.sizes))
-        biases = [np.empty((n_out, 1), self.engine.dtype) for n_out, _ in shapes]
-        weights = [np.empty(shape, self.engine.dtype) for shape in shapes]
+        biases, weights = [], []
+        for n_in, n_out in zip(self.sizes, self.sizes[1:]):
+            biases.append(np.empty((n_out, 1), self.engine.dtype))
+            weights.append(np.empty((n_out, n_in), self.engine.dtype))
         self.exchange(place, self.held(biases, weights, True), True)
         return biases, weights
 
@@ -712,7 +715,10 @@ cdef class Net:
 
         slots is a list of pairs (biases, weights), as store returns them.
         """
-        return self.nets.steps, [self.get(place + 1) for place in range(self.nets.kind.slots)]
+        slots = []
+        for place in range(self.nets.kind.slots):
+            slots.append(self.get(place + 1))
+        return self.nets.steps, slots
 
     def restore(self, steps, slots):
         """Put back what state returned."""
@@ -721,7 +727,9 @@ cdef class Net:
                              f"got {len(slots)}")
         cdef int64_t begun = steps
         cdef int place
-        buffers = [self.held(biases, weights) for biases, weights in slots]
+        buffers = []
+        for biases, weights in slots:
+            buffers.append(self.held(biases, weights))
         for place in range(self.nets.kind.slots):
             self.exchange(place + 1, <list>buffers[place])
         self.nets.steps = begun

@@ -1,294 +1,289 @@
-"""The n-th allocation fails, n = 1, 2, ...: is that a MemoryError, and is nothing half done?
+"""What if the n-th allocation fails, n = 1, 2, ..., at each entry point of the core?
 
-For each entry point of the core and each n, a forked child asks for memory until the n-th time
-it gets none (a library, built here and preloaded, counts malloc, calloc, realloc and thread
-starts while it is armed).  The call must raise MemoryError, or do without; parameters and slots
-are then what they were, or those of a finished call; and the same call, repeated, gives what it
-gives where nothing fails.  NumPy sometimes fails and forgets to say why, which Python reports
-as a SystemError: that is told apart, and held to the same law.
+A MemoryError or the right result, and a state that is the one before or the one after: never a
+crash, never a half.  Each entry point runs in a process of its own, under a malloc of ours
+(allocation.c, preloaded; glibc), which fails once, or from some allocation on.
+
+    python tests/attack/allocation.py --seconds 60
 """
-
-from __future__ import annotations
 
 import argparse
 import ctypes
 import os
+import platform
+import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from typing import Any
+import time
 
-COUNTER = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <pthread.h>
-#include <stddef.h>
+import numpy as np
 
-void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+import bpcore
 
-/* How many more allocations succeed; less than 0: all. */
-static long left = -1;
-static int failed;
-
-void arm(long n) { failed = 0; __atomic_store_n(&left, n, __ATOMIC_SEQ_CST); }
-int disarm(void) { __atomic_store_n(&left, -1, __ATOMIC_SEQ_CST); return failed; }
-
-/* Fails once: what is asked for while the error is handled is given. */
-static int fails(void)
-{
-    if (__atomic_load_n(&left, __ATOMIC_SEQ_CST) < 0)
-        return 0;
-    if (__atomic_fetch_sub(&left, 1, __ATOMIC_SEQ_CST) != 0)
-        return 0;
-    failed = 1;
-    return 1;
-}
-
-void *malloc(size_t n) { return fails() ? (errno = ENOMEM, NULL) : __libc_malloc(n); }
-void *calloc(size_t n, size_t m)
-{
-    return fails() ? (errno = ENOMEM, NULL) : __libc_calloc(n, m);
-}
-void *realloc(void *p, size_t n)
-{
-    return fails() ? (errno = ENOMEM, NULL) : __libc_realloc(p, n);
-}
-
-int pthread_create(pthread_t *id, const pthread_attr_t *how, void *(*work)(void *), void *with)
-{
-    static int (*start)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-    if (!start)
-        *(void **)&start = dlsym(RTLD_NEXT, "pthread_create");
-    return fails() ? EAGAIN : start(id, how, work, with);
-}
-"""
-
-# Exit statuses of a child.
-DONE, RAISED, NOT_REACHED, OF_NUMPY, WRONG = 0, 10, 11, 12, 13
+HERE = os.path.dirname(os.path.abspath(__file__))
+ENGINE = bpcore.engine("float64")
+SIZES, N, M = [12, 40, 3], 30, 7  # the hidden layer is wide enough for two threads
+RNG = np.random.RandomState(0)
+X = np.where(RNG.rand(N, SIZES[0]) < 0.2, RNG.randint(1, 9, (N, SIZES[0])) / 8.0, 0.0)
+LABELS = RNG.randint(0, SIZES[-1], N)
+SHAPES = list(zip(SIZES, SIZES[1:]))
+PARAMETERS = [
+    ([RNG.randn(n_out, 1) for _, n_out in SHAPES], [RNG.randn(n, n_in) for n_in, n in SHAPES])
+    for _ in range(2)
+]
 
 
-def entries() -> dict[str, Callable[[], tuple[Callable[[], Any], Callable[[], Any]]]]:
-    """Return by name functions that make (call, look): look tells what the call may change."""
-    import random
+def bits(value):
+    """Return what compares: an array's bytes, and those in tuples and lists."""
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    return [bits(part) for part in value] if isinstance(value, (list, tuple)) else value
 
-    import numpy as np
 
-    import bpcore
-    from bpcore import Data, Net, Order, pack
-
-    sizes, n = [37, 70, 66, 5], 60
-    draw = np.random.RandomState(1)
-    engine = bpcore.engine("float64")
-    x = draw.randint(1, 64, (n, 37)) / 64 * (draw.rand(n, 37) < 0.2)
-    many = draw.rand(n, 37) * (draw.rand(n, 37) < 0.2)
-    y, labels = draw.rand(n, 5), draw.randint(5, size=n)
-    weights = [draw.randn(o, i) / 9 for i, o in zip(sizes, sizes[1:])]
-    biases = [draw.randn(o, 1) for o in sizes[1:]]
-    forms = {
-        "dense": pack(engine, x + 1, 5, y=y, labels=labels),
-        "CSR": pack(engine, many, 5, sparse=True, coded=False, y=y, labels=labels),
-        "codes": pack(engine, x, 5, sparse=True, y=y, labels=labels),
-    }
-
-    def network(threads: int = 1, rule: str = "momentum") -> Net:
-        net = Net(engine, sizes, 10, threads, rule=rule)
-        net.load(biases, weights)
-        return net
-
-    def state(net: Net) -> Any:
-        return net.store(), net.state()
-
-    def of_net(step: Callable[[Net], Any], threads: int = 1) -> Any:
-        def make() -> Any:
-            net = network(threads)
-            return (lambda: step(net)), (lambda: state(net))
-
-        return make
-
-    def of_nothing(step: Callable[[], Any]) -> Any:
-        return lambda: (step, lambda: None)
-
-    order = Order(n)
-
-    def train(data: Data) -> Callable[[Net], Any]:
-        return lambda net: net.sgd(data, order, 10, 0.1, parameters=(0.5,))
-
-    def shuffled() -> Any:
-        own, source = Order(n), random.Random(3)
-        return (lambda: own.shuffle(source)), (lambda: (own.tolist(), source.getstate()))
-
-    def multiplied() -> Any:
-        block = np.zeros(16 * 16 + 8)
-        c = block[-block.ctypes.data % 64 // 8 :][: 16 * 16].reshape(16, 16)
-        a = np.ones((16, 16))
-        return (lambda: engine.gemm(a, a, c)), c.copy
-
-    other = Net(engine, sizes, 10, rule="momentum")
-    other.load([2 * b for b in biases], [2 * w for w in weights])
-    other.sgd(forms["CSR"], order, 10, 0.1, parameters=(0.5,))
-    new, kept = other.store(), other.state()
-    made: dict[str, Any] = {
-        "pack dense": of_nothing(lambda: pack(engine, x + 1, 5, y=y)),
-        "pack CSR": of_nothing(lambda: pack(engine, many, 5, coded=False, y=y)),
-        "pack codes": of_nothing(lambda: pack(engine, x, 5, labels=labels)),
-        "Net": of_nothing(lambda: Net(engine, sizes, 10, 2, rule="adam")),
-        "load": of_net(lambda net: net.load(*new)),
-        "store": of_net(lambda net: net.store()),
-        "state": of_net(lambda net: net.state()),
-        "restore": of_net(lambda net: net.restore(*kept)),
-        "shuffle": shuffled,
-        "gemm": multiplied,
-    }
-    for threads in (1, 2):
-        for form, data in forms.items():
-            said = f"{form}, {threads} thread{'s'[: threads - 1]}"
-            made[f"sgd {said}"] = of_net(train(data), threads)
-            made[f"evaluate {said}"] = of_net(
-                lambda net, data=data: net.evaluate(data, np.empty(n)), threads
-            )
-            made[f"feedforward {said}"] = of_net(
-                lambda net, data=data: net.feedforward(data), threads
-            )
-    made["backprop"] = of_net(lambda net: net.backprop(forms["codes"]))
+def net(n_threads=1):
+    made = bpcore.Net(ENGINE, SIZES, 16, n_threads, rule="momentum")
+    made.load(*PARAMETERS[0])
     return made
 
 
-def same(a: Any, b: Any) -> bool:
-    """Tell whether two results are equal to the bit."""
-    import numpy as np
-
-    from bpcore import Data, Net
-
-    if isinstance(a, Data):
-        return same((a.inputs, a.rows(0, len(a))), (b.inputs, b.rows(0, len(b))))
-    if isinstance(a, Net):
-        return same((a.store(), a.state()), (b.store(), b.state()))
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, np.ndarray):
-        return a.shape == b.shape and a.tobytes() == b.tobytes()
-    return bool(a == b)
+def data():
+    return bpcore.pack(ENGINE, X, SIZES[-1], labels=LABELS)
 
 
-def disarmed(counter: ctypes.CDLL) -> bool:
-    """Let allocations succeed again; return whether one has failed before."""
-    try:
-        return bool(counter.disarm())
-    except MemoryError:  # disarm's own: the call needed fewer
-        counter.disarm()
-        return False
+# Each returns a function to call, and one that returns the state: what must be whole.
 
 
-def child(make: Any, counter: ctypes.CDLL, n: int) -> int:
-    """Return what happened where the n-th allocation of a call failed."""
-    call, look = make()
-    before = look()
-    right = call()
-    after = look()
-    call, look = make()
-    raised = of_numpy = False
-    result = None
-    try:
-        counter.arm(n - 1)
-        result = call()
-    except (MemoryError, SystemError) as error:
-        raised, of_numpy = True, isinstance(error, SystemError)
-    finally:
-        failed = disarmed(counter)
-    if not raised and not (same(result, right) and same(look(), after)):
-        return WRONG
-    if raised:
-        now = look()
-        if not same(now, before) and not same(now, after):
-            return WRONG + 1
-        if same(now, before) and not (same(call(), right) and same(look(), after)):
-            return WRONG + 2
-    if not failed:
-        return NOT_REACHED
-    return OF_NUMPY if of_numpy else RAISED if raised else DONE
+def packing(x, **form):
+    def call():
+        packed = bpcore.pack(ENGINE, x, SIZES[-1], labels=LABELS, **form)
+        return bits(packed.rows(0, N)), packed.sparse, packed.coded
+
+    return call, lambda: bits(X)
 
 
-FAULTS = {
-    WRONG: "a wrong result",
-    WRONG + 1: "a state that is half changed",
-    WRONG + 2: "the same call fails afterwards",
-    99: "another exception",
+def pack_dense():
+    return packing(X, sparse=False)
+
+
+def pack_values():
+    return packing(X, sparse=True, coded=False)
+
+
+def pack_codes():
+    return packing(X)
+
+
+class Rows(bpcore.Source):
+    def read(self, begin, out):
+        out[...] = X[begin : begin + len(out)]
+
+    def check(self, begin, rows):
+        assert np.isfinite(rows).all()
+
+
+def pack_a_source():
+    return packing(Rows(X.shape, X.dtype))
+
+
+def pack_a_dense_source():
+    return packing(Rows(X.shape, X.dtype), sparse=False)
+
+
+def make_a_net():
+    return lambda: bits(net().store()), lambda: None
+
+
+def using(call, n_threads=1):
+    """A call on a net, which starts as it was."""
+    made, given, order = net(n_threads), data(), bpcore.Order(N)
+
+    def restarted():
+        made.restore(0, [PARAMETERS[1]])
+        made.load(*PARAMETERS[0])
+
+    def state():
+        return bits(made.store()), bits(made.state())
+
+    restarted()
+    return lambda: bits(call(made, given, order)), state, restarted
+
+
+def load():
+    return using(lambda net, data, order: net.load(*PARAMETERS[1]))
+
+
+def store():
+    return using(lambda net, data, order: net.store())
+
+
+def state():
+    return using(lambda net, data, order: net.state())
+
+
+def restore():
+    return using(lambda net, data, order: net.restore(5, [PARAMETERS[0]]))
+
+
+def sgd():
+    return using(lambda net, data, order: net.sgd(data, order, M, 0.1, parameters=(0.5,)))
+
+
+def sgd_of_two_threads():
+    return using(lambda net, data, order: net.sgd(data, order, M, 0.1, parameters=(0.5,)), 2)
+
+
+def evaluate():
+    return using(lambda net, data, order: net.evaluate(data, np.zeros(N)))
+
+
+def evaluate_in_two_threads():
+    return using(lambda net, data, order: net.evaluate(data), 2)
+
+
+def feedforward():
+    return using(lambda net, data, order: net.feedforward(data))
+
+
+def backprop():
+    return using(lambda net, data, order: net.backprop(data))
+
+
+def shuffle():
+    """The order has all examples in any case; source and order change together or not."""
+    order, source = bpcore.Order(N), random.Random(3)
+    start = source.getstate()
+
+    def state():
+        assert sorted(order.tolist()) == list(range(N))
+        return source.getstate()
+
+    def restarted():
+        order.assign(np.arange(N))
+        source.setstate(start)
+
+    return lambda: order.shuffle(source), state, restarted
+
+
+def gemm():
+    a, b = np.ones((5, 6)), np.ones((8, 6)).T
+    room = np.zeros(5 * 8 + 8)
+    c = room[-room.ctypes.data % 64 // 8 :][:40].reshape(5, 8)
+    return lambda: ENGINE.gemm(a, b, c), lambda: bits(c), lambda: c.fill(0)
+
+
+ENTRIES = {
+    entry.__name__: entry
+    for entry in (
+        *(pack_dense, pack_values, pack_codes, pack_a_source, pack_a_dense_source, make_a_net),
+        *(load, store, state, restore, sgd, sgd_of_two_threads, shuffle, gemm),
+        *(evaluate, evaluate_in_two_threads, feedforward, backprop),
+    )
 }
 
 
-def outcome(make: Any, counter: ctypes.CDLL, n: int) -> int:
-    """Run child in a fork, and return its exit status; less than 0: a signal ended it."""
-    pid = os.fork()
-    if pid == 0:
-        status = 99
-        try:
-            signal.alarm(30)
-            status = child(make, counter, n)
-        except BaseException as error:
-            counter.disarm()
-            print(f"  {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def sweep(counter: ctypes.CDLL, most: int) -> int:
-    """Let allocations 1 to most of each entry fail, print what happened; return the status."""
-    faults: list[str] = []
-    total = raising = of_numpy = 0
-    for name, make in entries().items():
-        raised = done = n = 0
-        while n < most:
-            n += 1
-            status = outcome(make, counter, n)
-            if status == NOT_REACHED:
-                n -= 1
-                break
-            raised += status == RAISED
-            done += status == DONE
-            of_numpy += status == OF_NUMPY
-            if status not in (RAISED, DONE, OF_NUMPY):
-                what = FAULTS.get(status, f"ended by signal {-status}")
-                faults.append(f"FAULT: {name}, allocation {n}: {what}")
-        print(f"{name}: {n} failures, {raised} raised MemoryError, {done} did without")
-        total, raising = total + n, raising + raised
-    print(*faults, sep="\n", end="\n" if faults else "")
-    print(
-        f"allocation: {total} failures, {raising} MemoryErrors, "
-        f"{of_numpy} SystemErrors of NumPy, {len(faults)} faults"
+def child(entry, first, and_after, seconds):
+    """Sweep from the first allocation on; say which before each, and what was wrong."""
+    shim = ctypes.CDLL(None)
+    shim.fail_from.argtypes, shim.fail_no_more.restype = (
+        (ctypes.c_long, ctypes.c_int),
+        ctypes.c_long,
     )
-    return 1 if faults else 0
+    call, state, *rest = ENTRIES[entry]()
+    restarted = rest[0] if rest else (lambda: None)
+    restarted()
+    call()  # what is made at first use is there
+    restarted()
+    states, n, end = [state()], first, time.monotonic() + seconds
+    right = call()
+    states.append(state())
+    fell = 0
+    while time.monotonic() < end:
+        print("try", n, flush=True)
+        restarted()
+        error = result = None
+        try:
+            shim.fail_from(n, and_after)
+            result = call()
+        except (MemoryError, SystemError):  # NumPy forgets to say which
+            error = True
+        except BaseException as other:
+            shim.fail_no_more()
+            print("wrong", n, "raised", repr(other)[:200], flush=True)
+            error = True
+        failed = shim.fail_no_more()
+        if not error and result != right:
+            print("wrong", n, "another result", flush=True)
+        left = state()
+        if left not in states:
+            print("wrong", n, "a state that is neither that before nor that after", flush=True)
+        restarted()
+        if call() != right:
+            print("wrong", n, "another result of the next call", flush=True)
+        if not failed:
+            break
+        fell += 1
+        n += 1
+    else:
+        print("stopped", n, flush=True)
+    print("done", fell, flush=True)
 
 
-def main() -> int:
-    """Return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--most", type=int, default=25, help="of each entry's allocations")
-    most = parser.parse_args().most
-    library = os.environ.get("BPNET_COUNTER")
-    if library:
-        return sweep(ctypes.CDLL(library), most)
-    if sys.platform != "linux" or not shutil.which("gcc"):
-        print("allocation: skipped, it needs Linux with gcc")
+def sweep(shim, entry, and_after, seconds):
+    """Return (allocations that failed, what went wrong)."""
+    environment = {**os.environ, "LD_PRELOAD": shim, "PYTHONMALLOC": "malloc"}
+    first, wrong, tried, end = 1, [], 0, time.monotonic() + seconds
+    while True:
+        given = [entry, str(first), str(int(and_after)), str(max(end - time.monotonic(), 0.1))]
+        command = [sys.executable, __file__, "--child", *given]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        lines = [line.split(" ", 2) for line in done.stdout.splitlines()]
+        numbers = [int(line[1]) for line in lines if line[0] == "try"]
+        tried += len(numbers)
+        wrong += [f"{entry} {line[1]}: {line[2]}" for line in lines if line[0] == "wrong"]
+        if done.returncode == 0:
+            return tried, wrong
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        wrong.append(
+            f"{entry} {numbers[-1] if numbers else 0}: ended by {done.returncode}: {last}"
+        )
+        if not numbers:
+            return tried, wrong
+        first = numbers[-1] + 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60, help="of sweeps, in all")
+    parser.add_argument("--seed", type=int, default=0, help="the order of entry points")
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("entries", nargs="*", help="names, all by default")
+    options = parser.parse_args()
+    if options.child:
+        entry, first, and_after, seconds = options.child
+        child(entry, int(first), int(and_after), float(seconds))
         return 0
+    if platform.libc_ver()[0] != "glibc" or not shutil.which("gcc"):
+        print("allocation: skipped, no gcc or no glibc")
+        return 0
+    chosen = options.entries or list(ENTRIES)
+    random.Random(options.seed).shuffle(chosen)
+    tried, wrong = 0, []
     with tempfile.TemporaryDirectory() as folder:
-        source, library = os.path.join(folder, "counter.c"), os.path.join(folder, "counter.so")
-        with open(source, "w") as file:
-            file.write(COUNTER)
-        build = ["gcc", "-O1", "-shared", "-fPIC", source, "-o", library, "-ldl"]
-        subprocess.run(build, check=True)
-        preloaded = {
-            **os.environ,
-            "LD_PRELOAD": library,
-            "BPNET_COUNTER": library,
-            "PYTHONMALLOC": "malloc",  # small objects have an allocator of their own
-        }
-        command = [sys.executable, __file__, "--most", str(most)]
-        return subprocess.run(command, env=preloaded).returncode
+        shim = os.path.join(folder, "allocation.so")
+        source = os.path.join(HERE, "allocation.c")
+        subprocess.run(
+            ["gcc", "-O1", "-shared", "-fPIC", source, "-o", shim, "-ldl"], check=True
+        )
+        for entry in chosen:
+            for and_after in (False, True):
+                n, found = sweep(shim, entry, and_after, options.seconds / len(chosen) / 2)
+                tried, wrong = tried + n, wrong + found
+    for line in wrong:
+        print(line)
+    print(f"allocation: {tried} failures at {len(chosen)} entry points, {len(wrong)} wrong")
+    return bool(wrong)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
-"""How long Ctrl-C waits, and what it leaves: each entry point, interrupted at random times.
+"""How soon is Ctrl-C answered, whatever a script is doing, and is what it leaves valid?
 
-    python tests/attack/interrupts.py [--times 10] [CASE ...]
+Each entry point runs in a process of its own, on inputs that are large for it.  This process
+sends SIGINT at random times of the call, and counts the milliseconds until KeyboardInterrupt
+is seen; then the child looks at what is left.  One line for each entry point, and a summary.
 
-A child process does one thing again and again; it is sent SIGINT, and says when it was in
-KeyboardInterrupt and whether what it left is valid.  A row a case: the seconds that one call
-takes, and the median and the longest wait in milliseconds.
+    python tests/attack/interrupts.py --seconds 120
 """
-
-from __future__ import annotations
 
 import argparse
 import json
@@ -19,232 +17,344 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 import bpcore
 import bpnet
 
-WIDE = [784, 2048, 2048, 10]
-Case = tuple[Callable[[], object], Callable[[], bool]]  # what to do, and whether all is valid
+RNG = np.random.RandomState(0)
+ENGINE = bpcore.engine("float64")
+WIDE, HUGE = [784, 2048, 2048, 10], [8192, 8192]
+ANSWERED = 0.1  # seconds
 
 
-def always() -> bool:
-    """Say that there is nothing that could be left."""
+def images(n, n_in=784):
+    """Return inputs, a fifth of them not zero, of 256 values, and labels."""
+    x = RNG.randint(1, 256, (n, n_in)) / 255.0
+    x[RNG.rand(n, n_in) < 0.8] = 0
+    return x, RNG.randint(0, 10, n)
+
+
+def pairs(n):
+    x, labels = images(n)
+    return [(row[:, None], np.eye(10)[:, [label]]) for row, label in zip(x, labels)]
+
+
+def bits(lists):
+    return [[array.tobytes() for array in part] for part in lists]
+
+
+def loaded(sizes, rows, engine=ENGINE, **kinds):
+    net = bpcore.Net(engine, sizes, rows, **kinds)
+    shapes = list(zip(sizes, sizes[1:]))
+    biases = [np.zeros((n_out, 1), engine.dtype) for _, n_out in shapes]
+    weights = [RNG.uniform(-0.02, 0.02, (n, n_in)).astype(engine.dtype) for n_in, n in shapes]
+    net.load(biases, weights)
+    return net, biases, weights
+
+
+def nothing():
     return True
 
 
-def rows(n: int, n_in: int, density: float = 1.0, dtype: str = "float64") -> Any:
-    """Return n rows of numbers."""
-    x = np.random.default_rng(0).random((n, n_in), np.float32)
-    x[x > density] = 0
-    return x.astype(dtype)
+# Each returns a function to interrupt, and one that says whether what it leaves is valid; and
+# one that is called before, if there is something to prepare.
 
 
-def unchanged(net: Any) -> Callable[[], bool]:
-    """Return whether net has the parameters that it has now."""
-    before = [array.copy() for array in (*net.biases, *net.weights)]
-    return lambda: all(map(np.array_equal, before, (*net.biases, *net.weights)))
+def pack_an_array():
+    x, _ = images(20000)
+    return lambda: bpcore.pack(ENGINE, x, 10), nothing
 
 
-def shaped(net: Any) -> Callable[[], bool]:
-    """Return whether net's parameters are finite and fit its sizes."""
-    return lambda: all(
-        np.isfinite(w).all() and w.shape == (n_out, n_in)
-        for w, n_in, n_out in zip(net.weights, net.sizes, net.sizes[1:])
+def pack_a_dense_array():
+    x = RNG.rand(20000, 784)
+    return lambda: bpcore.pack(ENGINE, x, 10, sparse=True, coded=False), nothing
+
+
+def check_a_csr_form():
+    n, n_in = 100000, 784
+    columns = np.tile(np.arange(n_in, dtype=np.uint16), n)
+    codes, offsets = np.zeros(columns.size, np.uint8), np.arange(0, columns.size + 1, n_in)
+    form = (n_in, offsets, columns, np.ones(1), codes)
+    return lambda: bpcore.Data(ENGINE, form, 10), nothing
+
+
+def order_and_targets():
+    n = 10**7
+    x, labels, weights = np.zeros((n, 1)), np.zeros(n, np.int64), np.ones(n)
+    return lambda: bpcore.Data(ENGINE, x, 10, labels=labels, weights=weights), nothing
+
+
+def shuffle():
+    order, source = bpcore.Order(10**7), random.Random(1)
+    before = source.getstate()
+    order.shuffle(source)
+    after = source.getstate()  # whatever the order was
+
+    def valid():
+        items = np.array(order.tolist())
+        permuted = (np.bincount(items, minlength=order.n) == 1).all()
+        return permuted and source.getstate() in (before, after)
+
+    return lambda: order.shuffle(source), valid, lambda: source.setstate(before)
+
+
+def make_a_net():
+    return lambda: bpcore.Net(ENGINE, HUGE, 1), nothing
+
+
+def load_parameters():
+    net, biases, weights = loaded(HUGE, 1)
+    return lambda: net.load(biases, weights), nothing
+
+
+def store_parameters():
+    return loaded(HUGE, 1)[0].store, nothing
+
+
+def restore_slots():
+    net, _, _ = loaded(WIDE, 1, rule="adam")
+    steps, slots = net.state()
+    return lambda: net.restore(steps, slots), nothing
+
+
+def descending(sizes, n, m, **kinds):
+    """sgd; what it leaves must be the parameters after a whole number of mini-batches."""
+    x, labels = images(n, sizes[0])
+    net, biases, weights = loaded(sizes, m, **kinds)
+    parameters = (0.9, 0.999, 1e-8) if kinds.get("rule") == "adam" else ()
+    start, told = net.state(), []
+
+    def data(begin, end):
+        return bpcore.Data(ENGINE, x[begin:end], 10, labels=labels[begin:end])
+
+    def descend(net, data, progress=None):
+        order = bpcore.Order(len(data))
+        net.sgd(data, order, m, 0.01, parameters=parameters, progress=progress)
+
+    def restart():
+        del told[:]
+        net.restore(*start)
+        net.load(biases, weights)
+
+    def valid():
+        """Look from what progress was told on: the interrupted slice itself was not."""
+        again, found = bpcore.Net(ENGINE, sizes, m, **kinds), bits(net.store())
+        again.load(biases, weights)
+        reached = sum(told) // m * m
+        if reached:
+            descend(again, data(0, reached))
+        while bits(again.store()) != found and reached < n:
+            descend(again, data(reached, reached + m))
+            reached += m
+        return bits(again.store()) == found
+
+    everything = data(0, n)
+    return lambda: descend(net, everything, told.append), valid, restart
+
+
+def sgd():
+    return descending([784, 100, 10], 20000, 10)
+
+
+def sgd_adam():
+    return descending([784, 100, 10], 5000, 10, rule="adam")
+
+
+def sgd_wide():
+    return descending(WIDE, 300, 10)
+
+
+def sgd_wide_of_large_mini_batches():
+    return descending(WIDE, 600, 256)
+
+
+def looking(ask):
+    x, labels = images(2000)
+    y = np.eye(10)[labels]
+    net, _, _ = loaded(WIDE, 128)
+    data = bpcore.Data(ENGINE, x, 10, labels=labels, y=y)
+    before = bits(net.store())
+    return lambda: ask(net, data), lambda: bits(net.store()) == before
+
+
+def evaluate():
+    return looking(lambda net, data: net.evaluate(data, np.empty(len(data))))
+
+
+def feedforward():
+    return looking(lambda net, data: net.feedforward(data))
+
+
+def backprop():
+    return looking(lambda net, data: net.backprop(data))
+
+
+def training(net, call, **more):
+    """A method of a network; it must leave parameters that are whole, and go on."""
+    start = [array.copy() for array in net.biases], [array.copy() for array in net.weights]
+
+    def restarted():
+        net.biases, net.weights = start
+        call(net)
+
+    def valid():
+        return all(np.isfinite(part).all() for part in (*net.biases, *net.weights))
+
+    return restarted, valid
+
+
+def network_sgd():
+    data = pairs(8000)
+    net = bpnet.Network([784, 30, 10], seed=1)
+    return training(net, lambda net: net.SGD(data, 5, 10, 3.0, test_data=data))
+
+
+def network2_wide():
+    data = bpnet.Dataset(pairs(300))
+    net = bpnet.network2.Network(WIDE)
+    return training(
+        net, lambda net: net.SGD(data, 1, 10, 0.1, lmbda=5.0, monitor_training_cost=True)
     )
 
 
-def wide(dtype: str = "float32") -> Any:
-    """Return a network of 24 or 48 MB."""
-    return bpnet.MLP(WIDE, hidden="relu", output="log-likelihood", dtype=dtype, seed=0)
+def dataset():
+    data = pairs(20000)
+    return lambda: bpnet.Dataset(data), nothing
 
 
-def training() -> Case:
-    net, x, y = wide(), rows(8192, 784, dtype="float32"), np.arange(8192) % 10
-    return lambda: net.train((x, y), 1, 4096, 0.01), shaped(net)
+def dataset_of_arrays():
+    x, labels = images(20000)
+    return lambda: bpnet.Dataset((x, labels), weights=np.ones(20000)), nothing
 
 
-def two_threads() -> Case:
-    net, x, y = wide(), rows(8192, 784, dtype="float32"), np.arange(8192) % 10
-    return lambda: net.train((x, y), 1, 10, 0.01, n_threads=2), shaped(net)
+def dense_dataset():
+    x = RNG.rand(20000, 784)
+    return lambda: bpnet.Dataset((x, np.zeros(20000, int))), nothing
 
 
-def predicting() -> Case:
-    net, x = wide(), rows(30_000, 784, dtype="float32")
-    return lambda: net.predict(x), unchanged(net)
+def overridden_step():
+    class Own(bpnet.Network):
+        def backprop(self, x, y):
+            return super().backprop(x, y)
+
+    data = pairs(1000)
+    return training(Own([784, 30, 10]), lambda net: net.SGD(data, 5, 10, 3.0))
 
 
-def counting() -> Case:
-    net, x, y = wide(), rows(30_000, 784, dtype="float32"), np.arange(30_000) % 10
-    return lambda: net.count((x, y)), unchanged(net)
-
-
-def differentiating() -> Case:
-    net, x, y = wide(), rows(8192, 784, dtype="float32"), np.arange(8192) % 10
-    return lambda: net.gradient((x, y)), unchanged(net)
-
-
-def feeding_forward() -> Case:
-    net, x = bpnet.Network(WIDE, seed=0), rows(10_000, 784).T
-    return lambda: net.feedforward(x), unchanged(net)
-
-
-def packing_dense() -> Case:
-    x, y = rows(400_000, 784, dtype="float32"), np.zeros(400_000, np.int64)
-    return lambda: bpnet.Dataset((x, y)), always
-
-
-def packing_sparse() -> Case:
-    x, y = rows(400_000, 784, 0.1, "float32"), np.zeros(400_000, np.int64)
-    return lambda: bpnet.Dataset((x, y), dtype=np.float32), always
-
-
-def packing_tuples() -> Case:
-    x = rows(20_000, 784)
-    pairs = [(row[:, None], k % 10) for row in x for k in range(10)]
-    return lambda: bpnet.Dataset(pairs), always
-
-
-def unpacking() -> Case:
-    """Use a Dataset from a pickle, whose form is checked."""
-    x, y = rows(300_000, 784, 0.25, "float32"), np.zeros(300_000, np.int64)
-    make, arguments = bpnet.Dataset((x, y), dtype=np.float32).__reduce__()
-    del x
-    return lambda: make(*arguments), always
-
-
-def checking() -> Case:
-    """Look for what is not finite, in data that is used as it is."""
-    x = rows(400_000, 784, dtype="float32")
-    net = bpnet.MLP([784, 1], dtype="float32", seed=0)
-    return lambda: net.cost((x, np.zeros(400_000))), unchanged(net)
-
-
-def shuffling() -> Case:
-    order = bpcore.Order(20_000_000)
-    source = random.Random(0)
-    return lambda: order.shuffle(source), lambda: order.n == 20_000_000
-
-
-def large() -> Any:
-    """Return a network of 530 MB."""
-    net = bpnet.MLP([8, 8, 8], seed=0)
-    sizes = [8192, 8000, 50]
-    net.sizes, net.biases = sizes, [np.zeros((n, 1)) for n in sizes[1:]]
-    net.weights = [np.zeros(shape) for shape in zip(sizes[1:], sizes)]
-    return net
-
-
-def loading_the_core() -> Case:
-    net, x = large(), np.zeros((1, 8192))
-    return lambda: net.predict(x), unchanged(net)
-
-
-def drawing() -> Case:
-    return lambda: bpnet.MLP([8192, 8000, 50]), always
-
-
-def saving() -> Case:
-    net, path = large(), os.path.join(tempfile.mkdtemp(), "net.npz")
+def file_of_a_network(load):
+    net = bpnet.Network(WIDE, seed=1)
+    path = os.path.join(tempfile.mkdtemp(), "net.npz")
     net.save(path)
-    return lambda: net.save(path), lambda: bpnet.load(path).sizes == net.sizes
+
+    def valid():
+        found = bits([bpnet.load(path).weights])
+        return found == bits([net.weights]) and len(os.listdir(os.path.dirname(path))) == 1
+
+    return (lambda: bpnet.load(path)) if load else (lambda: net.save(path)), valid
 
 
-def loading() -> Case:
-    net, path = large(), os.path.join(tempfile.mkdtemp(), "net.npz")
-    net.save(path)
-    return lambda: bpnet.load(path), lambda: os.path.exists(path)
+def save():
+    return file_of_a_network(False)
 
 
-def json_file() -> tuple[Any, str]:
-    """Return a network of the book's and a file of 100 MB."""
-    net = bpnet.network2.Network([784, 5000, 10], seed=0)
-    path = os.path.join(tempfile.mkdtemp(), "net.json")
-    net.save(path)
-    return net, path
+def load():
+    return file_of_a_network(True)
 
 
-def saving_json() -> Case:
-    net, path = json_file()
-    return lambda: net.save(path), lambda: bpnet.load(path).sizes == net.sizes
-
-
-def loading_json() -> Case:
-    net, path = json_file()
-    return lambda: bpnet.load(path), unchanged(net)
-
-
-CASES = {
-    name: make
-    for name, make in globals().items()
-    if getattr(make, "__annotations__", {}).get("return") == "Case"
+ENTRIES = {
+    entry.__name__: entry
+    for entry in (
+        *(pack_an_array, pack_a_dense_array, check_a_csr_form, order_and_targets, shuffle),
+        *(make_a_net, load_parameters, store_parameters, restore_slots),
+        *(sgd, sgd_adam, sgd_wide, sgd_wide_of_large_mini_batches),
+        *(evaluate, feedforward, backprop),
+        *(network_sgd, network2_wide, dataset, dataset_of_arrays, dense_dataset),
+        *(overridden_step, save, load),
+    )
 }
 
 
-def child(name: str) -> None:
-    """Do it until interrupted; say how long a call takes, when it ended, and what it left."""
-    do, valid = CASES[name]()
-    start = time.monotonic()
-    do()
-    print(time.monotonic() - start, flush=True)
+def child(entry):
+    """Call and be interrupted as often as a line comes; answer each with a line."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what training prints
+    call, valid, *more = ENTRIES[entry]()
+    restart = more[0] if more else nothing
+    for _ in range(2):  # the first is slower
+        restart()
+        start = time.monotonic()
+        call()
+    answers.write(json.dumps({"seconds": time.monotonic() - start}) + "\n")
     for _ in sys.stdin:
+        finished = False
+        restart()
         try:
-            print("ready", flush=True)
-            while True:
-                do()
+            answers.write("{}\n")
+            call()
+            finished = True
+            time.sleep(60)
         except KeyboardInterrupt:
-            ended = time.monotonic()
-        print(json.dumps([ended, bool(valid())]), flush=True)
+            seen = time.monotonic()
+        told = {"seen": seen, "in_time": not finished, "valid": bool(valid())}
+        answers.write(json.dumps(told) + "\n")
 
 
-def measure(name: str, times: int, rng: random.Random) -> tuple[float, list[float], int]:
-    """Return a call's seconds, the milliseconds of each wait, how often all was valid."""
-    command = [sys.executable, __file__, "--child", name]
-    process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    seconds = float(process.stdout.readline())
-    waits, valid = [], 0
-    for _ in range(times):
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(rng.uniform(0.0, 1.5 * seconds) + 0.01)
+def attack(entry, seconds, rng):
+    """Return (seconds of a call, milliseconds to each answer, trials that left nonsense)."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--child", entry],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    length = json.loads(process.stdout.readline())["seconds"]
+    answers, wrong, end = [], 0, time.monotonic() + seconds
+    while time.monotonic() < end or len(answers) < 3:
+        process.stdin.write("\n")
+        process.stdout.readline()
+        time.sleep(rng.random() * length)
         sent = time.monotonic()
         process.send_signal(signal.SIGINT)
-        ended, right = json.loads(process.stdout.readline())
-        waits.append(1e3 * (ended - sent))
-        valid += right
+        told = json.loads(process.stdout.readline())
+        wrong += not told["valid"]
+        if told["in_time"]:
+            answers.append(told["seen"] - sent)
+        elif time.monotonic() > end + 30:
+            break
     process.stdin.close()
     process.wait()
-    return seconds, waits, valid
+    return length, [1e3 * answer for answer in answers], wrong
 
 
-def main() -> None:
-    """Print the table; fail if something was not valid."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cases", nargs="*", default=list(CASES), metavar="CASE")
-    parser.add_argument("--times", type=int, default=10)
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=120, help="of attacks, in all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        return child(arguments.child)
-    rng, bad = random.Random(arguments.seed), 0
-    print(f"{'case':<18}{'call, s':>9}{'median, ms':>12}{'most, ms':>10}{'valid':>8}")
-    for name in arguments.cases:
-        seconds, waits, valid = measure(name, arguments.times, rng)
-        bad += len(waits) - valid
-        middle, most = statistics.median(waits), max(waits)
-        print(
-            f"{name:<18}{seconds:9.2f}{middle:12.1f}{most:10.1f}{valid:5}/{len(waits)}",
-            flush=True,
-        )
-    sys.exit(bad > 0)
+    parser.add_argument("entries", nargs="*", help="names, all by default")
+    options = parser.parse_args()
+    if options.child:
+        child(options.child)
+        return 0
+    rng, late, wrong, trials = random.Random(options.seed), [], 0, 0
+    chosen = options.entries or list(ENTRIES)
+    print(f"{'entry point':32} {'call, s':>8} {'trials':>6} {'median, ms':>10} {'max, ms':>8}")
+    for entry in chosen:
+        length, answers, invalid = attack(entry, options.seconds / len(chosen), rng)
+        median, most = statistics.median(answers or [0]), max(answers or [0])
+        figures = f"{length:8.2f} {len(answers):6} {median:10.1f} {most:8.1f}"
+        print(f"{entry:32} {figures}{' NOT VALID' * bool(invalid)}", flush=True)
+        late += [entry] if median > 1e3 * ANSWERED else []
+        wrong, trials = wrong + invalid, trials + len(answers)
+    print(
+        f"interrupts: {trials} of {len(chosen)} entry points, {wrong} left what is not valid, "
+        f"answered late (median): {', '.join(late) or 'none'}"
+    )
+    return bool(wrong or late)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,10 +1,9 @@
-/* The core without Python, on any processor: what networks become, in one line a case.
+/* Trains networks of every shape, kind and rule in the core alone, and prints a checksum of each
+ * one's parameters: the same lines wherever the bits are the same.
  *
- * A line is an engine's name, a case's name and the checksum (FNV-1a) of all that the case
- * computes: parameters, what the rule keeps, the gradient, outputs and costs.  Data come from an
- * integer generator and are exact, so that engines and machines whose arithmetic is the same
- * print the same lines.  Each case is computed three times, of dense inputs by one thread, of CSR
- * by two and of codes by three: where their bits differ, or are no numbers, the exit status is 1.
+ *     portable ISA [K]
+ *
+ * trains every K-th of them.  Examples come from an integer generator and have three forms: dense, CSR and codes.
  */
 #include "core.h"
 
@@ -12,275 +11,225 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXAMPLES = 140, MAX_LAYERS = 3, FORMS = 3 };
+enum { N = 150, FEW = 30, MOST = 100 }; /* examples; one by one; the most neurons of a layer */
 
-typedef struct {
-    ptrdiff_t num_layers;
-    ptrdiff_t sizes[MAX_LAYERS + 1];
-} shape;
+static const ptrdiff_t SHAPES[][5] = {{20, 30, 10}, {9, 70, 65, 3}, {33, 40}, {90, 100, 7, 4}};
+static const ptrdiff_t MINI_BATCHES[] = {1, 10, 130}; /* summed from 128 on */
+static const ptrdiff_t THREADS[] = {1, 2};
 
-/* Below, at and above whole vectors; the third has a layer wide enough to be shared among
- * threads that is not the first. */
-static const shape SHAPES[] = {
-    {2, {37, 19, 7}}, {1, {40, 16}}, {3, {12, 70, 66, 5}}, {2, {300, 33, 8}},
-};
-
-/* What else a case has: mini-batches below and above BP_WHOLE, both penalties. */
-static const struct {
-    ptrdiff_t n, mini_batch_size;
-    bp_wide l2, l1;
-} DESCENTS[] = {{41, 6, 0, 0}, {41, 10, 0.01, 0.001}, {EXAMPLES, 130, 0.01, 0}};
-
-static uint64_t drawn;
-
-/* xorshift64*, of which the upper half is drawn. */
-static uint32_t draw(void)
+static uint32_t draw(uint32_t *state)
 {
-    drawn ^= drawn >> 12;
-    drawn ^= drawn << 25;
-    drawn ^= drawn >> 27;
-    return (uint32_t)(drawn * 0x2545f4914f6cdd1d >> 32);
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
 }
 
-static uint64_t fnv(uint64_t hash, const void *bytes, size_t n)
+static void put(const bp_engine *engine, void *array, ptrdiff_t i, double value)
 {
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3;
-    return hash;
-}
-
-static void *room(size_t bytes)
-{
-    void *block = calloc(1, bytes + 1);
-    if (!block)
-        exit(2);
-    return block;
-}
-
-static void put(size_t itemsize, void *array, ptrdiff_t i, double value)
-{
-    if (itemsize == 4)
+    if (engine->itemsize == 4)
         ((float *)array)[i] = (float)value;
     else
         ((double *)array)[i] = value;
 }
 
-static int finite_items(size_t itemsize, const void *array, ptrdiff_t n)
+static void *block(size_t bytes)
 {
-    int finite = 1;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double item = itemsize == 4 ? ((const float *)array)[i]
-                                          : ((const double *)array)[i];
-        finite &= item - item == 0;
+    void *found = NULL;
+    bytes = (bytes + BP_ALIGN) / BP_ALIGN * BP_ALIGN;
+    found = aligned_alloc(BP_ALIGN, bytes);
+    if (!found)
+        abort();
+    return memset(found, 0, bytes);
+}
+
+/* FNV-1a. */
+static uint64_t add(uint64_t sum, const void *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sum = (sum ^ ((const unsigned char *)bytes)[i]) * 1099511628211u;
+    return sum;
+}
+
+/* Examples in all forms, and room for one layer's parameters. */
+typedef struct {
+    bp_data forms[3];
+    int64_t offsets[N + 1], order[N];
+    uint16_t columns[(N + 1) * MOST];
+    uint8_t codes[(N + 1) * MOST];
+    bp_codes places;
+    void *x, *values, *table, *y, *w, *b, *outputs, *costs;
+} examples;
+
+/* A third of the inputs is not zero, and has one of 200 values. */
+static void make_examples(const bp_engine *engine, ptrdiff_t n_in, ptrdiff_t n_out, examples *e)
+{
+    uint32_t state = 2463534242u;
+    for (ptrdiff_t i = 0; i < N * n_in; i++) {
+        const uint32_t number = draw(&state);
+        put(engine, e->x, i, number % 3 ? 0 : ((int)(number / 3 % 200) - 100) / 128.0);
     }
-    return finite;
+    for (ptrdiff_t i = 0; i < N * n_out; i++)
+        put(engine, e->y, i, draw(&state) % 256 / 256.0);
+    for (ptrdiff_t i = 0; i < N; i++)
+        e->order[i] = i;
+    e->offsets[0] = 0;
+    memset(&e->places, 0, sizeof e->places);
+    engine->csr_append(N, n_in, e->x, N * n_in, e->offsets, e->columns, e->values);
+    if (engine->csr_encode(e->offsets[N], e->values, &e->places, e->table, e->codes)
+        != e->offsets[N])
+        abort();
+    const bp_data dense = {.n = N, .n_in = n_in, .n_out = n_out, .x = e->x, .y = e->y};
+    e->forms[0] = e->forms[1] = e->forms[2] = dense;
+    e->forms[1].x = e->forms[2].x = NULL;
+    e->forms[1].offsets = e->forms[2].offsets = e->offsets;
+    e->forms[1].columns = e->forms[2].columns = e->columns;
+    e->forms[1].values = e->values;
+    e->forms[2].values = e->table;
+    e->forms[2].codes = e->codes;
+    for (int form = 1; form < 3; form++)
+        if (bp_csr_fault(&e->forms[form], e->offsets[N],
+                         form == 1 ? e->offsets[N] : e->places.used, 0, N))
+            abort();
 }
 
-/* Every third input is one of 63 values, the others are 0; desired outputs are in [0, 1). */
-static void draw_examples(const bp_engine *engine, bp_data *data, void *x, void *y)
-{
-    for (ptrdiff_t i = 0; i < data->n * data->n_in; i++)
-        put(engine->itemsize, x, i, draw() % 3 ? 0 : (draw() % 63 + 1) / 64.0);
-    for (ptrdiff_t i = 0; i < data->n * data->n_out; i++)
-        put(engine->itemsize, y, i, draw() % 16 / 16.0);
-    data->x = x;
-    data->y = y;
-}
-
-/* form 0: dense; 1: CSR; 2: CSR with codes. */
-static bp_data in_form(const bp_engine *engine, const bp_data *dense, int form)
-{
-    static bp_codes codes;
-    bp_data data = *dense;
-    const int64_t limit = data.n * data.n_in;
-    if (form == 0)
-        return data;
-    int64_t *offsets = room((size_t)(data.n + 1) * sizeof *offsets);
-    uint16_t *columns = room((size_t)(limit + data.n_in) * sizeof *columns);
-    void *values = room((size_t)(limit + data.n_in) * engine->itemsize);
-    engine->csr_append(data.n, data.n_in, data.x, limit, offsets, columns, values);
-    data.x = NULL;
-    data.offsets = offsets;
-    data.columns = columns;
-    data.values = values;
-    if (form == 2) {
-        uint8_t *out = room((size_t)(limit + data.n_in));
-        void *table = room(BP_CODES * engine->itemsize);
-        memset(&codes, 0, sizeof codes);
-        if (engine->csr_encode(offsets[data.n], values, &codes, table, out) != offsets[data.n])
-            exit(2);
-        data.values = table;
-        data.codes = out;
-        free(values);
-    }
-    return data;
-}
-
-static void free_form(const bp_data *data)
-{
-    if (data->x)
-        return;
-    free((void *)data->offsets);
-    free((void *)data->columns);
-    free((void *)data->values);
-    free((void *)data->codes);
-}
-
-static int go_on(void *context, ptrdiff_t done)
+static int no_look(void *context, ptrdiff_t done)
 {
     (void)context, (void)done;
     return 0;
 }
 
-/* Weights of a layer in (-1/8, 1/8), biases in (-1, 1). */
-static void draw_parameters(const bp_engine *engine, bp_net *nets)
+static void load(const bp_engine *engine, bp_net *net, examples *e)
 {
-    for (ptrdiff_t l = 0; l < nets->num_layers; l++) {
-        const ptrdiff_t n_in = nets->layers[l].n_in, n_out = nets->layers[l].n_out;
-        void *w = room((size_t)(n_in * n_out) * engine->itemsize);
-        void *b = room((size_t)n_out * engine->itemsize);
+    uint32_t state = 362436069u;
+    for (ptrdiff_t l = 0; l < net->num_layers; l++) {
+        const ptrdiff_t n_in = net->layers[l].n_in, n_out = net->layers[l].n_out;
         for (ptrdiff_t i = 0; i < n_in * n_out; i++)
-            put(engine->itemsize, w, i, ((int)(draw() % 255) - 127) / 1024.0);
-        for (ptrdiff_t i = 0; i < n_out; i++)
-            put(engine->itemsize, b, i, ((int)(draw() % 255) - 127) / 128.0);
-        engine->load(nets, l, 0, w, b);
-        free(w);
-        free(b);
+            put(engine, e->w, i, ((int)(draw(&state) % 512) - 256) / 1024.0);
+        for (ptrdiff_t j = 0; j < n_out; j++)
+            put(engine, e->b, j, ((int)(draw(&state) % 512) - 256) / 512.0);
+        engine->load(net, l, 0, 0, n_in, e->w, e->b);
     }
 }
 
-/* The hash of a place of every layer; 0 if an item of it is no finite number. */
-static uint64_t hash_place(const bp_engine *engine, const bp_net *nets, int place,
-                           uint64_t hash)
+static uint64_t sum_of(const bp_engine *engine, bp_net *net, examples *e)
 {
-    for (ptrdiff_t l = 0; l < nets->num_layers; l++) {
-        const ptrdiff_t n = nets->layers[l].n_in * nets->layers[l].n_out;
-        const ptrdiff_t n_out = nets->layers[l].n_out;
-        void *w = room((size_t)n * engine->itemsize);
-        void *b = room((size_t)n_out * engine->itemsize);
-        engine->store(nets, l, place, w, b);
-        if (!finite_items(engine->itemsize, w, n) || !finite_items(engine->itemsize, b, n_out))
-            return 0;
-        hash = fnv(fnv(hash, w, (size_t)n * engine->itemsize), b,
-                   (size_t)n_out * engine->itemsize);
-        free(w);
-        free(b);
+    uint64_t sum = 14695981039346656037u;
+    for (ptrdiff_t l = 0; l < net->num_layers; l++) {
+        const size_t n_in = (size_t)net->layers[l].n_in, n_out = (size_t)net->layers[l].n_out;
+        engine->store(net, l, 0, 0, net->layers[l].n_in, e->w, e->b);
+        sum = add(sum, e->w, n_in * n_out * engine->itemsize);
+        sum = add(sum, e->b, n_out * engine->itemsize);
+        for (size_t j = 0; j < n_out; j++) /* what is no number has other bits elsewhere */
+            if (engine->itemsize == 4 ? ((float *)e->b)[j] - ((float *)e->b)[j] != 0
+                                      : ((double *)e->b)[j] - ((double *)e->b)[j] != 0)
+                abort();
     }
-    return hash;
+    return sum;
 }
 
-static uint64_t hash_answers(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
-                             const bp_data *data, uint64_t hash)
+/* Two epochs; regularised or not by whether mini-batches are odd. */
+static uint64_t train(const bp_engine *engine, bp_shape shape, ptrdiff_t m, int form,
+                      examples *e)
 {
-    const size_t outputs = (size_t)(data->n * data->n_out) * engine->itemsize;
-    const size_t costs = (size_t)data->n * engine->itemsize;
-    const bp_questions asked = {room(outputs), room(costs), NULL};
-    bp_evaluate(engine, nets, threads, data, &asked, go_on, NULL);
-    if (!finite_items(engine->itemsize, asked.outputs, data->n * data->n_out) ||
-        !finite_items(engine->itemsize, asked.costs, data->n))
-        return 0;
-    hash = fnv(fnv(hash, asked.outputs, outputs), asked.costs, costs);
-    free(asked.outputs);
-    free(asked.costs);
-    return hash;
-}
-
-/* Everything the network computes of data: two epochs, answers, a gradient. */
-static uint64_t hash_run(const bp_engine *engine, const shape *s, const bp_kind *kind, size_t d,
-                         const bp_data *data, ptrdiff_t threads)
-{
-    const bp_wide parameters[][BP_PARAMETERS] = {{0}, {0.5}, {0.5}, {0.875, 0.984375, 1e-8}};
-    const ptrdiff_t m = DESCENTS[d].mini_batch_size, n = data->n;
-    const bp_shape laid = {s->sizes, s->num_layers, m < BP_ROWS ? m : BP_ROWS, threads, *kind,
-                           engine->itemsize};
-    bp_descent told = {.data = data, .mini_batch_size = m, .eta = 0.0625,
-                       .l2 = DESCENTS[d].l2, .l1 = DESCENTS[d].l1};
     bp_net *nets;
-    char *block = room(bp_lay_out(NULL, &laid, &nets) + BP_ALIGN);
-    bp_lay_out(block + (BP_ALIGN - (uintptr_t)block % BP_ALIGN) % BP_ALIGN, &laid, &nets);
-    drawn = 7;
-    draw_parameters(engine, nets);
-    uint32_t state[625];
-    for (int i = 0; i < 624; i++)
-        state[i] = draw();
-    state[624] = 624;
-    int64_t order[EXAMPLES];
-    for (ptrdiff_t i = 0; i < n; i++)
-        order[i] = i;
-    bp_wide losses[EXAMPLES];
-    told.order = order;
-    told.losses = losses;
-    memcpy(told.parameters, parameters[kind->rule], sizeof told.parameters);
-    uint64_t hash = 0xcbf29ce484222325;
-    for (int epoch = 0; epoch < 2; epoch++) {
-        bp_shuffle(state, order, n);
-        bp_sgd(engine, nets, threads, &told, go_on, NULL);
-        hash = fnv(hash, losses, (size_t)((n + m - 1) / m) * sizeof *losses);
+    static void *memory; /* of all networks, one after the other */
+    static size_t room;
+    const size_t bytes = bp_lay_out(NULL, &shape, &nets);
+    if (bytes > room) {
+        free(memory);
+        memory = block(bytes);
+        room = bytes;
     }
-    for (int place = 0; place <= kind->slots && hash; place++)
-        hash = hash_place(engine, nets, place, hash);
-    if (hash)
-        hash = hash_answers(engine, nets, threads, data, hash);
-    bp_backprop(engine, nets, data, go_on, NULL);
-    if (hash)
-        hash = hash_place(engine, nets, kind->slots + 1, hash);
-    free(block);
-    return hash;
+    bp_lay_out(memory, &shape, &nets);
+    load(engine, nets, e);
+    bp_wide losses[N] = {0};
+    const bp_row *rule = engine->row(BP_RULES, shape.kind.rule);
+    bp_descent told = {.data = &e->forms[form], .order = e->order, .mini_batch_size = m,
+                       .begin = m == 1 ? N - FEW : 0, .eta = rule->slots == 2 ? 1e-3 : 1 / 32.0,
+                       .l2 = m % 2 ? 0 : 1e-3,
+                       .l1 = m == 130 ? 1e-4 : 0, .losses = losses};
+    for (int i = 0; i < BP_PARAMETERS; i++)
+        told.parameters[i] = !rule->parameters[i]                         ? 0
+                             : strcmp(rule->parameters[i], "epsilon") == 0 ? 1e-6
+                                                                           : 0.75;
+    bp_sgd(engine, nets, shape.threads, &told, no_look, NULL);
+    bp_sgd(engine, nets, shape.threads, &told, no_look, NULL);
+    engine->evaluate(nets, told.data, 0, N, &(bp_questions){e->outputs, e->costs, NULL});
+    uint64_t sum = add(sum_of(engine, nets, e), e->outputs, N * (size_t)told.data->n_out * engine->itemsize);
+    return add(add(sum, e->costs, N * engine->itemsize), losses, sizeof losses);
 }
 
-/* One line; return whether the three forms agree. */
-static int print_case(const bp_engine *engine, const shape *s, const bp_kind *kind, size_t d)
+/* One line; the forms and the numbers of threads must agree on it. */
+static int report(const bp_engine *engine, const ptrdiff_t *sizes, ptrdiff_t num_layers,
+                  bp_kind kind, int every, examples *e)
 {
-    uint64_t hashes[FORMS];
-    bp_data dense = {.n = DESCENTS[d].n, .n_in = s->sizes[0], .n_out = s->sizes[s->num_layers]};
-    void *x = room((size_t)(dense.n * dense.n_in) * engine->itemsize);
-    void *y = room((size_t)(dense.n * dense.n_out) * engine->itemsize);
-    drawn = 42;
-    draw_examples(engine, &dense, x, y);
-    for (int form = 0; form < FORMS; form++) {
-        const bp_data data = in_form(engine, &dense, form);
-        hashes[form] = hash_run(engine, s, kind, d, &data, form + 1);
-        free_form(&data);
+    static int asked;
+    int differ = 0;
+    if (asked++ % every)
+        return 0;
+    printf("float%d", (int)engine->itemsize * 8);
+    for (ptrdiff_t l = 0; l <= num_layers; l++)
+        printf("%c%d", l ? '-' : ' ', (int)sizes[l]);
+    printf(" %s %s %s", engine->row(BP_ACTIVATIONS, kind.hidden)->name,
+           engine->row(BP_OUTPUTS, kind.output)->name, engine->row(BP_RULES, kind.rule)->name);
+    for (size_t i = 0; i < sizeof MINI_BATCHES / sizeof *MINI_BATCHES; i++) {
+        uint64_t sums[6];
+        for (int form = 0; form < 3; form++)
+            for (int t = 0; t < 2; t++) {
+                const bp_shape shape = {sizes, num_layers, BP_ROWS, THREADS[t], kind,
+                                        engine->itemsize, 0};
+                sums[2 * form + t] = train(engine, shape, MINI_BATCHES[i], form, e);
+            }
+        for (int j = 1; j < 6; j++)
+            differ |= sums[j] != sums[0];
+        printf(" %016llx", (unsigned long long)sums[0]);
     }
-    free(x);
-    free(y);
-    printf("%s float%d ", engine->isa, (int)(8 * engine->itemsize));
-    for (ptrdiff_t l = 0; l <= s->num_layers; l++)
-        printf("%s%td", l ? "-" : "", s->sizes[l]);
-    printf(" %s %s %s mini-batch %td: %016llx\n",
-           engine->row(BP_ACTIVATIONS, kind->hidden)->name,
-           engine->row(BP_OUTPUTS, kind->output)->name, engine->row(BP_RULES, kind->rule)->name,
-           DESCENTS[d].mini_batch_size, (unsigned long long)hashes[0]);
-    if (hashes[0] && hashes[0] == hashes[1] && hashes[0] == hashes[2])
-        return 1;
-    printf("FAULT: %s\n", hashes[0] ? "forms or threads differ" : "no finite numbers");
-    return 0;
+    printf(differ ? " THREADS OR FORMS DIFFER\n" : "\n");
+    return differ;
 }
 
-/* Every shape with every rule and output, and in turn the activations; `all`: every one. */
-static int print_engine(const bp_engine *engine, int all)
+/* Every activation with every output under plain descent, and every rule. */
+static int report_kinds(const bp_engine *engine, const ptrdiff_t *sizes, ptrdiff_t num_layers,
+                        int every, examples *e)
 {
-    int right = 1, turn = 0;
-    for (size_t s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++)
-        for (int output = 0; engine->row(BP_OUTPUTS, output); output++)
-            for (int rule = 0; engine->row(BP_RULES, rule); rule++, turn++)
-                for (int hidden = 0; engine->row(BP_ACTIVATIONS, hidden); hidden++)
-                    for (size_t d = 0; d < sizeof DESCENTS / sizeof *DESCENTS; d++) {
-                        const bp_kind kind = {hidden, output, rule,
-                                              engine->row(BP_RULES, rule)->slots};
-                        if (all || ((hidden + rule + output + (int)s) % 4 == 0 &&
-                                    (turn + rule) % 3 == (int)d))
-                            right &= print_case(engine, &SHAPES[s], &kind, d);
-                    }
-    return right;
+    int differ = 0;
+    bp_kind kind = {0};
+    for (kind.output = 0; engine->row(BP_OUTPUTS, kind.output); kind.output++)
+        for (kind.hidden = 0; engine->row(BP_ACTIVATIONS, kind.hidden); kind.hidden++)
+            differ |= report(engine, sizes, num_layers, kind, every, e);
+    kind.hidden = kind.output = 0;
+    for (kind.rule = 1; engine->row(BP_RULES, kind.rule); kind.rule++) {
+        kind.slots = engine->row(BP_RULES, kind.rule)->slots;
+        differ |= report(engine, sizes, num_layers, kind, every, e);
+    }
+    return differ;
 }
 
 int main(int argc, char **argv)
 {
+    static examples e;
     ptrdiff_t n;
-    int right = 1;
+    int differ = 0, found = 0;
+    const int every = argc > 2 ? atoi(argv[2]) : 1;
     const bp_engine *const *engines = bp_engines(&n);
-    for (ptrdiff_t i = 0; i < n; i++)
-        right &= print_engine(engines[i], argc > 1 && !strcmp(argv[1], "all"));
-    return !right;
+    const size_t room = (N + 1) * MOST * sizeof(double);
+    void **arrays[] = {&e.x, &e.values, &e.table, &e.y, &e.w, &e.b, &e.outputs, &e.costs};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        *arrays[i] = block(room);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (argc < 2 || every < 1 || strcmp(engines[i]->isa, argv[1]) != 0)
+            continue;
+        found = 1;
+        for (size_t s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++) {
+            ptrdiff_t layers = 0;
+            while (layers < 4 && SHAPES[s][layers + 1])
+                layers++;
+            make_examples(engines[i], SHAPES[s][0], SHAPES[s][layers], &e);
+            differ |= report_kinds(engines[i], SHAPES[s], layers, every, &e);
+        }
+    }
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        free(*arrays[i]);
+    return found ? differ : 2;
 }
