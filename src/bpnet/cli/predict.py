@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import os
 import sys
@@ -35,6 +36,7 @@ def add(option: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Print a line for each image: the digit, and the activation of its neuron."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong is said once
     net = bpnet.load(arguments.model)
     side = _side(net.sizes[0], "--show") if arguments.show else 0
     for name in arguments.images:
