@@ -4,7 +4,6 @@
 import array as _array
 import random as _random
 from operator import index as _index
-from weakref import ref as _weak
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyB
                              PyObject_GetBuffer)
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from cpython.weakref cimport PyWeakref_NewRef
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 
 
@@ -129,31 +129,33 @@ cdef enum:
 _SHUFFLE = _random.Random.shuffle
 
 
-cdef list _holders(array):
+cdef object _ARRAY = np.ndarray
+
+
+cdef object _holder(array):
     """What keeps an array's memory where it is for as long as it lives.
 
     NumPy moves no memory of an array that has a weak reference, even where resize is told not
     to look; and what is no array, as a mapped file, is not closed while it is exported.
     """
-    holders = []
-    while isinstance(array, np.ndarray):
-        holders.append(_weak(array))
-        array = array.base
-    if array is not None:
+    if not isinstance(array, _ARRAY):
         try:
-            holders.append(memoryview(array))
+            return memoryview(array)
         except (TypeError, ValueError, BufferError):  # it has another way to lend its memory
-            pass
-    return holders
+            return None
+    base, reference = array.base, PyWeakref_NewRef(array, None)
+    return reference if base is None else (reference, _holder(base))
 
 
 cdef class _Buffer:
     """The memory of a C-contiguous array of a known dtype and shape, held while this lives."""
 
     cdef Py_buffer view
-    cdef list holders
+    cdef object holder
 
-    def __cinit__(self, array, str name, dtype, tuple shape, bint writable=False):
+    def __cinit__(self, array, str name, dtype, tuple shape, bint writable=False,
+                  bint ours=False):
+        """ours: nobody else has the array yet."""
         if type(array) is not np.ndarray:  # a subclass may hide what is in its memory
             raise TypeError(f"{name} must be an array of {dtype}, got {type(array).__name__}")
         if array.dtype != dtype:
@@ -163,7 +165,7 @@ cdef class _Buffer:
         if not (array.flags.c_contiguous and array.flags.aligned):
             raise ValueError(f"{name} must be C-contiguous and aligned")
         PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
-        self.holders = _holders(array)
+        self.holder = None if ours else _holder(array)
 
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
@@ -235,7 +237,7 @@ cdef class Engine:
         if block == NULL:
             raise MemoryError()
         cdef void *scratch = <void *>_aligned(<uintptr_t>block)
-        holders = _holders(a), _holders(b)
+        holders = _holder(a), _holder(b)
         with nogil:
             self.row.gemm(m, n, k, <const void *>a_address, a_row, a_column,
                           <const void *>b_address, b_row, b_column, c_buffer.view.buf, ldc,
@@ -658,13 +660,13 @@ cdef class Net:
             raise RuntimeError("a Net serves one call at a time, and another is under way")
         self.busy = True
 
-    cdef list held(self, biases, weights, bint out=False):
+    cdef list held(self, biases, weights, bint ours=False):
         """The book's lists in pairs: a layer's biases (n_out, 1), its weights (n_out, n_in)."""
-        buffers = []
+        buffers, dtype = [], self.engine.dtype
         for l, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:])):
             buffers.append((
-                _Buffer(biases[l], f"biases[{l}]", self.engine.dtype, (n_out, 1), out),
-                _Buffer(weights[l], f"weights[{l}]", self.engine.dtype, (n_out, n_in), out)))
+                _Buffer(biases[l], f"biases[{l}]", dtype, (n_out, 1), ours, ours),
+                _Buffer(weights[l], f"weights[{l}]", dtype, (n_out, n_in), ours, ours)))
         return buffers
 
     cdef exchange(self, int place, list buffers, bint out=False):

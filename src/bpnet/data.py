@@ -653,8 +653,10 @@ def _check_reach(
             return
 
 
-def look_at_scale(name: str, packed: bpcore.Data) -> None:
+def look_at_scale(name: str, packed: bpcore.Data, saturates: Callable[[], bool]) -> None:
     """Warn if inputs are so large that sigmoids of weighted sums of them are all 0 or 1.
+
+    saturates, which says whether the network has such neurons, is called if they are.
 
     Weights of variance 1 / n_in make weighted inputs as large as the root mean square of the
     inputs; at 10 the slope of a sigmoid is 1 / 5,500 of its largest.  What warns is that half
@@ -662,16 +664,28 @@ def look_at_scale(name: str, packed: bpcore.Data) -> None:
     that: mean squares that are 1 on average are over 100 in at most one row of a hundred.
     """
     n = len(packed)
-    rows = [packed.rows(i, i + 1) for i in range(0, n, max(1, -(-n // _LOOKED_AT)))]
+    step = max(1, -(-n // _LOOKED_AT))
+    if packed.coded and _are_small(packed.inputs[3]):  # the few values that occur
+        return
+    if packed.sparse:
+        rows = np.concatenate([packed.rows(i, i + 1) for i in range(0, n, step)])
+    else:
+        rows = packed.inputs[::step]
+    if _are_small(rows):
+        return
     with np.errstate(over="ignore", under="ignore"):
-        squares = np.square(np.concatenate(rows), dtype=np.float64).mean(axis=1)
+        squares = np.square(rows, dtype=np.float64).mean(axis=1)
     size = float(np.sqrt(np.sort(squares)[len(squares) // 2]))
-    if size > _LARGE:
+    if size > _LARGE and saturates():
         check.warn(
             f"{name}: the inputs are large, a root mean square of {size:.3g} where about 1 is "
             f"best: neurons saturate and hardly learn; divide pixels by 255, or standardise, "
             f"(X - X.mean(0)) / X.std(0)"
         )
+
+
+def _are_small(values: Array) -> bool:
+    return bool(values.max(initial=0) <= _LARGE and values.min(initial=0) >= -_LARGE)
 
 
 def _array(value: Any) -> Array:

@@ -132,8 +132,7 @@ class Run:
         self.watch = Watch(verbose, self.stopping.epochs * self.n, done * self.n)
         for sentence in self.beyond[:1]:
             check.warn(sentence)
-        if net._saturates():
-            data.look_at_scale(name, self.packed)
+        data.look_at_scale(name, self.packed, net._saturates)
 
     def _monitors(self, held_out: dict[str, Any], wanted: Collection[str]) -> Iterable[Monitor]:
         """Yield what to look at: asked for, or needed to stop."""
