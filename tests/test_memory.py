@@ -114,7 +114,7 @@ def busy(**kinds):
 
 def test_progress_that_resizes_what_is_trained_on_gets_an_error():
     net, data, order, arrays = busy()
-    losses = np.empty(-(-N // 5))
+    losses = np.empty((-(-N // 5), 2))
     for array in (*arrays, losses):
         with pytest.raises(ValueError, match=REFUSED):
             net.sgd(

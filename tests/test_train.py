@@ -807,13 +807,55 @@ def test_net_says_what_is_wrong_with_its_sizes_and_parameters():
     for biases, weights, message in [
         ([np.zeros(2)], w, r"^biases\[0\] must have shape \(2, 1\), got \(2,\)$"),
         (b, [np.zeros((3, 2))], r"^weights\[0\] must have shape \(2, 3\), got \(3, 2\)$"),
-        (b, [np.zeros((3, 2)).T], r"^weights\[0\] must be C-contiguous and aligned$"),
+        (b, [np.zeros((4, 3))[::2]], r"^weights\[0\] must be C-contiguous and aligned$"),
     ]:
         with pytest.raises(ValueError, match=message):
             net.load(biases, weights)
     message = r"^biases\[0\] must be an array of float64, got float32$"
     with pytest.raises(TypeError, match=message):
         net.load([b[0].astype("f")], w)
+
+
+@each_engine
+def test_parameters_go_in_and_out_in_either_order(engine):
+    sizes, rng = [5, 33, 1, 7], np.random.RandomState(0)
+    places = [
+        (
+            [rng.randn(n, 1).astype(engine.dtype) for n in sizes[1:]],
+            [rng.randn(n, m).astype(engine.dtype) for m, n in zip(sizes, sizes[1:])],
+        )
+        for _ in range(3)  # adam keeps two numbers of each
+    ]
+    rows = [([b.copy() for b in bs], list(map(np.asfortranarray, ws))) for bs, ws in places]
+    empty = [([b * 0 for b in bs], [w * 0 for w in ws]) for bs, ws in rows]
+    empty_rows = [
+        ([b * 0 for b in bs], [np.asfortranarray(w * 0) for w in ws]) for bs, ws in rows
+    ]
+    for given in (places, rows):
+        net = bpcore.Net(engine, sizes, 1, rule="adam")
+        net.load(*given[0])
+        net.restore(9, given[1:])
+        assert net.steps == 9
+        for filled in (empty, empty_rows):
+            net.store_into(*filled[0], filled[1:])
+            assert same_bits(filled, places)
+        assert same_bits(net.store(), places[0])
+        assert same_bits(net.state()[1], places[1:])
+    with pytest.raises(ValueError, match=r"^slots must be 2 for the rule adam, got 1$"):
+        net.store_into(*empty[0], empty[1:2])
+
+
+@each_engine
+@pytest.mark.parametrize("output", ["cross-entropy", "log-likelihood"])
+def test_a_loss_counts_no_output_as_more_than_it_is_told(engine, output):
+    x, y = np.array([[1.0], [1], [-1]], engine.dtype), np.eye(2, dtype=engine.dtype)[[0, 0, 1]]
+    net = bpcore.Net(engine, [1, 2], 3, output=output)
+    net.load([np.zeros((2, 1), engine.dtype)], [np.array([[-40], [40]], engine.dtype)])
+    for most, size in [(3, 3), (float("inf"), 80 if output == "log-likelihood" else 40)]:
+        losses, outputs = np.zeros((1, 2)), 1 if output == "log-likelihood" else 2
+        data = packed(engine, x, y)
+        net.sgd(data, bpcore.Order(3), 3, 0, losses=losses, most_cost=most)
+        assert losses[0] == pytest.approx([outputs * size, 0])
 
 
 def test_net_says_what_is_wrong_with_its_data():

@@ -75,6 +75,7 @@ cdef extern from "core.h" nogil:
         int l2_by_batch
         double *parameters
         double *losses
+        double most_cost
 
     ctypedef struct bp_questions:
         void *outputs
@@ -91,9 +92,9 @@ cdef extern from "core.h" nogil:
         size_t itemsize
         ptrdiff_t lanes
         const bp_row *(*row)(int, ptrdiff_t) noexcept nogil
-        void (*load)(bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, const void *,
+        void (*load)(bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, int, const void *,
                      const void *) noexcept nogil
-        void (*store)(const bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, void *,
+        void (*store)(const bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, int, void *,
                       void *) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
@@ -660,13 +661,16 @@ cdef class Net:
             raise RuntimeError("a Net serves one call at a time, and another is under way")
         self.busy = True
 
-    cdef list held(self, biases, weights, bint ours=False):
-        """The book's lists in pairs: a layer's biases (n_out, 1), its weights (n_out, n_in)."""
+    cdef list held(self, biases, weights, bint writable=False, bint ours=False):
+        """The book's lists, layer by layer: biases (n_out, 1), weights (n_out, n_in) and
+        whether these lie by input, in Fortran's order."""
         buffers, dtype = [], self.engine.dtype
         for l, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:])):
-            buffers.append((
-                _Buffer(biases[l], f"biases[{l}]", dtype, (n_out, 1), ours, ours),
-                _Buffer(weights[l], f"weights[{l}]", dtype, (n_out, n_in), ours, ours)))
+            w, shape, by_input = weights[l], (n_out, n_in), False
+            if type(w) is np.ndarray and w.shape == shape and w.T.flags.c_contiguous:
+                w, shape, by_input = w.T, shape[::-1], True
+            buffers.append((_Buffer(biases[l], f"biases[{l}]", dtype, (n_out, 1), writable, ours),
+                            _Buffer(w, f"weights[{l}]", dtype, shape, writable, ours), by_input))
         return buffers
 
     cdef exchange(self, int place, list buffers, bint out=False):
@@ -676,9 +680,10 @@ cdef class Net:
         """
         cdef _Buffer b, w
         cdef ptrdiff_t l, begin, end, n_in, n_out
+        cdef bint by_input
         self.take()
         try:
-            for l, (b, w) in enumerate(buffers):
+            for l, (b, w, by_input) in enumerate(buffers):
                 end, n_in, n_out = 0, self.sizes[l], self.sizes[l + 1]
                 while end < n_in:
                     if end > 0:
@@ -687,11 +692,11 @@ cdef class Net:
                                           + BP_ALIGN)
                     with nogil:
                         if out:
-                            self.engine.row.store(self.nets, l, place, begin, end, w.view.buf,
-                                                  b.view.buf)
+                            self.engine.row.store(self.nets, l, place, begin, end, by_input,
+                                                  w.view.buf, b.view.buf)
                         else:
-                            self.engine.row.load(self.nets, l, place, begin, end, w.view.buf,
-                                                 b.view.buf)
+                            self.engine.row.load(self.nets, l, place, begin, end, by_input,
+                                                 w.view.buf, b.view.buf)
         finally:
             self.busy = False
 
@@ -701,16 +706,38 @@ cdef class Net:
         for n_in, n_out in zip(self.sizes, self.sizes[1:]):
             biases.append(np.empty((n_out, 1), self.engine.dtype))
             weights.append(np.empty((n_out, n_in), self.engine.dtype))
-        self.exchange(place, self.held(biases, weights, True), True)
+        self.exchange(place, self.held(biases, weights, True, True), True)
         return biases, weights
 
     def load(self, biases, weights):
-        """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in)."""
+        """Copy in the book's lists: biases[l] (n_out, 1) and weights[l] (n_out, n_in).
+
+        Here and where such lists are given elsewhere, weights[l] are C- or F-contiguous.
+        """
         self.exchange(0, self.held(biases, weights))
 
     def store(self):
         """Return fresh lists (biases, weights) in the book's shapes."""
         return self.get(0)
+
+    def store_into(self, biases, weights, slots=()):
+        """Copy out the parameters, and what the rule keeps of them, into the caller's lists.
+
+        slots has as many pairs (biases, weights) as the rule, or none.
+        """
+        cdef int place
+        buffers = []
+        if slots:
+            self.check_slots(slots)
+        for biases, weights in [(biases, weights), *slots]:
+            buffers.append(self.held(biases, weights, True))
+        for place in range(len(buffers)):
+            self.exchange(place, <list>buffers[place], True)
+
+    @property
+    def steps(self):
+        """Mini-batches so far."""
+        return self.nets.steps
 
     def state(self):
         """Return (steps, slots): mini-batches so far, and what the rule keeps of each weight.
@@ -722,13 +749,16 @@ cdef class Net:
             slots.append(self.get(place + 1))
         return self.nets.steps, slots
 
-    def restore(self, steps, slots):
-        """Put back what state returned."""
+    cdef check_slots(self, slots):
         if len(slots) != self.nets.kind.slots:
             raise ValueError(f"slots must be {self.nets.kind.slots} for the rule {self.rule}, "
                              f"got {len(slots)}")
+
+    def restore(self, steps, slots):
+        """Put back what state returned."""
         cdef int64_t begun = steps
         cdef int place
+        self.check_slots(slots)
         buffers = []
         for biases, weights in slots:
             buffers.append(self.held(biases, weights))
@@ -786,13 +816,15 @@ cdef class Net:
         return self.get(self.nets.kind.slots + 1)
 
     def sgd(self, Data data not None, Order order not None, mini_batch_size, eta, *,
-            l2=0.0, l1=0.0, l2_by_batch=False, parameters=(), losses=None, progress=None):
+            l2=0.0, l1=0.0, l2_by_batch=False, parameters=(), losses=None,
+            most_cost=float("inf"), progress=None):
         """Descend over all of data, in this order and in mini-batches, by the net's rule.
 
         The gradient is of a mini-batch's mean cost (over the sum of the examples' weights) plus
         l2 w + l1 sgn(w) for weights; with l2_by_batch, l2 is divided by that sum.  parameters
-        are the rule's, in its order.  losses, float64 (mini-batches), gets what a mini-batch's
-        mean cost, penalty included, was before its step.  progress(examples) is called with
+        are the rule's, in its order.  losses, float64 (mini-batches, 2), gets what a
+        mini-batch's mean cost and its penalty were before its step, an output's cost of an
+        example counting as most_cost at most.  progress(examples) is called with
         the number that are done since it was last called.  If it or a signal's handler raises,
         the parameters are those after a whole number of mini-batches.
         """
@@ -816,9 +848,9 @@ cdef class Net:
         told.eta, told.l2, told.l1, told.l2_by_batch = eta, l2, l1, l2_by_batch
         for i in range(BP_PARAMETERS):
             told.parameters[i] = parameters[i] if i < len(parameters) else 0
-        told.losses = NULL
+        told.losses, told.most_cost = NULL, most_cost
         if losses is not None:
-            buffer = _Buffer(losses, "losses", np.dtype("d"), (-(-n // m),), True)
+            buffer = _Buffer(losses, "losses", np.dtype("d"), (-(-n // m), 2), True)
             told.losses = <double *>buffer.view.buf
         look = _Look(progress)
         self.take()

@@ -152,7 +152,8 @@ typedef struct {
     int l2_by_batch; /* l2 is of the mini-batch's summed cost: divided by its examples'
                       * weights */
     bp_wide parameters[BP_PARAMETERS]; /* the rule's, in the table's order */
-    bp_wide *losses; /* (mini-batches): mean cost and penalty before each step; or NULL */
+    bp_wide *losses; /* (mini-batches, 2): mean cost and penalty before each step; or NULL */
+    bp_wide most_cost; /* that an output has in losses */
 } bp_descent;
 
 /* What is asked about examples; NULL: it is not. */
@@ -182,12 +183,12 @@ typedef struct {
     /* Row i of a table; NULL past its end. */
     const bp_row *(*row)(int table, ptrdiff_t i);
 
-    /* Between the book's (n_out, n_in) and (n_out, 1) arrays and a place of layer l: the
-     * weights of the inputs [begin, end), and the biases. */
+    /* Between a place of layer l and the book's (n_out, n_in) and (n_out, 1) arrays, or, by
+     * input, (n_in, n_out): the weights of the inputs [begin, end), and the biases. */
     void (*load)(bp_net *net, ptrdiff_t l, int place, ptrdiff_t begin, ptrdiff_t end,
-                 const void *w, const void *b);
+                 int by_input, const void *w, const void *b);
     void (*store)(const bp_net *net, ptrdiff_t l, int place, ptrdiff_t begin, ptrdiff_t end,
-                  void *w, void *b);
+                  int by_input, void *w, void *b);
 
     /* Answer for the examples [begin, end). */
     void (*evaluate)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end,

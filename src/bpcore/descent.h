@@ -8,7 +8,7 @@ typedef struct {
     int starts, ends; /* this is its first part, its last */
     bp_wide weight;   /* the sum of those of all its examples */
     bp_wide l2;       /* what it is told, or its share of that */
-    bp_wide *loss;    /* gets its mean cost and penalty; or NULL */
+    bp_wide *loss;    /* gets its mean cost, its penalty; or NULL */
     pass step;
 } mini_batch;
 
@@ -67,7 +67,7 @@ static mini_batch begin_mini_batch(const descent *d, ptrdiff_t i)
     const bp_wide weight = sum_of_weights(told, begin, end);
     mini_batch b = {{told->order + i, m}, i == begin, i + m == end, .weight = weight};
     b.l2 = told->l2_by_batch && weight > 0 ? told->l2 / weight : told->l2;
-    b.loss = told->losses ? told->losses + begin / size : NULL;
+    b.loss = told->losses ? told->losses + 2 * (begin / size) : NULL;
     d->net->steps += b.starts;
     b.step = told_step(d, b.l2);
     return b;
@@ -139,7 +139,7 @@ static void add_loss(const descent *d, const mini_batch *b)
     const batch examples = b->examples;
     real *costs = net->scratch.costs;
     for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
-        costs[i] = cost_of(net, d->told->data, examples.examples[i], i);
+        costs[i] = cost_of(net, d->told->data, examples.examples[i], i, d->told->most_cost);
     for (ptrdiff_t l = 0; l < net->num_layers && b->starts; l++) {
         const part p = l ? own_part(net, l, 1) : d->first;
         add_penalties(&p, l ? 1 : net->factor, &b->step,
@@ -148,11 +148,13 @@ static void add_loss(const descent *d, const mini_batch *b)
     bp_wait(net->barrier);
     if (net->thread > 0)
         return;
-    bp_wide sum = 0, penalty = 0;
+    bp_wide sum = 0;
     for (ptrdiff_t i = 0; i < examples.m; i++)
         sum += costs[i];
+    if (b->starts)
+        b->loss[0] = b->loss[1] = 0;
+    b->loss[0] += b->weight > 0 ? sum / b->weight : 0;
     for (ptrdiff_t l = 0; l < net->num_layers && b->starts; l++)
         for (ptrdiff_t j = 0; j < net->layers[l].n_out; j++)
-            penalty += ((const real *)net->layers[l].penalties)[j];
-    *b->loss = (b->starts ? penalty : *b->loss) + (b->weight > 0 ? sum / b->weight : 0);
+            b->loss[1] += ((const real *)net->layers[l].penalties)[j];
 }

@@ -159,6 +159,14 @@ INLINED ptrdiff_t argmax(ptrdiff_t n, const real *a)
     return best;
 }
 
+/* m rows of n items, `from` and `to` being so far apart. */
+static void copy_rows(ptrdiff_t m, ptrdiff_t n, const real *in, ptrdiff_t from, real *out,
+                      ptrdiff_t to)
+{
+    for (ptrdiff_t i = 0; i < m; i++)
+        memcpy(out + i * to, in + i * from, (size_t)n * sizeof(real));
+}
+
 /* Rows [begin, end) of inside (n_in, stride) = w (n_out, n_in), transposed, and zeros up to a
  * whole vector. */
 static void transpose_in(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n_in, ptrdiff_t n_out,

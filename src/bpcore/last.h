@@ -55,8 +55,10 @@ static void output_error(const bp_net *net, const bp_data *data, batch examples,
     }
 }
 
-/* The cost of an example that the network has run forward over, times its weight. */
-static real cost_of(const bp_net *net, const bp_data *data, int64_t example, ptrdiff_t i)
+/* The cost of an example that the network has run forward over, times its weight; that of an
+ * output counts as `most` at most. */
+static real cost_of(const bp_net *net, const bp_data *data, int64_t example, ptrdiff_t i,
+                    bp_wide most)
 {
     const bp_layer *last = &net->layers[net->num_layers - 1];
     const ptrdiff_t row = i * last->stride;
@@ -65,6 +67,6 @@ static real cost_of(const bp_net *net, const bp_data *data, int64_t example, ptr
     OUTPUT_TABLE[net->kind.output].cost(last->n_out, (const real *)last->delta + row,
                                         (const real *)last->a + row, y);
     for (ptrdiff_t j = 0; j < last->n_out; j++)
-        sum += y[j];
+        sum += y[j] > (real)most ? (real)most : y[j]; /* NaN stays */
     return data->weights ? ((const real *)data->weights)[example] * sum : sum;
 }

@@ -10,20 +10,30 @@
  */
 
 static void load(bp_net *net, ptrdiff_t l, int place, ptrdiff_t begin, ptrdiff_t end,
-                 const void *w, const void *b)
+                 int by_input, const void *w, const void *b)
 {
     const bp_layer *layer = &net->layers[l];
-    transpose_in(begin, end, layer->n_in, layer->n_out, w, layer->weights[place],
-                 layer->stride);
+    if (by_input)
+        copy_rows(end - begin, layer->n_out, (const real *)w + begin * layer->n_out,
+                  layer->n_out, (real *)layer->weights[place] + begin * layer->stride,
+                  layer->stride);
+    else
+        transpose_in(begin, end, layer->n_in, layer->n_out, w, layer->weights[place],
+                     layer->stride);
     memcpy(layer->biases[place], b, (size_t)layer->n_out * sizeof(real));
 }
 
 static void store(const bp_net *net, ptrdiff_t l, int place, ptrdiff_t begin, ptrdiff_t end,
-                  void *w, void *b)
+                  int by_input, void *w, void *b)
 {
     const bp_layer *layer = &net->layers[l];
-    transpose_out(begin, end, layer->n_in, layer->n_out, layer->weights[place], layer->stride,
-                  w);
+    if (by_input)
+        copy_rows(end - begin, layer->n_out,
+                  (const real *)layer->weights[place] + begin * layer->stride, layer->stride,
+                  (real *)w + begin * layer->n_out, layer->n_out);
+    else
+        transpose_out(begin, end, layer->n_in, layer->n_out, layer->weights[place],
+                      layer->stride, w);
     memcpy(b, layer->biases[place], (size_t)layer->n_out * sizeof(real));
 }
 
@@ -221,7 +231,7 @@ static void evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
             if (asked->correct)
                 *asked->correct += is_right(last->n_out, a, data->labels[begin + i]);
             if (asked->costs)
-                ((real *)asked->costs)[begin + i] = cost_of(net, data, begin + i, i);
+                ((real *)asked->costs)[begin + i] = cost_of(net, data, begin + i, i, INFINITY);
         }
     }
     if (!asked->outputs)

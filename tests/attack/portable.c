@@ -108,7 +108,7 @@ static void load(const bp_engine *engine, bp_net *net, examples *e)
             put(engine, e->w, i, ((int)(draw(&state) % 512) - 256) / 1024.0);
         for (ptrdiff_t j = 0; j < n_out; j++)
             put(engine, e->b, j, ((int)(draw(&state) % 512) - 256) / 512.0);
-        engine->load(net, l, 0, 0, n_in, e->w, e->b);
+        engine->load(net, l, 0, 0, n_in, 0, e->w, e->b);
     }
 }
 
@@ -117,7 +117,7 @@ static uint64_t sum_of(const bp_engine *engine, bp_net *net, examples *e)
     uint64_t sum = 14695981039346656037u;
     for (ptrdiff_t l = 0; l < net->num_layers; l++) {
         const size_t n_in = (size_t)net->layers[l].n_in, n_out = (size_t)net->layers[l].n_out;
-        engine->store(net, l, 0, 0, net->layers[l].n_in, e->w, e->b);
+        engine->store(net, l, 0, 0, net->layers[l].n_in, 0, e->w, e->b);
         sum = add(sum, e->w, n_in * n_out * engine->itemsize);
         sum = add(sum, e->b, n_out * engine->itemsize);
         for (size_t j = 0; j < n_out; j++) /* what is no number has other bits elsewhere */
@@ -143,12 +143,13 @@ static uint64_t train(const bp_engine *engine, bp_shape shape, ptrdiff_t m, int 
     }
     bp_lay_out(memory, &shape, &nets);
     load(engine, nets, e);
-    bp_wide losses[N] = {0};
+    bp_wide losses[2 * N] = {0};
     const bp_row *rule = engine->row(BP_RULES, shape.kind.rule);
     bp_descent told = {.data = &e->forms[form], .order = e->order, .mini_batch_size = m,
                        .begin = m == 1 ? N - FEW : 0, .eta = rule->slots == 2 ? 1e-3 : 1 / 32.0,
                        .l2 = m % 2 ? 0 : 1e-3,
-                       .l1 = m == 130 ? 1e-4 : 0, .losses = losses};
+                       .l1 = m == 130 ? 1e-4 : 0, .losses = losses,
+                       .most_cost = 8};
     for (int i = 0; i < BP_PARAMETERS; i++)
         told.parameters[i] = !rule->parameters[i]                         ? 0
                              : strcmp(rule->parameters[i], "epsilon") == 0 ? 1e-6
