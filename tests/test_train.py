@@ -847,15 +847,26 @@ def test_parameters_go_in_and_out_in_either_order(engine):
 
 @each_engine
 @pytest.mark.parametrize("output", ["cross-entropy", "log-likelihood"])
-def test_a_loss_counts_no_output_as_more_than_it_is_told(engine, output):
-    x, y = np.array([[1.0], [1], [-1]], engine.dtype), np.eye(2, dtype=engine.dtype)[[0, 0, 1]]
-    net = bpcore.Net(engine, [1, 2], 3, output=output)
-    net.load([np.zeros((2, 1), engine.dtype)], [np.array([[-40], [40]], engine.dtype)])
-    for most, size in [(3, 3), (float("inf"), 80 if output == "log-likelihood" else 40)]:
-        losses, outputs = np.zeros((1, 2)), 1 if output == "log-likelihood" else 2
-        data = packed(engine, x, y)
-        net.sgd(data, bpcore.Order(3), 3, 0, losses=losses, most_cost=most)
-        assert losses[0] == pytest.approx([outputs * size, 0])
+def test_clipped_losses_are_of_rounded_probabilities(engine, output):
+    dtype, far = engine.dtype, 60 if engine.dtype == np.float64 else 25
+    clip = float(np.finfo(dtype).eps)
+    z = np.linspace(-far, far, 201).astype(dtype)
+    data = packed(engine, np.ones((1, 1), dtype), np.eye(2, dtype=dtype)[:1])
+    for i in range(len(z)):
+        net = bpcore.Net(engine, [1, 2], 1, output=output)
+        net.load([np.zeros((2, 1), dtype)], [np.array([[z[i]], [z[-1 - i]]], dtype)])
+        losses, (a,) = np.zeros((1, 2)), net.feedforward(data)
+        net.sgd(data, bpcore.Order(1), 1, 0, losses=losses, clip=clip)
+        bound = 2 * clip
+        if output == "cross-entropy":
+            a = 1 / (1 + np.exp(-z[[i, -1 - i]]))
+            p = np.clip(a, dtype.type(clip), dtype.type(1 - clip))
+            wanted = -np.log(p[0]) - np.log(1 - p[1])
+            if 0 < z[-1 - i] < 12:  # an ulp of exp is one of 1 + exp now and then
+                bound += clip / float(1 - p[1])
+        else:
+            wanted = -np.log(np.clip(a, clip, 1 - clip)[0])
+        assert losses[0, 0] == pytest.approx(float(wanted), rel=8 * clip, abs=bound), z[i]
 
 
 def test_net_says_what_is_wrong_with_its_data():

@@ -113,7 +113,7 @@ class Net:
         l2_by_batch: bool = False,
         parameters: Sequence[float] = (),
         losses: NDArray[np.float64] | None = None,
-        most_cost: float = ...,
+        clip: float = 0.0,
         progress: Callable[[int], object] | None = None,
     ) -> None: ...
     def evaluate(self, data: Data, costs: _Array | None = None, count: bool = True) -> int: ...

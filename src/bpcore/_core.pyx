@@ -75,7 +75,7 @@ cdef extern from "core.h" nogil:
         int l2_by_batch
         double *parameters
         double *losses
-        double most_cost
+        double clip
 
     ctypedef struct bp_questions:
         void *outputs
@@ -669,8 +669,9 @@ cdef class Net:
             w, shape, by_input = weights[l], (n_out, n_in), False
             if type(w) is np.ndarray and w.shape == shape and w.T.flags.c_contiguous:
                 w, shape, by_input = w.T, shape[::-1], True
-            buffers.append((_Buffer(biases[l], f"biases[{l}]", dtype, (n_out, 1), writable, ours),
-                            _Buffer(w, f"weights[{l}]", dtype, shape, writable, ours), by_input))
+            buffers.append((
+                _Buffer(biases[l], f"biases[{l}]", dtype, (n_out, 1), writable, ours),
+                _Buffer(w, f"weights[{l}]", dtype, shape, writable, ours), by_input))
         return buffers
 
     cdef exchange(self, int place, list buffers, bint out=False):
@@ -817,14 +818,15 @@ cdef class Net:
 
     def sgd(self, Data data not None, Order order not None, mini_batch_size, eta, *,
             l2=0.0, l1=0.0, l2_by_batch=False, parameters=(), losses=None,
-            most_cost=float("inf"), progress=None):
+            clip=0.0, progress=None):
         """Descend over all of data, in this order and in mini-batches, by the net's rule.
 
         The gradient is of a mini-batch's mean cost (over the sum of the examples' weights) plus
         l2 w + l1 sgn(w) for weights; with l2_by_batch, l2 is divided by that sum.  parameters
         are the rule's, in its order.  losses, float64 (mini-batches, 2), gets what a
-        mini-batch's mean cost and its penalty were before its step, an output's cost of an
-        example counting as most_cost at most.  progress(examples) is called with
+        mini-batch's mean cost and its penalty were before its step; with clip, the cost is that
+        of probabilities which are rounded, and kept in [clip, 1 - clip], as by scikit-learn.
+        progress(examples) is called with
         the number that are done since it was last called.  If it or a signal's handler raises,
         the parameters are those after a whole number of mini-batches.
         """
@@ -848,7 +850,7 @@ cdef class Net:
         told.eta, told.l2, told.l1, told.l2_by_batch = eta, l2, l1, l2_by_batch
         for i in range(BP_PARAMETERS):
             told.parameters[i] = parameters[i] if i < len(parameters) else 0
-        told.losses, told.most_cost = NULL, most_cost
+        told.losses, told.clip = NULL, clip
         if losses is not None:
             buffer = _Buffer(losses, "losses", np.dtype("d"), (-(-n // m), 2), True)
             told.losses = <double *>buffer.view.buf

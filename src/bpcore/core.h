@@ -153,7 +153,7 @@ typedef struct {
                       * weights */
     bp_wide parameters[BP_PARAMETERS]; /* the rule's, in the table's order */
     bp_wide *losses; /* (mini-batches, 2): mean cost and penalty before each step; or NULL */
-    bp_wide most_cost; /* that an output has in losses */
+    bp_wide clip;    /* probabilities are rounded in losses, and in [clip, 1 - clip]; 0: not */
 } bp_descent;
 
 /* What is asked about examples; NULL: it is not. */

@@ -139,7 +139,7 @@ static void add_loss(const descent *d, const mini_batch *b)
     const batch examples = b->examples;
     real *costs = net->scratch.costs;
     for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
-        costs[i] = cost_of(net, d->told->data, examples.examples[i], i, d->told->most_cost);
+        costs[i] = cost_of(net, d->told->data, examples.examples[i], i, d->told->clip);
     for (ptrdiff_t l = 0; l < net->num_layers && b->starts; l++) {
         const part p = l ? own_part(net, l, 1) : d->first;
         add_penalties(&p, l ? 1 : net->factor, &b->step,

@@ -55,18 +55,22 @@ static void output_error(const bp_net *net, const bp_data *data, batch examples,
     }
 }
 
-/* The cost of an example that the network has run forward over, times its weight; that of an
- * output counts as `most` at most. */
+/* The cost of an example that the network has run forward over, times its weight; of
+ * probabilities that are clipped, where clip is not 0. */
 static real cost_of(const bp_net *net, const bp_data *data, int64_t example, ptrdiff_t i,
-                    bp_wide most)
+                    bp_wide clip)
 {
     const bp_layer *last = &net->layers[net->num_layers - 1];
     const ptrdiff_t row = i * last->stride;
     real *y = net->own.y, sum = R(0.0);
     desired(data, example, 0, last->stride, y);
-    OUTPUT_TABLE[net->kind.output].cost(last->n_out, (const real *)last->delta + row,
-                                        (const real *)last->a + row, y);
+    const output *f = &OUTPUT_TABLE[net->kind.output];
+    const real *z = (const real *)last->delta + row, *a = (const real *)last->a + row;
+    if (clip > 0 && f->clipped_cost)
+        f->clipped_cost(last->n_out, z, a, (real)clip, y);
+    else
+        f->cost(last->n_out, z, a, y);
     for (ptrdiff_t j = 0; j < last->n_out; j++)
-        sum += y[j] > (real)most ? (real)most : y[j]; /* NaN stays */
+        sum += y[j];
     return data->weights ? ((const real *)data->weights)[example] * sum : sum;
 }

@@ -90,6 +90,38 @@ static void log_likelihood(ptrdiff_t n, const real *z, const real *a, real *y)
         *(vreal *)(y + j) *= sum + bounded(most - *vectors(z + j));
 }
 
+/* -ln p of a probability that is kept in [clip, 1 - clip], NaN included. */
+INLINED vreal clipped_cost(vreal p, real clip)
+{
+    const vreal least = splat(clip), most = splat(R(1.0) - clip);
+    p = choose(less(p, least), least, choose(less(most, p), most, p));
+    return -logarithm(p);
+}
+
+/* -ln a where y is 1, -ln(1 - a) where it is 0, as from a = 1 / (1 + exp(-z)) without care: near
+ * 1 it is a multiple of half the distance of numbers above 1. */
+static void cross_entropy_clipped(ptrdiff_t n, const real *z, const real *a, real clip,
+                                  real *y)
+{
+    const vreal zero = {0}, one = splat(R(1.0)), half = splat(R(0.5));
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        vreal low, *target = (vreal *)(y + j);
+        const vreal v = *vectors(z + j);
+        const vreal near = one / (one + exp_minus_abs(v, &low));
+        const vreal p = choose(less(v, zero), *vectors(a + j), near);
+        *target = clipped_cost(choose(less(half, *target), p, one - p), clip);
+    }
+}
+
+/* -y ln a */
+static void log_likelihood_clipped(ptrdiff_t n, const real *z, const real *a, real clip,
+                                   real *y)
+{
+    (void)z;
+    for (ptrdiff_t j = 0; j < n; j += LANES)
+        *(vreal *)(y + j) *= clipped_cost(*vectors(a + j), clip);
+}
+
 /* y ln(y / a) - y + a = y (ln y - z) - y + a, where 0 ln 0 is 0. */
 static void poisson(ptrdiff_t n, const real *z, const real *a, real *y)
 {
@@ -113,16 +145,19 @@ typedef struct {
     void (*error)(ptrdiff_t n, const real *a, real *y);
     /* y becomes C, item by item */
     void (*cost)(ptrdiff_t n_out, const real *z, const real *a, real *y);
+    /* the same for y of 0 and 1 and an a that is rounded, and clipped; NULL: cost is */
+    void (*clipped_cost)(ptrdiff_t n_out, const real *z, const real *a, real clip, real *y);
 } output;
 
 static const output OUTPUT_TABLE[] = {
     {{.name = "quadratic", .classifies = 1, .most = 1},
-     sigmoid, NULL, quadratic_error, squared_error},
+     sigmoid, NULL, quadratic_error, squared_error, NULL},
     {{.name = "cross-entropy", .classifies = 1, .most = 1},
-     sigmoid, NULL, difference, cross_entropy},
+     sigmoid, NULL, difference, cross_entropy, cross_entropy_clipped},
     {{.name = "log-likelihood", .classifies = 2, .most = 1},
-     NULL, softmax, difference, log_likelihood},
+     NULL, softmax, difference, log_likelihood, log_likelihood_clipped},
     {{.name = "squared", .least = -INFINITY, .most = INFINITY},
-     leave, NULL, difference, squared_error},
-    {{.name = "poisson", .most = INFINITY}, exponentials, NULL, difference, poisson},
+     leave, NULL, difference, squared_error, NULL},
+    {{.name = "poisson", .most = INFINITY}, exponentials, NULL, difference, poisson,
+     NULL},
 };

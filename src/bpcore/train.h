@@ -231,7 +231,7 @@ static void evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
             if (asked->correct)
                 *asked->correct += is_right(last->n_out, a, data->labels[begin + i]);
             if (asked->costs)
-                ((real *)asked->costs)[begin + i] = cost_of(net, data, begin + i, i, INFINITY);
+                ((real *)asked->costs)[begin + i] = cost_of(net, data, begin + i, i, 0);
         }
     }
     if (!asked->outputs)

@@ -149,7 +149,7 @@ static uint64_t train(const bp_engine *engine, bp_shape shape, ptrdiff_t m, int 
                        .begin = m == 1 ? N - FEW : 0, .eta = rule->slots == 2 ? 1e-3 : 1 / 32.0,
                        .l2 = m % 2 ? 0 : 1e-3,
                        .l1 = m == 130 ? 1e-4 : 0, .losses = losses,
-                       .most_cost = 8};
+                       .clip = m == 130 ? 1e-7 : 0};
     for (int i = 0; i < BP_PARAMETERS; i++)
         told.parameters[i] = !rule->parameters[i]                         ? 0
                              : strcmp(rule->parameters[i], "epsilon") == 0 ? 1e-6
