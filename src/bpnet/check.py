@@ -264,12 +264,12 @@ def place(shape: tuple[int, ...], i: int) -> str:
     return f" in item {index[0]}" if len(index) == 1 else f" at {tuple(index)}" * bool(index)
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn of the caller's line: the nearest that is not bpnet's, nor of its decorators'."""
-    frame, level, passed = sys._getframe(1), 2, {"bpnet", "contextlib", "numpy"}
+    frame, level, passed = sys._getframe(1), 2, {"bpnet", "contextlib", "numpy", "sklearn"}
     while frame and str(frame.f_globals.get("__name__")).split(".")[0] in passed:
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def require(array: Array, dtype: np.dtype[Any]) -> Array:

@@ -8,12 +8,9 @@ gives the same weights but for rounding.
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 import os
-import warnings
 from collections.abc import Callable
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +23,7 @@ try:
     from sklearn import neural_network
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import train_test_split
-    from sklearn.neural_network import _multilayer_perceptron as theirs
-    from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
     from sklearn.utils import compute_sample_weight
-    from sklearn.utils._param_validation import Interval, StrOptions
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.validation import check_array, validate_data
 except ImportError as error:
@@ -37,24 +31,17 @@ except ImportError as error:
         "bpnet.estimators needs scikit-learn 1.7 or later: "
         f'pip install "bpnet[sklearn]" ({error})'
     ) from None
+try:  # what is private there
+    from sklearn.neural_network import _multilayer_perceptron as theirs
+    from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+except ImportError:
+    theirs = AdamOptimizer = SGDOptimizer = None
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
 except ImportError:  # before scikit-learn 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nobody is called."""
-
-        def _init_callback_context(self, **_: Any) -> Any:
-            return self
-
-        def _nobody(self, **_: Any) -> None:
-            pass
-
-        call_on_fit_task_begin = call_on_fit_task_end = _nobody
-
-    def with_callbacks(method: Any) -> Any:
-        """Return method."""
-        return method
 
 
 if TYPE_CHECKING:
@@ -75,6 +62,7 @@ _OUTPUT = {
 
 # What is overridden or called of scikit-learn's private methods, as it is known.
 _METHODS = {
+    "_fit": "self X y sample_weight incremental",
     "_fit_stochastic": "self X y sample_weight activations deltas coef_grads intercept_grads "
     "layer_units incremental",
     "_update_no_improvement_count": "self early_stopping X y sample_weight",
@@ -89,19 +77,13 @@ ROWS, FEW_VISITS = 32, 4
 # Attributes that scikit-learn's own do not have.
 _ADDED = {"n_threads", "class_weight", "validation_loss_curve_", "_skl_callbacks"}
 
-# Frames between a warning and the user's call of fit.
-_STACK = 5
-
 
 def _is_known() -> bool:
     """Whether scikit-learn's private methods are those that this was written for."""
-    try:
-        methods = {name: getattr(theirs.BaseMultilayerPerceptron, name) for name in _METHODS}
-    except AttributeError:
-        return False
+    base = getattr(theirs, "BaseMultilayerPerceptron", None)
     return all(
-        " ".join(inspect.signature(method).parameters) == _METHODS[name]
-        for name, method in methods.items()
+        " ".join(inspect.signature(getattr(base, name, list)).parameters) == known
+        for name, known in _METHODS.items()
     )
 
 
@@ -311,7 +293,6 @@ class _InCore(CallbackSupportMixin):
 
     _given: Any = None  # X_val and y_val, while fit runs
 
-    @with_callbacks
     def fit(
         self: Any,
         X: Any,
@@ -341,7 +322,7 @@ class _InCore(CallbackSupportMixin):
         -------
         self : object
         """
-        self._validate_params()
+        check.integer("n_threads", self.n_threads, 1)
         if (X_val is None) != (y_val is None):
             absent = "X_val" if X_val is None else "y_val"
             raise ValueError(f"X_val and y_val must be given together, got no {absent}")
@@ -350,18 +331,12 @@ class _InCore(CallbackSupportMixin):
                 "X_val and y_val are looked at after each epoch: they need solver 'adam' or "
                 "'sgd', got 'lbfgs'"
             )
-        told = {"estimator": self, "X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-        epochs = 0 if self.solver == "lbfgs" else self.max_iter
-        context = self._init_callback_context(max_subtasks=epochs)
-        context.call_on_fit_task_begin(**told)
         if X_val is not None:
             self._given = X_val, y_val
         try:
-            super().fit(X, y, sample_weight=sample_weight)
+            return super().fit(X, y, sample_weight=sample_weight)
         finally:
             self.__dict__.pop("_given", None)
-        context.call_on_fit_task_end(**told, reconstruction_attributes={})
-        return self
 
     def to_sklearn(self: Any) -> Any:
         """Return a copy that is scikit-learn's own, to be used where there is no bpnet."""
@@ -369,6 +344,20 @@ class _InCore(CallbackSupportMixin):
         kept = {name: self.__dict__[name] for name in self.__dict__ if name not in _ADDED}
         plain.__dict__.update(copy.deepcopy(kept))
         return plain
+
+    def _fit(self: Any, X: Any, y: Any, *args: Any, **options: Any) -> Any:
+        """Call callbacks before and after; whoever calls this tears them down."""
+        watched = _KNOWN and hasattr(self, "_init_callback_context")
+        if not watched or options.get("incremental"):
+            return super()._fit(X, y, *args, **options)
+        told = {"estimator": self, "X": X, "y": y}
+        told["metadata"] = {"sample_weight": options.get("sample_weight")}
+        epochs = 0 if self.solver == "lbfgs" else self.max_iter
+        context = self._init_callback_context(max_subtasks=epochs)
+        context.call_on_fit_task_begin(**told)
+        super()._fit(X, y, *args, **options)
+        context.call_on_fit_task_end(**told, reconstruction_attributes={})
+        return self
 
     def _fit_stochastic(self: Any, X: Any, y: Any, sample_weight: Any, *args: Any) -> None:
         incremental = bool(args[-1:] and args[-1])
@@ -394,15 +383,14 @@ class _InCore(CallbackSupportMixin):
         try:
             while not self._epoch(descent, train, validation) and not incremental:
                 if self.n_iter_ == self.max_iter:
-                    warnings.warn(
+                    check.warn(
                         f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached "
                         "and the optimization hasn't converged yet.",
                         ConvergenceWarning,
-                        stacklevel=_STACK,
                     )
                     break
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=_STACK)
+            check.warn("Training interrupted by user.")
         finally:
             descent.store()
         if self.early_stopping:
@@ -537,11 +525,6 @@ class MLPClassifier(_InCore, neural_network.MLPClassifier):
 
     _plain = neural_network.MLPClassifier
     _is_classifier = True
-    _parameter_constraints = {  # noqa: RUF012
-        **_plain._parameter_constraints,
-        "n_threads": [Interval(Integral, 1, None, closed="left")],
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
-    }
 
     def __init__(
         self, *args: Any, n_threads: int = 1, class_weight: Any = None, **parameters: Any
@@ -554,7 +537,6 @@ class MLPClassifier(_InCore, neural_network.MLPClassifier):
         _plain, n_threads=1, class_weight=None
     )
 
-    @functools.wraps(_InCore.fit)
     def fit(  # noqa: D102
         self: Any,
         X: Any,
@@ -564,16 +546,16 @@ class MLPClassifier(_InCore, neural_network.MLPClassifier):
         X_val: Any = None,
         y_val: Any = None,
     ) -> Any:
-        self._validate_params()
         sample_weight = self._weighted(y, sample_weight)
         return super().fit(X, y, sample_weight, X_val=X_val, y_val=y_val)
+
+    fit.__doc__ = _InCore.fit.__doc__
 
     @available_if(lambda self: self._check_solver())
     def partial_fit(
         self: Any, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> Any:
         """Go over the given data once, as one epoch; the first call needs all classes."""
-        self._validate_params()
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight must be a dict for partial_fit, which sees a part of the data, "
@@ -632,10 +614,6 @@ class MLPRegressor(_InCore, neural_network.MLPRegressor):
 
     _plain = neural_network.MLPRegressor
     _is_classifier = False
-    _parameter_constraints = {  # noqa: RUF012
-        **_plain._parameter_constraints,
-        "n_threads": [Interval(Integral, 1, None, closed="left")],
-    }
 
     def __init__(self, *args: Any, n_threads: int = 1, **parameters: Any) -> None:
         super().__init__(*args, **parameters)
