@@ -73,6 +73,8 @@ _METHODS = {
 
 # Scratch rows at least, and how often inputs are visited before it pays to look for zeros.
 ROWS, FEW_VISITS = 32, 4
+# What predictions are left to the core.
+FEW_WEIGHTS, MANY_ROWS = 2**15, 1000
 
 # Attributes that scikit-learn's own do not have.
 _ADDED = {"n_threads", "class_weight", "validation_loss_curve_", "_skl_callbacks"}
@@ -134,15 +136,8 @@ class _Descent:
         self.model, self.weights, self.n = model, weights, len(y)
         self.m = _mini_batch_size(model, self.n)
         rule, self.parameters = _rule(model._optimizer)
-        self.net = bpcore.Net(
-            bpcore.engine(X.dtype),
-            [X.shape[1], *map(len, model.intercepts_)],
-            max(self.m, ROWS),
-            min(model.n_threads, os.cpu_count() or 1),
-            hidden=_HIDDEN[model.activation],
-            output=_OUTPUT[model.out_activation_],
-            rule=rule,
-        )
+        sizes = [X.shape[1], *map(len, model.intercepts_)]
+        self.net = _net(model, sizes, X.dtype, max(self.m, ROWS), rule)
         if weights is not None:
             weights = np.ascontiguousarray(weights, X.dtype)
         targets = _targets(model, y, X.dtype)
@@ -205,6 +200,39 @@ class _Descent:
                 f"of {np.count_nonzero(sums == 0)} of {len(sums)} mini-batches; drop examples "
                 "of weight 0, or use a larger batch_size"
             )
+
+
+def _net(
+    model: Any, sizes: list[int], dtype: np.dtype[Any], rows: int, rule: str = "plain"
+) -> bpcore.Net:
+    """Return a network in the core of a model's kind; its parameters are 0."""
+    n_threads = (
+        model.n_threads if model.n_threads == 1 else min(model.n_threads, os.cpu_count() or 1)
+    )
+    return bpcore.Net(
+        bpcore.engine(dtype),
+        sizes,
+        rows,
+        n_threads,
+        hidden=_HIDDEN[model.activation],
+        output=_OUTPUT[model.out_activation_],
+        rule=rule,
+    )
+
+
+def _predicts(model: Any, X: Any) -> bool:
+    """Whether the core would answer for the rows of X, and sooner (bench/estimators.py)."""
+    arrays = [*model.coefs_, *model.intercepts_]
+    if not _KNOWN or type(X) is not np.ndarray or not _are_plain(arrays, X.dtype):
+        return False
+    # To copy many weights pays for many rows, unless most of the work is a product.
+    few = sum(a.size for a in model.coefs_) <= FEW_WEIGHTS
+    return few or (len(X) >= MANY_ROWS and model.activation in ("logistic", "tanh"))
+
+
+def _are_plain(arrays: list[Array], dtype: np.dtype[Any]) -> bool:
+    """Whether the core can read and write these where they are."""
+    return all(a.dtype == dtype and a.flags.carray for a in arrays)
 
 
 def _mini_batch_size(model: Any, n: int) -> int:
@@ -282,8 +310,8 @@ def _why_not(model: Any, X: Any, y: Any, weights: Array | None) -> str:
     with np.errstate(over="ignore"):
         if y.dtype != X.dtype and not np.isfinite(y.astype(X.dtype, copy=False)).all():
             return f"y is beyond {X.dtype}"
-    arrays = [model.coefs_, model.intercepts_, *_kept(model._optimizer)]
-    if not all(a.dtype == X.dtype and a.flags.carray for of in arrays for a in of):
+    arrays = sum(_kept(model._optimizer), model.coefs_ + model.intercepts_)
+    if not _are_plain(arrays, X.dtype):
         return f"coefs_ are not plain arrays of {X.dtype}, as X is"
     return ""
 
@@ -496,10 +524,17 @@ class _InCore(CallbackSupportMixin):
             raise ValueError(f"y_val must have the {X.shape[0]} rows of X_val, got {len(y)}")
         return _Validation(self, X, y, self._targets_of(y), None)
 
-    def _forward_pass_fast(self: Any, X: Any, *args: Any, **options: Any) -> Array:
+    def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> Array:
         if isinstance(X, _Outputs):  # the score of a validation set
             return X.activations
-        return super()._forward_pass_fast(X, *args, **options)
+        if check_input:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        if _predicts(self, X):
+            x, sizes = np.ascontiguousarray(X), [X.shape[1], *map(len, self.intercepts_)]
+            net = _net(self, sizes, X.dtype, min(ROWS, len(x)))
+            net.load(*_by_layer(self.coefs_ + self.intercepts_))
+            return net.feedforward(bpcore.Data(bpcore.engine(X.dtype), x, sizes[-1]))
+        return super()._forward_pass_fast(X, check_input=False)
 
 
 class MLPClassifier(_InCore, neural_network.MLPClassifier):
