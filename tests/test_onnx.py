@@ -19,7 +19,6 @@ import bpnet
 from bpnet import cli, network, network2, onnx, reference
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "onnx.md"
-EXACT = 1e-6  # what is promised: of an output, and relative to it where that is above 1
 ROWS = (1, 7)
 
 
@@ -37,10 +36,54 @@ def answers(path, X):
     return dict(zip(names, session.run(None, {session.get_inputs()[0].name: X})))
 
 
-def near(got, wanted):
-    """Whether outputs are those of the model, as far as is promised."""
-    assert got.shape == wanted.shape
-    return (np.abs(got - wanted) <= EXACT * np.maximum(1, np.abs(wanted))).all()
+FUNCTION = 16  # units in the last place that exp, sigmoid and tanh may be off, both together
+SLOPES = {"sigmoid": 1 / 4, "tanh": 1, "relu": 1, "identity": 1}
+# What bpnet calls scikit-learn's.
+TWINS = {"logistic": "sigmoid", "softmax": "log-likelihood", "exp": "poisson"}
+
+
+def bound(layers, hidden, output, X, da=0.0):
+    """Return how far apart two ways to compute a network may be that round differently.
+
+    layers lists (weights, biases) of bpnet's shapes.  Both ways err by at most (k + 1) eps of
+    the sum of the sizes of k products and a bias, and one of them has rounded weights and
+    biases; X may be off by da.
+    """
+    eps, a = np.finfo(X.dtype).eps, X.astype(float)
+    for l, (w, b) in enumerate(layers):
+        w, b = np.abs(w.astype(float)), b.astype(float).reshape(1, -1)
+        z = a @ layers[l][0].T.astype(float) + b
+        sums = (np.abs(a) + da) @ w.T + np.abs(b)
+        dz = 2 * (w.shape[1] + 2) * eps * sums + (da + np.zeros_like(a)) @ w.T
+        if l < len(layers) - 1:
+            a, da = reference.ACTIVATIONS[hidden][0](z), SLOPES[hidden] * dz
+        elif output == "log-likelihood":  # the Jacobian's rows sum to 1/2 at most
+            a = np.exp(z - z.max(axis=1, keepdims=True))
+            a, da = a / a.sum(axis=1, keepdims=True), dz.max(axis=1, keepdims=True) / 2
+        elif output == "poisson":
+            a, da = np.exp(z), np.exp(z) * np.expm1(dz)
+        else:
+            a = reference.OUTPUTS[output][0](z)
+            da = dz if output == "squared" else dz / 4
+        da = da + FUNCTION * eps * np.abs(a)
+    return da
+
+
+def bound_of(model, X, da=0.0):
+    """Return the bound of a network, or of an estimator."""
+    if hasattr(model, "coefs_"):
+        layers = [(w.T, b) for w, b in zip(model.coefs_, model.intercepts_)]
+        hidden, output = (TWINS.get(n, n) for n in (model.activation, model.out_activation_))
+        output = {"sigmoid": "quadratic", "identity": "squared"}.get(output, output)
+    else:
+        layers = list(zip(model.weights, model.biases))
+        hidden, output = model.hidden, model.output or "quadratic"
+    return bound(layers, hidden, output, X, da)
+
+
+def alike(got, wanted, most):
+    """Whether outputs are of the same shape, and no farther apart than most."""
+    return got.shape == wanted.shape and (np.abs(got - wanted) <= most).all()
 
 
 @pytest.fixture
@@ -97,17 +140,32 @@ def test_a_network_answers_the_same(name, sizes, dtype, path, nothing_changes):
     for n in ROWS:
         X = inputs(n)
         wanted, got = outputs_of(net, X.astype(dtype)), answers(path, X)
+        most = bound_of(net, X)
         if net.output in ("squared", "poisson"):
             assert list(got) == ["variable"] and got["variable"].dtype == np.float32
-            assert near(got["variable"], wanted)
+            assert alike(got["variable"], wanted, most)
             continue
         if sizes[-1] == 1:
-            wanted = np.hstack([1 - wanted, wanted])
+            wanted, most = np.hstack([1 - wanted, wanted]), most + np.finfo("float32").eps
         assert list(got) == ["label", "probabilities"]
-        assert near(got["probabilities"], wanted)
+        assert alike(got["probabilities"], wanted, most)
         assert got["label"].dtype == np.int64 and got["label"].shape == (n,)
-        clear = np.ptp(np.sort(wanted)[:, -2:], axis=1) > 2 * EXACT  # of the two largest
-        assert clear.any() and (got["label"] == wanted.argmax(axis=1))[clear].all()
+        assert (got["label"] == got["probabilities"].argmax(axis=1)).all()
+        clear = np.ptp(np.sort(wanted)[:, -2:], axis=1) > 2 * most.max(axis=1)  # of a tie
+        assert (got["label"] == wanted.argmax(axis=1))[clear].all()
+
+
+@each_dtype
+@pytest.mark.parametrize("hidden", reference.ACTIVATIONS)
+@pytest.mark.parametrize(
+    "output", [o for o, (_, classifies) in onnx.OUTPUTS.items() if classifies]
+)
+def test_probabilities_of_digits_are_within_a_millionth(output, hidden, dtype, path):
+    net = bpnet.MLP([784, 30, 10], hidden=hidden, output=output, dtype=dtype, seed=1)
+    onnx.export(net, path)
+    ink = np.random.RandomState(1).rand(100, 784) < 0.2  # of a digit's pixels
+    X = np.where(ink, np.random.RandomState(0).rand(100, 784), 0).astype(np.float32)
+    assert np.abs(answers(path, X)["probabilities"] - net.predict(X)).max() <= 1e-6
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -178,17 +236,17 @@ def perceptron(module, name, dtype, y, **options):
     return fitted(cls(**options), inputs(len(y), dtype=dtype), y)
 
 
-def check_classifier(model, got, X, kind):
+def check_classifier(model, got, X, kind, most):
     assert list(got) == ["label", "probabilities"]
     label, wanted = got["label"], model.predict(X)
     text = kind in ("strings", "objects", "two strings")
     assert label.dtype == (object if text else np.int64)
     probabilities = model.predict_proba(X)
-    assert near(got["probabilities"], probabilities)
-    ranks = np.sort(probabilities)[:, -2:]
-    clear = np.ptp(ranks, axis=1) > 2 * EXACT
+    most = most + np.finfo(got["probabilities"].dtype).eps  # of 1 - a
+    assert alike(got["probabilities"], probabilities, most)
+    clear = np.ptp(np.sort(probabilities)[:, -2:], axis=1) > 2 * most.max(axis=1)
     if kind == "multilabel":
-        clear = (np.abs(probabilities - 0.5) > EXACT).all(axis=1)
+        clear = (np.abs(probabilities - 0.5) > most).all(axis=1)
     assert clear.any() and (label == wanted)[clear].all() and label.shape == wanted.shape
 
 
@@ -203,7 +261,7 @@ def test_a_classifier_answers_the_same(kind, activation, dtype, path):
     onnx.export(model, path)
     for n in ROWS:
         X = inputs(n, seed=5)
-        check_classifier(model, answers(path, X), X.astype(dtype), kind)
+        check_classifier(model, answers(path, X), X.astype(dtype), kind, bound_of(model, X))
 
 
 @each_dtype
@@ -225,7 +283,8 @@ def test_a_regressor_answers_the_same(hidden, n_out, loss, dtype, path):
         X = inputs(n, seed=5)
         got = answers(path, X)
         assert list(got) == ["variable"]
-        assert near(got["variable"], model.predict(X.astype(dtype)).reshape(n, n_out))
+        wanted = model.predict(X.astype(dtype)).reshape(n, n_out)
+        assert alike(got["variable"], wanted, bound_of(model, X))
 
 
 # In a Pipeline, by skl2onnx
@@ -246,13 +305,20 @@ def pipeline(dtype, y, name):
     return model, skl2onnx.to_onnx(model, X[:1], options=options).SerializeToString()
 
 
+def bound_of_pipeline(model, X):
+    """Return the bound where both ways have scaled X, by a difference and a product."""
+    scaler, estimator = (step for _, step in model.steps)
+    da = 4 * np.finfo(X.dtype).eps * (np.abs(X) + np.abs(scaler.mean_)) / scaler.scale_
+    return bound_of(estimator, scaler.transform(X), da)
+
+
 @each_dtype
 @pytest.mark.parametrize("kind", LABELS)
 def test_a_pipeline_with_a_classifier_answers_the_same(kind, dtype):
     model, content = pipeline(dtype, labels(kind), "MLPClassifier")
     for n in ROWS:
         X = 3 + 2 * inputs(n, seed=5, dtype=dtype)
-        check_classifier(model, answers(content, X), X, kind)
+        check_classifier(model, answers(content, X), X, kind, bound_of_pipeline(model, X))
 
 
 @each_dtype
@@ -263,7 +329,7 @@ def test_a_pipeline_with_a_regressor_answers_the_same(n_out, dtype):
     for n in ROWS:
         X = 3 + 2 * inputs(n, seed=5, dtype=dtype)
         wanted = model.predict(X).reshape(n, n_out)
-        assert near(answers(content, X)["variable"], wanted)
+        assert alike(answers(content, X)["variable"], wanted, bound_of_pipeline(model, X))
 
 
 def test_skl2onnx_makes_its_dicts_where_nobody_says_no():
@@ -382,7 +448,7 @@ def test_a_step_that_only_trains_may_be_the_scripts_own(kind, path):
     net = passing(CLASSES[kind].cls, "backprop", "update_mini_batch")(SIZES, seed=1)
     onnx.export(net, path)
     X = inputs(7)
-    assert near(answers(path, X)["probabilities"], net.feedforward(X.T.astype(float)).T)
+    assert alike(answers(path, X)["probabilities"], net.feedforward(X.T).T, bound_of(net, X))
 
 
 @pytest.mark.parametrize("form", FORMS)
