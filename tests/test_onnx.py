@@ -464,6 +464,15 @@ def test_a_path_that_is_none_is_named(path):
         onnx.export(make("MLP"), path.parent / "absent" / "a.onnx")
 
 
+def test_a_write_that_fails_leaves_the_old_file(path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with refuses(path, OSError, ".*No space left on device"):
+        onnx.export(make("MLP"), path)
+
+
 # Without the packages
 
 
