@@ -160,7 +160,7 @@ def test_a_network_answers_the_same(name, sizes, dtype, path, nothing_changes):
 @pytest.mark.parametrize(
     "output", [o for o, (_, classifies) in onnx.OUTPUTS.items() if classifies]
 )
-def test_probabilities_of_digits_are_within_a_millionth(output, hidden, dtype, path):
+def test_probabilities_for_digits_are_within_a_millionth(output, hidden, dtype, path):
     net = bpnet.MLP([784, 30, 10], hidden=hidden, output=output, dtype=dtype, seed=1)
     onnx.export(net, path)
     ink = np.random.RandomState(1).rand(100, 784) < 0.2  # of a digit's pixels
@@ -359,7 +359,9 @@ def refuses(path, kind, words):
 
 
 @pytest.mark.parametrize(
-    "other", [None, 3, "net.npz", bpnet.MLP, reference.Network([2, 1]), np.zeros(3)], ids=repr
+    "other",
+    [None, 3, "net.npz", bpnet.MLP, reference.Network([2, 1]), np.zeros(3)],
+    ids=lambda other: type(other).__name__,
 )
 def test_what_is_no_model_is_named(other, path):
     wanted = "model must be a network of bpnet's, or a fitted MLPClassifier or MLPRegressor"
