@@ -3,8 +3,8 @@
     pip install "bpnet[sklearn,plot]"
     python examples/scikit_learn.py
 
-Which digits are an 8?  One in ten: a rare class.  The search runs in two threads, which share X,
-because the core computes without Python's lock; all else is as with scikit-learn's own.
+Which digits are an 8?  One in ten: a rare class.  The search runs in two threads, which share
+X, because the core computes without Python's lock; all else is as with scikit-learn's own.
 """
 
 import joblib
@@ -19,6 +19,7 @@ from bpnet.estimators import MLPClassifier  # instead of: from sklearn.neural_ne
 
 
 def main():
+    """Search, train, draw and save."""
     x, y = load_digits(return_X_y=True)
     x, x_test, y, y_test = train_test_split(x, y == 8, stratify=y, random_state=0)
     x, x_val, y, y_val = train_test_split(x, y, stratify=y, random_state=0)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,25 @@ def test_the_tables_of_a_page_are_those_that_the_records_give(page, names):
 
 
 @pytest.mark.skipif(not NETWORKS.exists(), reason="no docs/ beside the tests")
-def test_every_block_of_the_networks_page_runs_by_itself(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "needs"),
+    [
+        ("networks", []),
+        ("scikit-learn", ["sklearn"]),
+        ("onnx", ["onnxruntime", "skl2onnx", "sklearn"]),
+    ],
+)
+def test_every_block_of_a_page_runs_by_itself(page, needs, tmp_path, monkeypatch):
+    for name in needs:
+        pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", NETWORKS.read_text(), re.DOTALL)
+    text = (TOP / "docs" / f"{page}.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert blocks
     for block in blocks:
-        exec(block, {})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Stochastic Optimizer: Maximum iterations")
+            exec(block, {})
 
 
 @pytest.mark.skipif(not NETWORKS.exists(), reason="no docs/ beside the tests")

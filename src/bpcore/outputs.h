@@ -98,8 +98,8 @@ INLINED vreal clipped_cost(vreal p, real clip)
     return -logarithm(p);
 }
 
-/* -ln a where y is 1, -ln(1 - a) where it is 0, as from a = 1 / (1 + exp(-z)) without care: near
- * 1 it is a multiple of half the distance of numbers above 1. */
+/* -ln a where y is 1, -ln(1 - a) where it is 0, as from a = 1 / (1 + exp(-z)) without care:
+ * near 1 it is one of few numbers, as far apart as those above 1. */
 static void cross_entropy_clipped(ptrdiff_t n, const real *z, const real *a, real clip,
                                   real *y)
 {

@@ -1,4 +1,4 @@
-"""The command ``bpnet``: train, evaluate and predict from a shell.
+"""The command ``bpnet``: train, evaluate, predict and export from a shell.
 
 To add a subcommand, write a file like these and a row of the table: HELP is its line of help,
 add(option) declares its options by calling option as add_argument, run(arguments) does it.
@@ -12,10 +12,16 @@ from typing import NoReturn
 
 import bpnet
 from bpnet import check
-from bpnet.cli import evaluate, info, predict, train
+from bpnet.cli import evaluate, export, info, predict, train
 from bpnet.cli.output import flushed, prepare, say
 
-COMMANDS = {"train": train, "evaluate": evaluate, "predict": predict, "info": info}
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+    "info": info,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,40 @@
+"""``bpnet export``: a saved network as an ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+import bpnet
+from bpnet import check, onnx
+from bpnet.cli.evaluate import model_option
+
+HELP = "write a saved network as an ONNX file, which other programs run"
+
+
+def add(option: Any) -> None:
+    """Declare the options of ``bpnet export``."""
+    model_option(option)
+    option("file", metavar="FILE.onnx", help="the file to write, or to replace")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the file; print what goes in and what comes out."""
+    net = bpnet.load(arguments.model)
+    if os.path.exists(arguments.file) and os.path.samefile(arguments.model, arguments.file):
+        raise ValueError("FILE.onnx must be another file than MODEL, which it would replace")
+    proto = onnx.export(net, arguments.file)
+    x, *outputs = map(_described, [*proto.graph.input, *proto.graph.output])
+    opset = proto.opset_import[0].version
+    print(
+        f"saved {check.printable(arguments.file)}: {x} -> {', '.join(outputs)}; opset {opset}"
+    )
+
+
+def _described(value: Any) -> str:
+    """Return the name, item type and shape of an input or output."""
+    tensor = value.type.tensor_type
+    item = {1: "float32", 7: "int64"}[tensor.elem_type]
+    shape = ", ".join(d.dim_param or str(d.dim_value) for d in tensor.shape.dim)
+    return f"{value.name} {item} ({shape})"
