@@ -23,10 +23,14 @@ from bpnet import estimators  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:scipy.optimize:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning"),
 ]
 
 N = 250
+
+# Before, scikit-learn cannot stop early on classes that have names.
+NAMES = sklearn.__version__ >= "1.9"
 
 
 def digits():
@@ -41,7 +45,7 @@ def multilabel():
 
 def binary():
     x, y = load_breast_cancer(return_X_y=True)
-    return scale(x)[:N], np.array(["benign", "malignant"])[y[:N]]
+    return scale(x)[:N], np.array(["benign", "malignant"] if NAMES else [2, 5])[y[:N]]
 
 
 def unscaled():
@@ -202,7 +206,7 @@ def expected_failures(estimator):
     return failures | FEW_ROWS if estimator.early_stopping else failures
 
 
-@parametrize_with_checks(
+CHECKS = parametrize_with_checks(
     [
         estimators.MLPClassifier(),
         estimators.MLPRegressor(),
@@ -215,7 +219,10 @@ def expected_failures(estimator):
         estimators.MLPClassifier(early_stopping=True),
     ],
     expected_failed_checks=expected_failures,
-)
+).mark
+
+
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
@@ -280,7 +287,7 @@ def test_a_mini_batch_of_no_weight_is_an_error_before_its_epoch(kind):
     weights[30:40] = 0
     with pytest.raises(ZeroDivisionError, match="Weights sum to zero, can't be normalized"):
         ours.fit(x, y, sample_weight=weights)
-    with pytest.raises(ValueError, match=r"(?i)weight.*zero|zero.*weight"):
+    with pytest.raises((ValueError, ZeroDivisionError), match=r"(?i)weight.*(zero|0)"):
         ours.fit(x, y, sample_weight=weights * 0)
 
 
@@ -450,8 +457,8 @@ def test_to_sklearn_is_scikit_learns_own():
 def test_class_weight_is_a_factor_of_sample_weight():
     _, ours, x, y = pair("binary")
     given = np.random.RandomState(1).rand(N)
-    rare = y == "malignant"
-    factors = {"malignant": 5}
+    rare = y == y[0]
+    factors = {y[0]: 5}
     weighted = clone(ours).set_params(class_weight=factors).fit(x, y, given)
     assert bits(weighted) == bits(clone(ours).fit(x, y, given * np.where(rare, 5, 1)))
     balanced = clone(ours).set_params(class_weight="balanced").fit(x, y, given)
@@ -502,9 +509,10 @@ def test_a_validation_set_of_ones_own_is_watched_and_stops(kind):
     assert watched.set_params(warm_start=True).fit(x, y).validation_loss_curve_ == seen
 
 
-def test_early_stopping_has_a_validation_loss_curve():
+def test_early_stopping_has_a_validation_loss_curve_whatever_classes_are_called():
     for weights in (None, np.linspace(0.1, 2, N)):
         _, ours, x, y = pair("binary", early_stopping=True)
+        y = np.array(["a", "b"])[np.unique(y, return_inverse=True)[1]]
         ours.fit(x, y, sample_weight=weights)
         assert len(ours.validation_loss_curve_) == len(ours.validation_scores_)
         assert ours.validation_loss_curve_[-1] < ours.validation_loss_curve_[0]

@@ -22,6 +22,7 @@ try:
     from scipy.sparse import issparse
     from sklearn import neural_network
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import accuracy_score, r2_score
     from sklearn.model_selection import train_test_split
     from sklearn.utils import compute_sample_weight
     from sklearn.utils.metaestimators import available_if
@@ -67,7 +68,7 @@ _METHODS = {
     "layer_units incremental",
     "_update_no_improvement_count": "self early_stopping X y sample_weight",
     "_forward_pass_fast": "self X check_input",
-    "_score_with_function": "self X y sample_weight score_function",
+    "_predict": "self X check_input",
 }
 
 
@@ -82,7 +83,7 @@ _ADDED = {"n_threads", "class_weight", "validation_loss_curve_", "_skl_callbacks
 
 def _is_known() -> bool:
     """Whether scikit-learn's private methods are those that this was written for."""
-    base = getattr(theirs, "BaseMultilayerPerceptron", None)
+    base = getattr(theirs, "MLPClassifier", None)
     return all(
         " ".join(inspect.signature(getattr(base, name, list)).parameters) == known
         for name, known in _METHODS.items()
@@ -524,6 +525,15 @@ class _InCore(CallbackSupportMixin):
             raise ValueError(f"y_val must have the {X.shape[0]} rows of X_val, got {len(y)}")
         return _Validation(self, X, y, self._targets_of(y), None)
 
+    def _score(self: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        if not isinstance(X, _Outputs):
+            return super()._score(X, y, sample_weight)
+        predicted = self._predict(X, check_input=False)
+        # Names of classes are finite, which scikit-learn before 1.9 does not know.
+        if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
+            return np.nan
+        return self._metric(y, predicted, sample_weight=sample_weight)
+
     def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> Array:
         if isinstance(X, _Outputs):  # the score of a validation set
             return X.activations
@@ -559,7 +569,7 @@ class MLPClassifier(_InCore, neural_network.MLPClassifier):
     """
 
     _plain = neural_network.MLPClassifier
-    _is_classifier = True
+    _is_classifier, _metric = True, staticmethod(accuracy_score)
 
     def __init__(
         self, *args: Any, n_threads: int = 1, class_weight: Any = None, **parameters: Any
@@ -648,7 +658,7 @@ class MLPRegressor(_InCore, neural_network.MLPRegressor):
     """
 
     _plain = neural_network.MLPRegressor
-    _is_classifier = False
+    _is_classifier, _metric = False, staticmethod(r2_score)
 
     def __init__(self, *args: Any, n_threads: int = 1, **parameters: Any) -> None:
         super().__init__(*args, **parameters)
