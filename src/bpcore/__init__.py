@@ -3,7 +3,16 @@
 import functools
 import os
 
-from bpcore._core import MAX_CSR_INPUTS, Data, Engine, Net, Order, columns_dtype, compiler, engines
+from bpcore._core import (
+    MAX_CSR_INPUTS,
+    Data,
+    Engine,
+    Net,
+    Order,
+    columns_dtype,
+    compiler,
+    engines,
+)
 from bpcore.packing import CSR, Source, blocks, pack
 
 __all__ = [

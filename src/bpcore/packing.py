@@ -70,7 +70,8 @@ def pack(
 
     sparse says whether that is CSR; None: if few enough of x are nonzero.  Its values are a
     table and a code for each item, where that is allowed (coded) and few values occur.
-    Rows of more than NARROW_CSR_INPUTS stay dense.  A Source is read once and checked where items are not finite; an array is not checked.
+    Rows of more than NARROW_CSR_INPUTS stay dense.
+    A Source is read once and checked where items are not finite; an array is not checked.
     targets are Data's y, labels and weights.
     """
     if isinstance(x, (np.ndarray, Source)):
@@ -91,7 +92,9 @@ class _TooDenseError(Exception):
 def _form(engine: Engine, x: Array | Source, sparse: bool | None, coded: bool) -> Array | CSR:
     n, n_in = x.shape
     if sparse and n_in > NARROW_CSR_INPUTS:
-        raise ValueError(f"rows to pack must have at most {NARROW_CSR_INPUTS} inputs, got {n_in}")
+        raise ValueError(
+            f"rows to pack must have at most {NARROW_CSR_INPUTS} inputs, got {n_in}"
+        )
     if sparse or (sparse is None and n > 0 and 0 < n_in <= NARROW_CSR_INPUTS):
         limit = n * n_in if sparse else int(CSR_MAX_DENSITY * (n * n_in))
         try:
