@@ -450,10 +450,10 @@ cdef class Data:
     x is a C-contiguous array (n, n_in) of the engine's dtype; or a CSR form, a tuple (n_in,
     offsets, columns, values, codes); or another Data, whose inputs are shared.  Row i of a CSR
     form is the items [offsets[i], offsets[i + 1]), int64: ascending columns, of the dtype that
-    columns_dtype says, and their values; or, with columns of 16 bits, codes, uint8, that say which
-    of the values, or None.  y (n, n_out) is of the
-    engine's dtype, labels (n) of int64 in [0, n_out), or 0 and 1 for one output; weights (n),
-    a factor of each example's error and cost, are at least 0 and not all 0.
+    columns_dtype says, and their values; or, with columns of 16 bits, codes, uint8, that say
+    which of the values, or None.  y (n, n_out) is of the engine's dtype, labels (n) of int64 in
+    [0, n_out), or 0 and 1 for one output; weights (n), a factor of each example's error and
+    cost, are at least 0 and not all 0.
     The arrays are kept, not copied, and must not change while this lives.
     """
 
