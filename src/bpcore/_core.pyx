@@ -361,8 +361,8 @@ cdef class Order:
         return self.items.tolist()
 
 
-# The most inputs in CSR form; the most with columns of 16 bits, which alone are packed from rows
-# and may have codes; and the values that codes tell apart.
+# The most inputs in CSR form; the most with columns of 16 bits, which alone are packed from
+# rows and may have codes; and the values that codes tell apart.
 MAX_CSR_INPUTS, NARROW_CSR_INPUTS = BP_MAX_CSR_INPUTS, BP_NARROW_CSR_INPUTS
 MAX_CODES = BP_CODES
 
@@ -583,7 +583,7 @@ cdef class Data:
         return values[codes[begin:end].astype(np.intp)]
 
     def held(self, i):
-        """Return the inputs of example i that are kept: of a CSR form those that are not zero."""
+        """Return the inputs of example i that are kept: of CSR those that are not zero."""
         if not self.sparse:
             return self.inputs[i]
         offsets = self.inputs[1]

@@ -21,8 +21,8 @@
  * so that every engine sees whole, aligned vectors. */
 #define BP_ALIGN 64
 
-/* CSR columns are 16-bit up to so many inputs, and 32-bit beyond; what is packed from dense rows
- * is narrow.  The most is what int32 holds, as the indices of other packages do. */
+/* CSR columns are 16-bit up to so many inputs, and 32-bit beyond; what is packed from dense
+ * rows is narrow.  The most is what int32 holds, as the indices of other packages are. */
 #define BP_NARROW_CSR_INPUTS 65536
 #define BP_MAX_CSR_INPUTS 2147483647
 
@@ -132,8 +132,8 @@ typedef struct {
     ptrdiff_t n, n_in, n_out;
     const void *x;           /* real (n, n_in) */
     const int64_t *offsets;  /* (n + 1): row i is [offsets[i], offsets[i + 1]) */
-    const void *columns;     /* ascending in a row; uint16_t, or uint32_t where n_in is more than
-                              * BP_NARROW_CSR_INPUTS */
+    const void *columns;     /* ascending in a row; uint16_t, or uint32_t where n_in is more
+                              * than BP_NARROW_CSR_INPUTS */
     const void *values;      /* real, nonzero: of every item, or of the codes */
     const uint8_t *codes;    /* of narrow columns, where few values occur: the place of each
                               * item's; or NULL */
@@ -234,9 +234,9 @@ const bp_engine *const *bp_engines(ptrdiff_t *n);
  * with block NULL do nothing else. */
 size_t bp_lay_out(void *block, const bp_shape *shape, bp_net **nets);
 
-/* Lay out what dense inputs are gathered in, which CSR has no need of and which of many inputs is
- * large: a block like the other, of the first view's.  Return how many bytes it takes; with block
- * NULL there is none. */
+/* Lay out what dense inputs are gathered in, which CSR has no need of and which is large where
+ * there are many: in a block like the other, for nets that are laid out.  Return how many
+ * bytes that takes, which is all that NULL is for. */
 size_t bp_lay_out_inputs(void *block, bp_net *nets, size_t itemsize);
 
 /* Called about every 20 milliseconds with the number of examples done since; not 0: stop. */
