@@ -54,6 +54,14 @@ def packed(engine, x, y=None, *, n_out=None, labels=None, sparse=None, weights=N
     return bpcore.pack(engine, x, n_out, sparse=form, coded=coded, **given)
 
 
+def csr(x):
+    """Return rows x in CSR form, without codes, by NumPy."""
+    rows, columns = places = np.nonzero(x)
+    offsets = np.searchsorted(rows, np.arange(len(x) + 1)).astype(np.int64)
+    columns = columns.astype(np.uint16 if x.shape[1] <= 65536 else np.uint32)
+    return bpcore.CSR(x.shape[1], offsets, columns, x[places], None)
+
+
 def loaded(engine, biases, weights, rows=16, n_threads=1, **kinds):
     """Return a bpcore.Net that holds these parameters."""
     sizes = [weights[0].shape[1], *(len(b) for b in biases)]

@@ -809,16 +809,34 @@ def test_a_form_of_examples_that_is_refused_has_its_remedy(kind, name, nothing_c
             assert f"{type(raised.value).__name__}: {raised.value}".startswith(sentence)
 
 
+def of_columns(shape, columns):
+    """Return a sparse matrix of this shape that has ones in columns of its first row."""
+    found = Sparse(np.zeros((1, 1)))
+    found.shape, found.nnz = shape, len(columns)
+    found.indptr = np.append(0, np.full(shape[0], len(columns)))
+    found.indices, found.data = np.array(columns, np.int64), np.ones(len(columns))
+    return found
+
+
 def test_a_sparse_matrix_of_more_columns_than_the_core_numbers():
     sentence = (
-        "ValueError: examples[0] must have at most 65,536 columns to be sparse, got 70,000: "
-        "choose fewer, or use examples[0].toarray() if it fits in memory"
+        "ValueError: examples[0] must have at most 2,147,483,647 columns to be sparse, got "
+        "2,147,483,648: choose fewer"
     )
-    wide = Sparse(np.ones((1, 70000)))
-    refuses(lambda: Dataset((wide, [0])), sentence)
-    net = MLP([70000, 1], seed=1)
-    refuses(lambda: net.train((wide, [0]), 1, 1, 0.1), sentence)
-    refuses(lambda: net.predict(wide), sentence.replace("[0]", ""))
+    refuses(lambda: Dataset((of_columns((1, 2**31), [5]), [0])), sentence)
+    assert Dataset((of_columns((1, 2**31 - 1), [5]), [0])).nbytes < 100
+
+
+@pytest.mark.parametrize("n_in", [7, 70_000])
+@pytest.mark.parametrize("beyond", [-1, 0, 2**16, 2**32 - 7])
+def test_a_sparse_matrix_whose_columns_are_none_of_its_own(n_in, beyond):
+    """Cut to the core's width, each of the last three would be a column."""
+    wrong = beyond if beyond < 0 else n_in + beyond
+    least, most = min(wrong, 3), max(wrong, 3)
+    sentence = f"must have columns in [0, {n_in}), got {least} to {most}"
+    x = of_columns((1, n_in), [3, wrong])
+    refuses(lambda: Dataset((x, [0])), f"ValueError: examples[0] {sentence}")
+    refuses(lambda: MLP([n_in, 1], seed=1).predict(x), f"ValueError: examples {sentence}")
 
 
 def masked_item(shape):

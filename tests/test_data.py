@@ -1,5 +1,6 @@
 """What callers pass, in any form and memory layout, and the sentences that refuse the rest."""
 
+import pickle
 import tracemalloc
 import warnings
 from fractions import Fraction
@@ -316,24 +317,66 @@ def test_what_other_packages_make_trains_as_the_plain_pair_does(kind, forms):
         assert same_bits(trained_on(Dataset(given), kind=kind), plain)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_sparse_matrix_goes_to_the_core_without_a_dense_copy(dtype):
-    """And without its zeros; the caller's memory is not the Dataset's."""
+def two_in_each_row(n, n_in):
+    """Return a sparse matrix (n, n_in): 1.5 in column 7, a stored zero in the last."""
     x = Sparse(np.zeros((0, 0)))
-    x.shape, x.nnz = (2000, 60000), 4000
-    x.indptr = np.arange(0, 4001, 2)
-    x.indices, x.data = np.tile([7, 59999], 2000), np.tile([1.5, 0.0], 2000)
+    x.shape, x.nnz = (n, n_in), 2 * n
+    x.indptr = np.arange(0, 2 * n + 1, 2)
+    x.indices, x.data = np.tile([7, n_in - 1], n), np.tile([1.5, 0.0], n)
+    return x
+
+
+def most_traced(call):
+    """Return what call does, and the most bytes that were allocated meanwhile."""
     tracemalloc.start()
     try:
-        dataset = Dataset((x, np.zeros(2000, int)), dtype=dtype)
-        most = tracemalloc.get_traced_memory()[1]
+        found = call()
+        return found, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert most < 2000 * 60000  # a byte for each would be that
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_in", [60_000, 2**20])
+def test_a_sparse_matrix_goes_to_the_core_without_a_dense_copy(dtype, n_in):
+    """And without its zeros; the caller's memory is not the Dataset's."""
+    x = two_in_each_row(2000, n_in)
+    dataset, most = most_traced(lambda: Dataset((x, np.zeros(2000, int)), dtype=dtype))
+    assert most < 2000 * 60_000  # a byte for each would be that
     assert "CSR, 0% nonzero" in repr(dataset)
     x.data[:] = x.indices[:] = -1
     column = dataset[1999][0]
     assert column[7] == 1.5 and np.count_nonzero(column) == 1
+    assert same_bits(pickle.loads(pickle.dumps(dataset))[1999][0], column)
+
+
+def test_a_network_of_sparse_inputs_takes_no_memory_for_dense_ones():
+    """Not to train, to look at data or to predict: what it takes is that of its parameters."""
+    x, labels = two_in_each_row(200, 2**18), [0, 1] * 100
+    net = MLP([2**18, 1], seed=1)
+
+    def run():
+        net.train((x, labels), 1, 10, 0.5, validation_data=(x, labels), verbose=False)
+        return net.predict(x)
+
+    assert most_traced(run)[1] < 200 * 2**18  # a byte for each would be that
+
+
+def test_more_columns_than_16_bits_train_as_the_same_rows_dense():
+    x = np.zeros((20, 70_000))
+    x[np.arange(20), np.arange(20) * 3600] = x[:, -1] = 0.5
+    parts = []
+    for given in (x, Sparse(x), Dataset((Sparse(x), LABELS[:20]))):
+        net = MLP([70_000, 3], seed=1)
+        net.train(
+            given if isinstance(given, Dataset) else (given, LABELS[:20]),
+            2,
+            3,
+            0.5,
+            verbose=False,
+        )
+        parts.append([*net.biases, *net.weights, net.predict(x), net.predict(Sparse(x))])
+    assert same_bits(parts[1], parts[0]) and same_bits(parts[2], parts[0])
 
 
 def test_an_array_of_another_package_is_asked_for_once():

@@ -99,6 +99,33 @@ def test_a_network_too_large_for_memory_is_an_error():
     assert run.stderr.splitlines()[-1].startswith(start)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="limits are of POSIX")
+def test_dense_inputs_that_a_network_of_sparse_ones_has_no_room_for_are_an_error():
+    """And the sparse ones go on."""
+    code = """
+import resource
+import numpy as np
+import bpcore
+engine, n_in = bpcore.engine("float32"), 2**20
+net = bpcore.Net(engine, [n_in, 1], 128)
+form = n_in, np.array([0, 1]), np.array([7], "I"), np.ones(1, "f"), None
+sparse = bpcore.Data(engine, form, 1)
+dense = bpcore.Data(engine, sparse.rows(0, 1), 1)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, resource.RLIM_INFINITY))
+try:
+    net.feedforward(dense)
+except MemoryError as error:
+    print(error)
+print(net.feedforward(sparse))
+"""
+    if not os.path.exists("/proc/self/statm"):
+        pytest.skip("no /proc")
+    run = python(code, ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
+    message = "dense inputs of a network of sizes [1048576, 1] take 1,073,741,824 bytes"
+    assert run.stdout.splitlines() == [message, "[[0.5]]"], run.stderr
+
+
 # Each runs after SETUP in an interpreter of its own, and must raise; what is not the point.
 SETUP = """
 import copy, pickle, random
@@ -113,6 +140,11 @@ z = np.zeros(64 + 8)
 z = z[-z.ctypes.data % 64 // 8 :][:64].reshape(8, 8)
 biases, weights = net.store()
 offsets, columns, values = np.array([0, 1, 1, 2]), np.array([3, 0], "H"), np.ones(2)
+wide = columns.astype("I")
+class Changing:  # 4 to who compares it, and 2**17 to who counts on it
+    __index__ = lambda self: 2**17
+    __gt__ = lambda self, other: 4 > other
+    __le__ = lambda self, other: 4 <= other
 room = np.zeros(4, "q"), np.zeros(16, "H"), np.zeros(16)  # for 12 items of x and one row
 codes = {"codes": np.zeros(16, "B"), "table": np.zeros(256)}
 encoder = Encoder(engine, 4, 12, *room)
@@ -203,6 +235,15 @@ REFUSED = [
             "(4, offsets, columns, values[:0], np.array([0, 0], 'B'))",
             "(4, offsets, columns, values, np.array([0], 'B'))",
             "(4, offsets, columns, values, np.array([0, 0]))",
+            "(2**17, offsets, columns, values, None)",
+            "(2**17, offsets, wide + np.uint32(2**17), values, None)",
+            "(2**17, offsets, wide + np.uint32(2**32 - 4), values, None)",
+            "(2**17, offsets, wide[:1], values, None)",
+            "(2**17, np.array([0, 2]), wide, values, None)",
+            "(2**17, offsets, wide, values[:1], np.zeros(2, 'B'))",
+            "(2**31, offsets, wide, values, None)",
+            "(4, offsets, wide, values, None)",
+            "(Changing(), offsets, columns, values, None)",
         ]
     ),
     "Encoder(engine, 5, 12, *room)",

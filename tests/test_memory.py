@@ -327,12 +327,13 @@ def test_a_copy_of_parameters_that_is_interrupted_ends_early(alarm):
     assert not net.store()[1][1].any()  # so it was not over
 
 
-def test_a_form_of_csr_is_checked_to_its_last_row():
+@pytest.mark.parametrize("n_in", [6, 70_000])
+def test_a_form_of_csr_is_checked_to_its_last_row(n_in):
     n = 400_000  # more than are looked at between two signals
-    offsets, columns = np.arange(n + 1, dtype=np.int64), np.zeros(n, np.uint16)
+    offsets, columns = np.arange(n + 1), np.zeros(n, bpcore.columns_dtype(n_in))
     engine = bpcore.engine("float32")
-    form = 6, offsets, columns, np.ones(n, "f4"), None
+    form = n_in, offsets, columns, np.ones(n, "f4"), None
     assert len(bpcore.Data(engine, form, 3)) == n
-    columns[-1] = 6
+    columns[-1] = n_in
     with pytest.raises(ValueError, match="columns must ascend in each row"):
         bpcore.Data(engine, form, 3)

@@ -16,6 +16,7 @@ from engines import (
     Rounding,
     aligned,
     column,
+    csr,
     each_engine,
     each_form,
     examples,
@@ -698,7 +699,7 @@ def test_values_get_codes_while_a_table_of_256_holds_them(engine):
 
 
 @each_engine
-def test_65536_inputs_can_be_csr_and_one_more_cannot(engine):
+def test_rows_of_65536_inputs_are_packed_and_longer_ones_stay_dense(engine):
     for n_in, sparse in ((65536, True), (65537, False)):
         x = np.zeros((2, n_in), engine.dtype)
         x[1, -1], x[0, n_in // 2] = 2, 3
@@ -708,9 +709,104 @@ def test_65536_inputs_can_be_csr_and_one_more_cannot(engine):
         net = loaded(engine, biases, weights)
         alike = net.feedforward(packed(engine, x, n_out=1, sparse=False))
         assert same_bits(net.feedforward(data), alike)
-    message = "^sparse data must have at most 65536 inputs, got 65537$"
+    message = "^rows to pack must have at most 65536 inputs, got 65537$"
     with pytest.raises(ValueError, match=message):
         packed(engine, x, n_out=1, sparse=True)
+
+
+# Columns of 16 bits end here; those beyond have 32.
+WIDE = 65537
+
+
+def wide_examples(n_in, dtype):
+    """Return x (13, n_in) whose rows have no nonzeros to hundreds, and y."""
+    draw = np.random.RandomState(n_in)
+    x = np.zeros((13, n_in), dtype)
+    for i, row in enumerate(x):
+        row[draw.randint(n_in, size=i * i * 3)] = draw.randn()
+    x[4, [0, 65535, -1]] = x[7, [-2, -1]] = 0.5
+    return x, draw.rand(13, 2).astype(dtype)
+
+
+def all_that_is_computed(engine, rule, hidden, n_in, inputs, y, n_threads):
+    """Return what two epochs, and every call, make of these inputs."""
+    weights = [
+        np.resize(np.linspace(-0.5, 0.5, 1009), (hidden, n_in)),
+        np.eye(2, hidden),
+    ]
+    parameters = [np.zeros((hidden, 1)), np.ones((2, 1))], weights
+    net = loaded(
+        engine,
+        *([array.astype(engine.dtype) for array in part] for part in parameters),
+        n_threads=n_threads,
+        rule=rule,
+    )
+    assert net.n_threads == n_threads
+    data = bpcore.Data(engine, inputs, 2, y=y, labels=labels_of(y))
+    given = {"plain": (), "momentum": (0.5,), "adam": (0.9, 0.999, 1e-8)}[rule]
+    losses, costs = np.zeros(5), np.zeros(len(y), engine.dtype)
+    for _ in range(2):
+        net.sgd(data, bpcore.Order(len(y)), 3, 0.01, l2=1e-3, parameters=given, losses=losses)
+    count = np.array(net.evaluate(data, costs))
+    return [*net.store(), [*net.backprop(data)], [net.feedforward(data), losses, costs, count]]
+
+
+@each_engine
+@pytest.mark.parametrize("rule", ["plain", "momentum", "adam"])
+@pytest.mark.parametrize("n_in", [WIDE - 1, WIDE, 70000])
+def test_columns_of_either_width_give_the_bits_of_dense_inputs(engine, rule, n_in):
+    x, y = wide_examples(n_in, engine.dtype)
+    form = bpcore.Data(engine, csr(x), 2)
+    assert form.sparse and same_bits(form.rows(0, len(x)), x)
+    assert form.nbytes == 8 * 14 + form.nonzeros * ((4 if n_in >= WIDE else 2) + x.itemsize)
+    for hidden, n_threads in ((3, 1), (20, 1), (20, 2)):  # lines for a thread, and for two
+        found = [
+            all_that_is_computed(engine, rule, hidden, n_in, inputs, y, n_threads)
+            for inputs in (x, csr(x))
+        ]
+        assert same_bits(*found)
+
+
+@each_engine
+def test_wide_columns_give_the_bits_of_dense_inputs_in_every_panel(engine):
+    """Panels of 8 vectors, which some engines take of 16 or more, and of 4, 2 and 1."""
+    x, y = wide_examples(WIDE, engine.dtype)
+    found = []
+    for inputs in (x, csr(x)):
+        net = loaded(
+            engine,
+            [np.zeros((n, 1), engine.dtype) for n in (23 * engine.lanes, 2)],
+            [
+                np.full(shape, 1 / 128, engine.dtype)
+                for shape in ((23 * engine.lanes, WIDE), (2, 23 * engine.lanes))
+            ],
+        )
+        net.sgd(bpcore.Data(engine, inputs, 2, y=y), bpcore.Order(len(y)), 3, 0.5)
+        found.append(net.store())
+    assert same_bits(*found)
+
+
+@each_engine
+def test_one_network_takes_dense_inputs_and_sparse_ones_in_turn(engine):
+    x, y = wide_examples(WIDE, engine.dtype)
+    net = loaded(engine, *parameters([WIDE, 2], engine.dtype))
+    forms = [bpcore.Data(engine, inputs, 2, y=y) for inputs in (csr(x), x)]
+    found = [net.feedforward(forms[i]) for i in (0, 1, 0, 1)]
+    assert same_bits(found, found[:1] * 4)
+
+
+def test_columns_are_wide_beyond_65536_inputs_up_to_what_int32_holds():
+    most = bpcore.MAX_CSR_INPUTS
+    assert most == np.iinfo(np.int32).max
+    for n_in, width in ((0, 16), (65536, 16), (WIDE, 32), (most, 32)):
+        assert bpcore.columns_dtype(n_in) == np.dtype(f"uint{width}")
+    engine = bpcore.engine("float32")
+    ends = np.array([0, most - 1], np.uint32)
+    form = most, np.array([0, 2]), ends, np.ones(2, "f"), None
+    assert bpcore.Data(engine, form, 1).shape == (1, most)
+    message = f"^a CSR form must have at most {most} inputs, got {most + 1}$"
+    with pytest.raises(ValueError, match=message):
+        bpcore.Data(engine, (most + 1, *form[1:]), 1)
 
 
 @each_engine
@@ -757,8 +853,10 @@ def test_data_says_what_is_wrong_with_its_arrays():
 
 
 OFFSETS, COLUMNS = np.array([0, 2, 2, 3]), np.array([1, 3, 0], np.uint16)
+ONES = np.ones(3)
 
 
+@pytest.mark.parametrize("n_in", [4, WIDE])
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -767,19 +865,40 @@ OFFSETS, COLUMNS = np.array([0, 2, 2, 3]), np.array([1, 3, 0], np.uint16)
         ({"offsets": np.array([0, 2, 1, 3])}, "offsets must ascend from 0 to the number of"),
         ({"columns": COLUMNS[[1, 0, 2]]}, "columns must ascend in each row and be less than"),
         ({"columns": COLUMNS * 0}, "columns must ascend in each row and be less than n_in"),
-        ({"n_in": 3}, "columns must ascend in each row and be less than n_in"),
+        ({"columns": COLUMNS + 1}, "columns must ascend in each row and be less than n_in"),
         ({"values": np.ones(2)}, "values must be as many as columns"),
         ({"codes": np.array([0, 3, 0], "B")}, "codes must be less than the number of values"),
         ({"codes": np.zeros(2, "B")}, "codes must have shape (3,), got (2,)"),
     ],
 )
-def test_a_csr_form_is_not_trusted(change, message):
-    engine = bpcore.engine("float64")
-    good = {"n_in": 4, "offsets": OFFSETS, "columns": COLUMNS, "values": np.ones(3)}
-    bpcore.Data(engine, bpcore.CSR(**good, codes=None), 2)
+def test_a_csr_form_is_not_trusted(change, message, n_in):
+    """Column 3 stands for n_in - 1, 4 for n_in; wide columns have no codes."""
+    engine, dtype = bpcore.engine("float64"), bpcore.columns_dtype(n_in)
+
+    def form(offsets=OFFSETS, columns=COLUMNS, values=ONES, codes=None):
+        columns = columns.astype(np.int64)
+        columns = np.where(columns == 3, n_in - 1, np.where(columns == 4, n_in, columns))
+        return bpcore.CSR(n_in, offsets, columns.astype(dtype), values, codes)
+
+    bpcore.Data(engine, form(), 2)
+    if n_in == WIDE and change.get("codes", np.empty(0)).size == 3:
+        message = "codes must be None with columns of 32 bits"
     with pytest.raises(ValueError) as raised:
-        bpcore.Data(engine, bpcore.CSR(**{**good, "codes": None, **change}), 2)
+        bpcore.Data(engine, form(**change), 2)
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize("n_in", [WIDE - 1, WIDE])
+def test_columns_have_the_dtype_that_the_number_of_inputs_says(n_in):
+    engine, right = bpcore.engine("float64"), bpcore.columns_dtype(n_in)
+    for dtype in map(np.dtype, ("u2", "u4", "i2", "i4", "i8", "f4")):
+        form = n_in, OFFSETS, COLUMNS.astype(dtype), np.ones(3), None
+        if dtype == right:
+            assert len(bpcore.Data(engine, form, 2)) == 3
+            continue
+        message = f"^columns must be an array of {right}, got {dtype}$"
+        with pytest.raises(TypeError, match=message):
+            bpcore.Data(engine, form, 2)
 
 
 @each_engine

@@ -3,7 +3,16 @@
 import functools
 import os
 
-from bpcore._core import MAX_CSR_INPUTS, Data, Engine, Net, Order, compiler, engines
+from bpcore._core import (
+    MAX_CSR_INPUTS,
+    Data,
+    Engine,
+    Net,
+    Order,
+    columns_dtype,
+    compiler,
+    engines,
+)
 from bpcore.packing import CSR, Source, blocks, pack
 
 __all__ = [
@@ -15,6 +24,7 @@ __all__ = [
     "Order",
     "Source",
     "blocks",
+    "columns_dtype",
     "compiler",
     "engine",
     "engines",

@@ -5,6 +5,7 @@ from bpcore._core import Data as Data
 from bpcore._core import Engine as Engine
 from bpcore._core import Net as Net
 from bpcore._core import Order as Order
+from bpcore._core import columns_dtype as columns_dtype
 from bpcore._core import compiler as compiler
 from bpcore._core import engines as engines
 from bpcore.packing import CSR as CSR
@@ -21,6 +22,7 @@ __all__ = [
     "Order",
     "Source",
     "blocks",
+    "columns_dtype",
     "compiler",
     "engine",
     "engines",

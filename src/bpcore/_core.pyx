@@ -23,6 +23,7 @@ cdef extern from "core.h" nogil:
         BP_GEMM_SCRATCH
         BP_MAX_CSR_INPUTS
         BP_MAX_THREADS
+        BP_NARROW_CSR_INPUTS
         BP_PARAMETERS
         BP_ROWS
         BP_WHOLE
@@ -42,6 +43,7 @@ cdef extern from "core.h" nogil:
 
     ctypedef struct bp_scratch:
         ptrdiff_t rows
+        void *x
 
     ctypedef struct bp_net:
         ptrdiff_t num_layers
@@ -60,7 +62,7 @@ cdef extern from "core.h" nogil:
         ptrdiff_t n, n_in, n_out
         const void *x
         const int64_t *offsets
-        const uint16_t *columns
+        const void *columns
         const void *values
         const uint8_t *codes
         const void *y
@@ -110,6 +112,7 @@ cdef extern from "core.h" nogil:
     const bp_engine *const *bp_engines(ptrdiff_t *)
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t, ptrdiff_t)
     size_t bp_lay_out(void *, const bp_shape *, bp_net **)
+    size_t bp_lay_out_inputs(void *, bp_net *, size_t)
     void bp_sgd(const bp_engine *, bp_net *, ptrdiff_t, const bp_descent *, bp_look *, void *)
     void bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *,
                      const bp_questions *, bp_look *, void *)
@@ -359,10 +362,18 @@ cdef class Order:
         return self.items.tolist()
 
 
-# The most inputs in CSR form, and the values that codes tell apart.
-MAX_CSR_INPUTS, MAX_CODES = BP_MAX_CSR_INPUTS, BP_CODES
+# The most inputs in CSR form; the most with columns of 16 bits, which alone are packed from
+# rows and may have codes; and the values that codes tell apart.
+MAX_CSR_INPUTS, NARROW_CSR_INPUTS = BP_MAX_CSR_INPUTS, BP_NARROW_CSR_INPUTS
+MAX_CODES = BP_CODES
 
-_OFFSETS, _COLUMNS, _CODES = np.dtype(np.int64), np.dtype(np.uint16), np.dtype(np.uint8)
+_OFFSETS, _CODES = np.dtype(np.int64), np.dtype(np.uint8)
+_NARROW, _WIDE = np.dtype(np.uint16), np.dtype(np.uint32)
+
+
+def columns_dtype(n_in):
+    """Return the dtype of the columns of a CSR form of n_in inputs."""
+    return _NARROW if n_in <= BP_NARROW_CSR_INPUTS else _WIDE
 
 
 cdef class Encoder:
@@ -384,14 +395,14 @@ cdef class Encoder:
                   codes=None, table=None):
         self.engine, self.n_in, self.limit = engine, n_in, limit
         self.n, self.room = offsets.size - 1, values.size
-        if n_in > BP_MAX_CSR_INPUTS:
-            raise ValueError(f"sparse data must have at most {BP_MAX_CSR_INPUTS} inputs, "
+        if n_in > BP_NARROW_CSR_INPUTS:
+            raise ValueError(f"rows to pack must have at most {BP_NARROW_CSR_INPUTS} inputs, "
                              f"got {n_in}")
         if min(limit, n_in) < 0:
             raise ValueError(f"limit and n_in must be at least 0, got {limit} and {n_in}")
         room = limit + n_in
         self.offsets = _Buffer(offsets, "offsets", _OFFSETS, (offsets.size,), True)
-        self.columns = _Buffer(columns, "columns", _COLUMNS, (room,), True)
+        self.columns = _Buffer(columns, "columns", _NARROW, (room,), True)
         self.values = _Buffer(values, "values", engine.dtype,
                               (room if codes is None else values.size,), True)
         if codes is not None:
@@ -439,10 +450,11 @@ cdef class Data:
 
     x is a C-contiguous array (n, n_in) of the engine's dtype; or a CSR form, a tuple (n_in,
     offsets, columns, values, codes); or another Data, whose inputs are shared.  Row i of a CSR
-    form is the items [offsets[i], offsets[i + 1]), int64: ascending columns, uint16, and their
-    values; or codes, uint8, that say which of the values, or None.  y (n, n_out) is of the
-    engine's dtype, labels (n) of int64 in [0, n_out), or 0 and 1 for one output; weights (n),
-    a factor of each example's error and cost, are at least 0 and not all 0.
+    form is the items [offsets[i], offsets[i + 1]), int64: ascending columns, of the dtype that
+    columns_dtype says, and their values; or, with columns of 16 bits, codes, uint8, that say
+    which of the values, or None.  y (n, n_out) is of the engine's dtype, labels (n) of int64 in
+    [0, n_out), or 0 and 1 for one output; weights (n), a factor of each example's error and
+    cost, are at least 0 and not all 0.
     The arrays are kept, not copied, and must not change while this lives.
     """
 
@@ -498,15 +510,18 @@ cdef class Data:
         n_in, offsets, columns, values, codes = form
         cdef int64_t items = columns.size, n_values = values.size
         self.data.n, self.data.n_in = offsets.size - 1, n_in
+        if self.data.n_in > BP_MAX_CSR_INPUTS:
+            raise ValueError(f"a CSR form must have at most {BP_MAX_CSR_INPUTS} inputs, "
+                             f"got {n_in}")
         self.data.offsets = <const int64_t *>self.hold(
             offsets, "offsets", _OFFSETS, (offsets.size,))
-        self.data.columns = <const uint16_t *>self.hold(
-            columns, "columns", _COLUMNS, (columns.size,))
+        self.data.columns = self.hold(
+            columns, "columns", columns_dtype(self.data.n_in), (columns.size,))
         self.data.values = self.hold(values, "values", self.engine.dtype, (values.size,))
         if codes is not None:
             self.data.codes = <const uint8_t *>self.hold(
                 codes, "codes", _CODES, (columns.size,))
-        cdef ptrdiff_t end = 0, rows = max(SLICE // max(self.data.n_in, 1), 1), begin
+        cdef ptrdiff_t end = 0, rows = SLICE * self.data.n // max(items, 1) + 1, begin
         cdef const char *wrong = NULL
         while wrong == NULL:
             begin, end = end, min(end + rows, self.data.n)
@@ -553,15 +568,27 @@ cdef class Data:
         begin, end, _ = slice(begin, end).indices(self.data.n)
         if not self.sparse:
             return self.inputs[begin:end].copy()
-        n_in, offsets, columns, values, codes = self.inputs
+        n_in, offsets, columns, _, _ = self.inputs
         ends = offsets[begin:end + 1] if begin < end else offsets[:1]
         out = np.zeros((len(ends) - 1, n_in), self.engine.dtype)
-        taken = slice(ends[0], ends[-1])
         row = np.repeat(np.arange(len(out)), np.diff(ends))
         # As indices: where memory runs out, NumPy's own conversion of others crashes.
-        values = values[taken] if codes is None else values[codes[taken].astype(np.intp)]
-        out[row, columns[taken].astype(np.intp)] = values
+        out[row, columns[ends[0]:ends[-1]].astype(np.intp)] = self.values(ends[0], ends[-1])
         return out
+
+    cdef values(self, begin, end):
+        """The values of the items [begin, end) of a CSR form."""
+        values, codes = self.inputs[3:]
+        if codes is None:
+            return values[begin:end]
+        return values[codes[begin:end].astype(np.intp)]
+
+    def held(self, i):
+        """Return the inputs of example i that are kept: of CSR those that are not zero."""
+        if not self.sparse:
+            return self.inputs[i]
+        offsets = self.inputs[1]
+        return self.values(offsets[i], offsets[i + 1])
 
 
 cdef class _Look:
@@ -607,6 +634,7 @@ cdef class Net:
     cdef str rule
     cdef bint busy  # a call is under way
     cdef void *block
+    cdef void *inputs  # of the same, what dense inputs are gathered in; NULL until they come
     cdef size_t size
     cdef bp_net *nets
 
@@ -649,16 +677,20 @@ cdef class Net:
 
     def __dealloc__(self):
         PyMem_RawFree(self.block)
+        PyMem_RawFree(self.inputs)
 
     @property
     def dtype(self):
         """The item type of the parameters."""
         return self.engine.dtype
 
-    cdef int take(self) except -1:
-        """Begin a call, the only one on this network until busy is False again."""
+    cdef int take(self, Data data=None) except -1:
+        """Begin a call, the only one on this network until busy is False again; with room for
+        the inputs of data."""
         if self.busy:
             raise RuntimeError("a Net serves one call at a time, and another is under way")
+        if data is not None and data.data.x != NULL and self.inputs == NULL:
+            self.make_room()
         self.busy = True
 
     cdef list held(self, biases, weights, bint writable=False, bint ours=False):
@@ -798,7 +830,7 @@ cdef class Net:
 
     cdef ask(self, Data data, const bp_questions *asked):
         look = _Look()
-        self.take()
+        self.take(data)
         with nogil:
             bp_evaluate(self.engine.row, self.nets, self.n_threads, &data.data, asked, _look,
                         <void *>look)
@@ -809,7 +841,7 @@ cdef class Net:
         """Return (nabla_b, nabla_w), the gradient of the cost summed over data."""
         self.check(data, targets=True)
         look = _Look()
-        self.take()
+        self.take(data)
         with nogil:
             bp_backprop(self.engine.row, self.nets, &data.data, _look, <void *>look)
         self.busy = False
@@ -855,7 +887,7 @@ cdef class Net:
             buffer = _Buffer(losses, "losses", np.dtype("d"), (-(-n // m), 2), True)
             told.losses = <double *>buffer.view.buf
         look = _Look(progress)
-        self.take()
+        self.take(data)
         with nogil:
             bp_sgd(self.engine.row, self.nets, self.n_threads, &told, _look, <void *>look)
         self.busy = False
@@ -869,6 +901,15 @@ cdef class Net:
                              f"outputs, got {data.data.n_in} and {data.data.n_out}")
         if targets and data.data.y == NULL and data.data.labels == NULL:
             raise ValueError("data must have desired outputs")
+    cdef make_room(self):
+        """Make room for dense inputs, of which large ones would be a lot for a net of CSR."""
+        cdef size_t itemsize = self.engine.row.itemsize
+        cdef size_t size = bp_lay_out_inputs(NULL, self.nets, itemsize) + BP_ALIGN
+        self.inputs = PyMem_RawMalloc(size)
+        if self.inputs == NULL:
+            raise MemoryError(f"dense inputs of a network of sizes {list(self.sizes)} take "
+                              f"{size - BP_ALIGN:,} bytes")
+        bp_lay_out_inputs(<void *>_aligned(<uintptr_t>self.inputs), self.nets, itemsize)
 
 
 cdef uintptr_t _aligned(uintptr_t n):

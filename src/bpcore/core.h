@@ -21,8 +21,10 @@
  * so that every engine sees whole, aligned vectors. */
 #define BP_ALIGN 64
 
-/* CSR columns are 16-bit: a row of x longer than this stays dense. */
-#define BP_MAX_CSR_INPUTS 65536
+/* CSR columns are 16-bit up to so many inputs, and 32-bit beyond; what is packed from dense
+ * rows is narrow.  The most is what int32 holds, as the indices of other packages are. */
+#define BP_NARROW_CSR_INPUTS 65536
+#define BP_MAX_CSR_INPUTS 2147483647
 
 /* Blocks in which gemm copies b, in bytes of a row and of a column at most: 1 MB of the
  * smaller item type, so that a second cache of 2 MB has room for what else it reads.  Its
@@ -83,7 +85,8 @@ typedef struct {
     ptrdiff_t rows;
     ptrdiff_t summed; /* of them a gradient is summed of at a time: fewer in a wide network, so
                        * that a slice stays short */
-    void *x, *next_x; /* real (rows, n_in): gathered dense inputs of two mini-batches */
+    void *x, *next_x; /* real (rows, n_in): gathered dense inputs of two mini-batches; NULL
+                       * until bp_lay_out_inputs */
     void *next_a;     /* like a of the first layer, for the next mini-batch */
     void *costs;      /* real (rows): of a mini-batch's examples */
     int64_t *picked;  /* (rows): 0, 1, 2, ... from somewhere on */
@@ -95,8 +98,8 @@ typedef struct {
     int64_t *cursors; /* (2 rows) for CSR */
     void *packed;     /* BP_GEMM_SCRATCH bytes */
     void *part;       /* real (slots + 2, n_in + 1, its columns): a copy of its columns of the
-                       * first layer's places during sgd; NULL if they are too wide to be worth
-                       * copying */
+                       * first layer's places during sgd; NULL if they are too wide, or too
+                       * many, to be worth copying */
 } bp_own;
 
 /* A network as one thread of a call sees it. */
@@ -129,9 +132,11 @@ typedef struct {
     ptrdiff_t n, n_in, n_out;
     const void *x;           /* real (n, n_in) */
     const int64_t *offsets;  /* (n + 1): row i is [offsets[i], offsets[i + 1]) */
-    const uint16_t *columns; /* ascending in a row */
+    const void *columns;     /* ascending in a row; uint16_t, or uint32_t where n_in is more
+                              * than BP_NARROW_CSR_INPUTS */
     const void *values;      /* real, nonzero: of every item, or of the codes */
-    const uint8_t *codes;    /* where few values occur: the place of each item's; or NULL */
+    const uint8_t *codes;    /* of narrow columns, where few values occur: the place of each
+                              * item's; or NULL */
     const void *y;           /* real (n, n_out) */
     const int64_t *labels;   /* (n) */
     const void *weights;     /* real (n): a factor of each example's error and cost; NULL: 1 */
@@ -229,6 +234,11 @@ const bp_engine *const *bp_engines(ptrdiff_t *n);
  * zero, and set *nets to its views, one for each thread.  Return how many bytes that takes;
  * with block NULL do nothing else. */
 size_t bp_lay_out(void *block, const bp_shape *shape, bp_net **nets);
+
+/* Lay out what dense inputs are gathered in, which CSR has no need of and which is large where
+ * there are many: in a block like the other, for nets that are laid out.  Return how many
+ * bytes that takes, which is all that NULL is for. */
+size_t bp_lay_out_inputs(void *block, bp_net *nets, size_t itemsize);
 
 /* Called about every 20 milliseconds with the number of examples done since; not 0: stop. */
 typedef int bp_look(void *context, ptrdiff_t done);

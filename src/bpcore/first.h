@@ -38,13 +38,15 @@ INLINED void fetch_target(const bp_data *data, int64_t example)
 
 /* Ask for what row i of the next mini-batch needs, and for where row i of the one after that
  * is. */
-INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
+static void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
 {
     const batch ahead = s->of.ahead;
     if (i < ahead.m) {
         const int64_t example = ahead.examples[i];
         const int64_t begin = data->offsets[example], end = data->offsets[example + 1];
-        fetch(data->columns + begin, data->columns + end);
+        const int64_t bytes = data->n_in > BP_NARROW_CSR_INPUTS ? 4 : 2;
+        fetch((const char *)data->columns + begin * bytes,
+              (const char *)data->columns + end * bytes);
         if (data->codes)
             fetch(data->codes + begin, data->codes + end);
         else
@@ -57,15 +59,24 @@ INLINED void csr_fetch(const bp_data *data, const first_step *s, ptrdiff_t i)
     }
 }
 
+/* How many blocks of w the rows pass over: what fits the cache, but with enough items in each
+ * that going there is worth it.  No bit depends on it. */
+static ptrdiff_t csr_blocks(ptrdiff_t V, const bp_data *data)
+{
+    const int64_t items = data->offsets[data->n] / (data->n + !data->n);
+    const ptrdiff_t fit = (data->n_in * V * VECTOR_BYTES - 1) / CSR_BLOCK_BYTES + 1;
+    return least(fit, (ptrdiff_t)(items / CSR_BLOCK_ITEMS) + 1);
+}
+
 /* The step for the V vectors of neurons from column j on.  Several rows pass over a block of w
  * before the next block, because they share most of its lines. */
-INLINED void csr_panel(const int V, const int coded, const bp_data *data, const first_step *s,
+INLINED void csr_panel(const int V, const int form, const bp_data *data, const first_step *s,
                        ptrdiff_t j)
 {
     const int64_t *due = s->of.due.examples, *next = s->of.next.examples;
     const int64_t *offsets = data->offsets;
     int64_t *due_cursors = s->cursors, *next_cursors = s->cursors + s->of.due.m;
-    const ptrdiff_t blocks = (data->n_in * V * VECTOR_BYTES - 1) / CSR_BLOCK_BYTES + 1;
+    const ptrdiff_t blocks = csr_blocks(V, data);
     real *z = s->z + j;
     csr_block b = {{data->columns, data->values, data->codes}, 0, s->w + j, s->ldw};
     for (ptrdiff_t i = 0; i < s->of.due.m; i++)
@@ -77,7 +88,7 @@ INLINED void csr_panel(const int V, const int coded, const bp_data *data, const 
         b.limit = data->n_in * (block + 1) / blocks;
         for (ptrdiff_t i = 0; i < s->of.due.m; i++) {
             const csr_row x = {due_cursors + i, offsets[due[i] + 1]};
-            csr_descend(V, coded, b, x, s->delta + i * s->stride + j);
+            csr_descend(V, form, b, x, s->delta + i * s->stride + j);
         }
         for (ptrdiff_t i = 0; i < s->of.next.m; i++, z += s->stride) {
             const csr_row x = {next_cursors + i, offsets[next[i] + 1]};
@@ -85,9 +96,9 @@ INLINED void csr_panel(const int V, const int coded, const bp_data *data, const 
                 csr_fetch(data, s, i);
             if (V <= PAIRED && i % 2 == 0 && i + 1 < s->of.next.m) {
                 const csr_row x2 = {next_cursors + i + 1, offsets[next[i + 1] + 1]};
-                csr_forward_pair(V, coded, b, x, z, x2, z + s->stride);
+                csr_forward_pair(V, form, b, x, z, x2, z + s->stride);
             }
-            csr_forward(V, coded, b, x, z);
+            csr_forward(V, form, b, x, z);
         }
         z -= s->of.next.m * s->stride;
     }
@@ -95,27 +106,29 @@ INLINED void csr_panel(const int V, const int coded, const bp_data *data, const 
 
 /* Each panel reads the items again: narrow vectors and long rows take more of them at a time,
  * though then fewer rows of w fit a block. */
-INLINED void csr_panels(const int coded, const bp_data *data, const first_step *s, ptrdiff_t n)
+INLINED void csr_panels(const int form, const bp_data *data, const first_step *s, ptrdiff_t n)
 {
     const int wide = VECTOR_BYTES < 64 || n >= 16 * LANES;
     ptrdiff_t j = 0;
     for (; wide && j + 8 * LANES <= n; j += 8 * LANES)
-        csr_panel(8, coded, data, s, j);
+        csr_panel(8, form, data, s, j);
     for (; j + 4 * LANES <= n; j += 4 * LANES)
-        csr_panel(4, coded, data, s, j);
+        csr_panel(4, form, data, s, j);
     for (; j + 2 * LANES <= n; j += 2 * LANES)
-        csr_panel(2, coded, data, s, j);
+        csr_panel(2, form, data, s, j);
     for (; j < n; j += LANES)
-        csr_panel(1, coded, data, s, j);
+        csr_panel(1, form, data, s, j);
 }
 
 /* The step for CSR inputs and n neurons, whole vectors. */
 static void csr_step(const bp_data *data, const first_step *s, ptrdiff_t n)
 {
-    if (data->codes)
-        csr_panels(1, data, s, n);
+    if (data->n_in > BP_NARROW_CSR_INPUTS)
+        csr_panels(CSR_WIDE, data, s, n);
+    else if (data->codes)
+        csr_panels(CSR_CODES, data, s, n);
     else
-        csr_panels(0, data, s, n);
+        csr_panels(CSR_VALUES, data, s, n);
 }
 
 /* Gather dense inputs, so that the products run over rows at one distance. */

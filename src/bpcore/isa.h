@@ -45,6 +45,10 @@
 /* Twice the first level cache: a mini-batch of images touches about half of a block's lines. */
 #define CSR_BLOCK_BYTES (100 * 1024)
 
+/* A row comes to a block for no fewer items than this, on average: going there costs as much as
+ * some of them. */
+#define CSR_BLOCK_ITEMS 16
+
 /* The same of dense inputs' weights, all of which are touched; from rows of DENSE_ROW_BYTES on
  * gemm cuts its own. */
 #define DENSE_BLOCK_BYTES (24 * 1024)

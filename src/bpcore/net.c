@@ -10,6 +10,10 @@ enum { MAX_REPEATED_WEIGHTS = 4096 };
  * are shorter than this would move between processors all the time. */
 enum { SHORT_LINES = 8 };
 
+/* The most bytes that a thread copies of the first layer: in and out again take a tenth of a
+ * slice. */
+enum { MOST_COPIED = 1 << 23 };
+
 /* Slices of a call: their length in seconds, the weights that the first visits (a millisecond
  * or two; the next are twice as long while they are short), and after how many of them all
  * threads and one are compared. */
@@ -107,11 +111,8 @@ static ptrdiff_t rows_summed(const bp_shape *shape)
 static bp_scratch lay_out_scratch(arena *arena, const bp_shape *shape)
 {
     const size_t rows = (size_t)shape->rows, item = shape->itemsize;
-    const size_t inputs = times(rows, (size_t)shape->sizes[0]);
     bp_scratch s = {.rows = shape->rows, .summed = rows_summed(shape)};
     s.picked = take(arena, rows, sizeof *s.picked);
-    s.x = take(arena, inputs, item);
-    s.next_x = take(arena, inputs, item);
     s.next_a = take(arena, rows, line_bytes(shape->sizes[1], item));
     s.costs = take(arena, rows, item);
     return s;
@@ -128,7 +129,8 @@ static bp_own lay_out_own(arena *arena, const bp_shape *shape)
     own.y = take(arena, 1, line_bytes(shape->sizes[shape->num_layers], item));
     own.cursors = take(arena, times(2, (size_t)shape->rows), sizeof *own.cursors);
     own.packed = take(arena, 1, BP_GEMM_SCRATCH);
-    if (threads > 1 && part <= SHORT_LINES * BP_ALIGN)
+    if (threads > 1 && part <= SHORT_LINES * BP_ALIGN &&
+        times(rows_of_places, part) <= MOST_COPIED)
         own.part = take(arena, rows_of_places, part);
     return own;
 }
@@ -149,6 +151,15 @@ size_t bp_lay_out(void *block, const bp_shape *shape, bp_net **nets)
     }
     if (block)
         *net.barrier = (bp_barrier){1, 0, 0};
+    return arena.used;
+}
+
+size_t bp_lay_out_inputs(void *block, bp_net *nets, size_t itemsize)
+{
+    arena arena = {block, 0};
+    const size_t inputs = times((size_t)nets->scratch.rows, (size_t)nets->layers->n_in);
+    nets->scratch.x = take(&arena, inputs, itemsize);
+    nets->scratch.next_x = take(&arena, inputs, itemsize);
     return arena.used;
 }
 
@@ -214,8 +225,10 @@ static void move_rows(bp_net *net, ptrdiff_t rows, size_t itemsize)
     const ptrdiff_t item = (ptrdiff_t)itemsize, inputs = rows * net->layers->n_in * item;
     bp_scratch *s = &net->scratch;
     s->picked += rows;
-    s->x = (char *)s->x + inputs;
-    s->next_x = (char *)s->next_x + inputs;
+    if (s->x) {
+        s->x = (char *)s->x + inputs;
+        s->next_x = (char *)s->next_x + inputs;
+    }
     s->next_a = (char *)s->next_a + rows * net->layers->stride * item;
     for (ptrdiff_t l = 0; l < net->num_layers; l++)
         if (net->layers[l].shared) {

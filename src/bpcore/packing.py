@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bpcore._core import MAX_CODES, MAX_CSR_INPUTS, Data, Encoder, Engine, engines
+from bpcore._core import MAX_CODES, NARROW_CSR_INPUTS, Data, Encoder, Engine, engines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,9 +27,9 @@ class CSR(NamedTuple):
 
     n_in: int
     offsets: NDArray[np.int64]  # (n + 1)
-    columns: NDArray[np.uint16]  # ascending in a row
+    columns: NDArray[np.uint16 | np.uint32]  # ascending in a row; see columns_dtype
     values: Array  # of every item, or of the codes
-    codes: NDArray[np.uint8] | None  # which of the values each item has
+    codes: NDArray[np.uint8] | None  # of narrow columns: which of the values each item has
 
 
 class Source:
@@ -70,6 +70,7 @@ def pack(
 
     sparse says whether that is CSR; None: if few enough of x are nonzero.  Its values are a
     table and a code for each item, where that is allowed (coded) and few values occur.
+    Rows of more than NARROW_CSR_INPUTS stay dense.
     A Source is read once and checked where items are not finite; an array is not checked.
     targets are Data's y, labels and weights.
     """
@@ -90,9 +91,11 @@ class _TooDenseError(Exception):
 
 def _form(engine: Engine, x: Array | Source, sparse: bool | None, coded: bool) -> Array | CSR:
     n, n_in = x.shape
-    if sparse and n_in > MAX_CSR_INPUTS:
-        raise ValueError(f"sparse data must have at most {MAX_CSR_INPUTS} inputs, got {n_in}")
-    if sparse or (sparse is None and n > 0 and 0 < n_in <= MAX_CSR_INPUTS):
+    if sparse and n_in > NARROW_CSR_INPUTS:
+        raise ValueError(
+            f"rows to pack must have at most {NARROW_CSR_INPUTS} inputs, got {n_in}"
+        )
+    if sparse or (sparse is None and n > 0 and 0 < n_in <= NARROW_CSR_INPUTS):
         limit = n * n_in if sparse else int(CSR_MAX_DENSITY * (n * n_in))
         try:
             for codes in (True, False) if coded else (False,):

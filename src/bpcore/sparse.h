@@ -75,9 +75,13 @@ static int64_t csr_encode(int64_t n, const void *items, bp_codes *codes, void *v
 /* Two rows of V vectors, and what else they need, fit the registers. */
 enum { PAIRED = VECTOR_REGISTERS / 4 };
 
-/* The items of x's rows, one after the other.  Where few values occur, codes say which. */
+/* What the items have: values of their own or, where few occur, codes that say which; columns
+ * that are narrow or wide. */
+enum { CSR_VALUES, CSR_CODES, CSR_WIDE };
+
+/* The items of x's rows, one after the other. */
 typedef struct {
-    const uint16_t *columns;
+    const void *columns;
     const real *values; /* of every item, or of the codes */
     const uint8_t *codes;
 } csr_rows;
@@ -96,36 +100,42 @@ typedef struct {
     int64_t end;
 } csr_row;
 
-INLINED vreal csr_value(const int coded, csr_rows x, int64_t p)
+INLINED vreal csr_value(const int form, csr_rows x, int64_t p)
 {
-    return splat(x.values[coded ? x.codes[p] : p]);
+    return splat(x.values[form == CSR_CODES ? x.codes[p] : p]);
+}
+
+INLINED ptrdiff_t csr_column(const int form, csr_rows x, int64_t p)
+{
+    return form == CSR_WIDE ? (ptrdiff_t)((const uint32_t *)x.columns)[p]
+                            : ((const uint16_t *)x.columns)[p];
 }
 
 /* acc (V vectors) += item p times its row of w. */
-INLINED void csr_add(const int V, const int coded, csr_block b, int64_t p, vreal *acc)
+INLINED void csr_add(const int V, const int form, csr_block b, int64_t p, vreal *acc)
 {
-    const vreal value = csr_value(coded, b.x, p);
-    const vreal *row = vectors(b.w + b.x.columns[p] * b.ldw);
+    const vreal value = csr_value(form, b.x, p);
+    const vreal *row = vectors(b.w + csr_column(form, b.x, p) * b.ldw);
     for (int v = 0; v < V; v++)
         acc[v] += value * row[v];
 }
 
 /* z (V vectors) += x w for the items of one row. */
-INLINED void csr_forward(const int V, const int coded, csr_block b, csr_row x, real *z)
+INLINED void csr_forward(const int V, const int form, csr_block b, csr_row x, real *z)
 {
     vreal acc[CSR_VECTORS];
     int64_t p = *x.cursor;
     for (int v = 0; v < V; v++)
         acc[v] = vectors(z)[v];
-    for (; p < x.end && b.x.columns[p] < b.limit; p++)
-        csr_add(V, coded, b, p, acc);
+    for (; p < x.end && csr_column(form, b.x, p) < b.limit; p++)
+        csr_add(V, form, b, p, acc);
     for (int v = 0; v < V; v++)
         ((vreal *)z)[v] = acc[v];
     *x.cursor = p;
 }
 
 /* Two rows in step, because one row's chains leave the adders waiting; as far as both go. */
-INLINED void csr_forward_pair(const int V, const int coded, csr_block b, csr_row x, real *z,
+INLINED void csr_forward_pair(const int V, const int form, csr_block b, csr_row x, real *z,
                               csr_row x2, real *z2)
 {
     vreal acc[CSR_VECTORS], acc2[CSR_VECTORS];
@@ -134,11 +144,11 @@ INLINED void csr_forward_pair(const int V, const int coded, csr_block b, csr_row
         acc[v] = vectors(z)[v];
         acc2[v] = vectors(z2)[v];
     }
-    for (; p + 2 <= x.end && q + 2 <= x2.end && b.x.columns[p + 1] < b.limit &&
-           b.x.columns[q + 1] < b.limit; p += 2, q += 2)
+    for (; p + 2 <= x.end && q + 2 <= x2.end && csr_column(form, b.x, p + 1) < b.limit &&
+           csr_column(form, b.x, q + 1) < b.limit; p += 2, q += 2)
         for (int i = 0; i < 2; i++) {
-            csr_add(V, coded, b, p + i, acc);
-            csr_add(V, coded, b, q + i, acc2);
+            csr_add(V, form, b, p + i, acc);
+            csr_add(V, form, b, q + i, acc2);
         }
     for (int v = 0; v < V; v++) {
         ((vreal *)z)[v] = acc[v];
@@ -150,17 +160,17 @@ INLINED void csr_forward_pair(const int V, const int coded, csr_block b, csr_row
 
 /* w += xT delta (V vectors) for the items of one row; two at a time, whose rows of w differ, so
  * that both are read before one is written. */
-INLINED void csr_descend(const int V, const int coded, csr_block b, csr_row x,
+INLINED void csr_descend(const int V, const int form, csr_block b, csr_row x,
                          const real *delta)
 {
     vreal d[CSR_VECTORS], sum[CSR_VECTORS], sum2[CSR_VECTORS];
     int64_t p = *x.cursor;
     for (int v = 0; v < V; v++)
         d[v] = vectors(delta)[v];
-    for (; V <= PAIRED && p + 2 <= x.end && b.x.columns[p + 1] < b.limit; p += 2) {
-        const vreal value = csr_value(coded, b.x, p), value2 = csr_value(coded, b.x, p + 1);
-        vreal *row = (vreal *)(b.w + b.x.columns[p] * b.ldw);
-        vreal *row2 = (vreal *)(b.w + b.x.columns[p + 1] * b.ldw);
+    for (; V <= PAIRED && p + 2 <= x.end && csr_column(form, b.x, p + 1) < b.limit; p += 2) {
+        const vreal value = csr_value(form, b.x, p), value2 = csr_value(form, b.x, p + 1);
+        vreal *row = (vreal *)(b.w + csr_column(form, b.x, p) * b.ldw);
+        vreal *row2 = (vreal *)(b.w + csr_column(form, b.x, p + 1) * b.ldw);
         for (int v = 0; v < V; v++) {
             sum[v] = row[v] + value * d[v];
             sum2[v] = row2[v] + value2 * d[v];
@@ -170,9 +180,9 @@ INLINED void csr_descend(const int V, const int coded, csr_block b, csr_row x,
         for (int v = 0; v < V; v++)
             row2[v] = sum2[v];
     }
-    for (; p < x.end && b.x.columns[p] < b.limit; p++) {
-        vreal *row = (vreal *)(b.w + b.x.columns[p] * b.ldw);
-        const vreal value = csr_value(coded, b.x, p);
+    for (; p < x.end && csr_column(form, b.x, p) < b.limit; p++) {
+        vreal *row = (vreal *)(b.w + csr_column(form, b.x, p) * b.ldw);
+        const vreal value = csr_value(form, b.x, p);
         for (int v = 0; v < V; v++)
             row[v] += value * d[v];
     }

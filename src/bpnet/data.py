@@ -457,13 +457,17 @@ def _csr(name: str, x: Any, dtype: DType) -> bpcore.CSR:
     if n_in > bpcore.MAX_CSR_INPUTS:
         raise ValueError(
             f"{name} must have at most {bpcore.MAX_CSR_INPUTS:,} columns to be sparse, got "
-            f"{n_in:,}: choose fewer, or use {name}.toarray() if it fits in memory"
+            f"{n_in:,}: choose fewer"
         )
     if not _ascending(x):
         x = x.copy()
         x.sum_duplicates()
     items = int(x.indptr[-1])
     columns, values = x.indices[:items], check.array(name, x.data[:items])
+    if items and not 0 <= columns.min() <= columns.max() < n_in:
+        raise ValueError(
+            f"{name} must have columns in [0, {n_in}), got {columns.min()} to {columns.max()}"
+        )
     with np.errstate(over="ignore"):
         values = values.astype(dtype)
     wrong = np.flatnonzero(~np.isfinite(values))
@@ -476,7 +480,7 @@ def _csr(name: str, x: Any, dtype: DType) -> bpcore.CSR:
     if not some.all():
         offsets = np.append(np.int64(0), np.cumsum(some, dtype=np.int64))[offsets]
         columns, values = columns[some], values[some]
-    return bpcore.CSR(n_in, offsets, columns.astype(np.uint16), values, None)
+    return bpcore.CSR(n_in, offsets, columns.astype(bpcore.columns_dtype(n_in)), values, None)
 
 
 def _ascending(x: Any) -> bool:
@@ -667,14 +671,12 @@ def look_at_scale(name: str, packed: bpcore.Data, saturates: Callable[[], bool])
     step = max(1, -(-n // _LOOKED_AT))
     if packed.coded and _are_small(packed.inputs[3]):  # the few values that occur
         return
-    if packed.sparse:
-        rows = np.concatenate([packed.rows(i, i + 1) for i in range(0, n, step)])
-    else:
-        rows = packed.inputs[::step]
-    if _are_small(rows):
+    rows = [packed.held(i) for i in range(0, n, step)]
+    if all(map(_are_small, rows)):
         return
     with np.errstate(over="ignore", under="ignore"):
-        squares = np.square(rows, dtype=np.float64).mean(axis=1)
+        sums = [np.square(row, dtype=np.float64).sum() for row in rows]
+    squares = np.array(sums) / packed.shape[1]
     size = float(np.sqrt(np.sort(squares)[len(squares) // 2]))
     if size > _LARGE and saturates():
         check.warn(

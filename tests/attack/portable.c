@@ -136,12 +136,15 @@ static uint64_t train(const bp_engine *engine, bp_shape shape, ptrdiff_t m, int 
     static void *memory; /* of all networks, one after the other */
     static size_t room;
     const size_t bytes = bp_lay_out(NULL, &shape, &nets);
-    if (bytes > room) {
+    const size_t inputs = 2 * BP_ROWS * MOST * sizeof(double) + 2 * BP_ALIGN;
+    if (bytes + inputs > room) {
         free(memory);
-        memory = block(bytes);
-        room = bytes;
+        memory = block(bytes + inputs);
+        room = bytes + inputs;
     }
     bp_lay_out(memory, &shape, &nets);
+    if (bp_lay_out_inputs((char *)memory + bytes, nets, shape.itemsize) > inputs)
+        abort();
     load(engine, nets, e);
     bp_wide losses[2 * N] = {0};
     const bp_row *rule = engine->row(BP_RULES, shape.kind.rule);
