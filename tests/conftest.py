@@ -1,6 +1,7 @@
 """What every test starts from, and what tests of the API share."""
 
 import contextlib
+import itertools
 import os
 import pickle
 import random
@@ -15,6 +16,30 @@ settings.register_profile("bpnet", deadline=None, derandomize=True)
 # Under sanitizers, which are slow and look at each call closely.
 settings.register_profile("few", settings.get_profile("bpnet"), max_examples=10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bpnet"))
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--pairs",
+        action="store_true",
+        help="of each test only so many cases that any two values of its parameters meet",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Where it is asked for, leave out the cases of a test in which no two values meet anew."""
+    if not config.getoption("pairs"):
+        return
+    met, kept, left_out = set(), [], []
+    for item in items:
+        values = item.callspec.params.items() if hasattr(item, "callspec") else ()
+        named = sorted((name, id(value)) for name, value in values)
+        two = itertools.combinations_with_replacement(named, 2)
+        now = {(item.path, item.originalname, *each) for each in two}
+        (left_out if now and now <= met else kept).append(item)
+        met |= now
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(autouse=True)
