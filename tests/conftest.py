@@ -18,28 +18,35 @@ settings.register_profile("few", settings.get_profile("bpnet"), max_examples=10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bpnet"))
 
 
+PAIRS = "of a test's cases only so many that any two values of its parameters meet"
+
+
 def pytest_addoption(parser):
-    parser.addoption(
-        "--pairs",
-        action="store_true",
-        help="of each test only so many cases that any two values of its parameters meet",
-    )
+    parser.addoption("--pairs", action="store_true", help=PAIRS)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", f"pairs: {PAIRS}, as --pairs takes of every test")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Where it is asked for, leave out the cases of a test in which no two values meet anew."""
-    if not config.getoption("pairs"):
-        return
+    """Leave out the cases in which no two values meet anew."""
     met, kept, left_out = set(), [], []
     for item in items:
-        values = item.callspec.params.items() if hasattr(item, "callspec") else ()
-        named = sorted((name, id(value)) for name, value in values)
-        two = itertools.combinations_with_replacement(named, 2)
-        now = {(item.path, item.originalname, *each) for each in two}
+        now = set()
+        if config.getoption("pairs") or item.get_closest_marker("pairs"):
+            now = {(item.path, item.originalname, *each) for each in meetings(item)}
         (left_out if now and now <= met else kept).append(item)
         met |= now
     items[:] = kept
     config.hook.pytest_deselected(items=left_out)
+
+
+def meetings(item):
+    """Return the pairs of its parameters' values; of a value that is alone, with itself."""
+    values = item.callspec.params.items() if hasattr(item, "callspec") else ()
+    named = sorted((name, id(value)) for name, value in values)
+    return itertools.combinations_with_replacement(named, 2)
 
 
 @pytest.fixture(autouse=True)

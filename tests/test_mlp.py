@@ -80,6 +80,7 @@ GRADIENT = 400  # eps (1 + |g|): see the first test
 # 1: training is the reference's
 
 
+@pytest.mark.pairs
 @each_hidden
 @each_output
 @each_rule
