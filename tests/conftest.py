@@ -1,6 +1,7 @@
 """What every test starts from, and what tests of the API share."""
 
 import contextlib
+import itertools
 import os
 import pickle
 import random
@@ -15,6 +16,37 @@ settings.register_profile("bpnet", deadline=None, derandomize=True)
 # Under sanitizers, which are slow and look at each call closely.
 settings.register_profile("few", settings.get_profile("bpnet"), max_examples=10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bpnet"))
+
+
+PAIRS = "of a test's cases only so many that any two values of its parameters meet"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--pairs", action="store_true", help=PAIRS)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", f"pairs: {PAIRS}, as --pairs takes of every test")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the cases in which no two values meet anew."""
+    met, kept, left_out = set(), [], []
+    for item in items:
+        now = set()
+        if config.getoption("pairs") or item.get_closest_marker("pairs"):
+            now = {(item.path, item.originalname, *each) for each in meetings(item)}
+        (left_out if now and now <= met else kept).append(item)
+        met |= now
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
+
+
+def meetings(item):
+    """Return the pairs of its parameters' values; of a value that is alone, with itself."""
+    values = item.callspec.params.items() if hasattr(item, "callspec") else ()
+    named = sorted((name, id(value)) for name, value in values)
+    return itertools.combinations_with_replacement(named, 2)
 
 
 @pytest.fixture(autouse=True)

@@ -815,7 +815,7 @@ def test_whatever_is_in_a_place_of_the_state_it_resumes_or_changes_nothing(
     assert refused > 100
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(data=st.data())
 @each_watched
 def test_whatever_a_checkpoint_says_it_resumes_or_changes_nothing(

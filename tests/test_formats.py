@@ -210,6 +210,15 @@ def test_kaggles_training_table_is_split_and_says_so(tmp_path, capsys):
 
 # Damage
 
+# Others have the very files of one of these, by other names, or its pickle by other opcodes.
+DAMAGED = [
+    name
+    for name in formats.FORMATS
+    if not re.match(
+        r"usps|idx of u1|emnist (?!letters)|emnist,|torchvision|expanded.* [1235]$", name
+    )
+]
+
 
 def other_contents(raw, draw, n):
     """Yield raw cut, and with a byte changed, at its ends and at n places between."""
@@ -223,9 +232,9 @@ def other_contents(raw, draw, n):
         yield raw[:i] + bytes([raw[i] ^ (1 << draw.randrange(8))]) + raw[i + 1 :]
 
 
-@EACH
-def test_a_file_cut_or_changed_anywhere_is_read_or_refused_in_a_sentence(tmp_path, write):
-    known = write(tmp_path)
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_file_cut_or_changed_anywhere_is_read_or_refused_in_a_sentence(tmp_path, name):
+    known = formats.FORMATS[name](tmp_path)
     draw = random.Random(0)
     tracemalloc.start()
     try:

@@ -4,6 +4,7 @@ Laws over the tables of bpnet.reference, which is the judge: a row is tested bec
 there.  What an MLP shares with the book's classes is proven where theirs is, see nets.
 """
 
+import functools
 import random
 
 import numpy as np
@@ -80,6 +81,7 @@ GRADIENT = 400  # eps (1 + |g|): see the first test
 # 1: training is the reference's
 
 
+@pytest.mark.pairs
 @each_hidden
 @each_output
 @each_rule
@@ -310,9 +312,12 @@ def learning(kind, labels=XOR, epochs=150, **options):
     return net, counts, after
 
 
+learnt = functools.cache(learning)  # for those who only look
+
+
 @each_one
 def test_history_counts_one_output_above_a_half_as_a_one(kind):
-    net, counts, _ = learning(kind)
+    net, counts, _ = learnt(kind)
     for key in (f"{face_of(net).held_out[:-5]}_accuracy", "training_accuracy"):
         assert [record[key] for record in net.history] == [n / 4 for n in counts]
     assert counts[-1] == 4 and len(set(counts)) > 1  # which the argmax cannot show
@@ -322,7 +327,7 @@ def test_history_counts_one_output_above_a_half_as_a_one(kind):
 
 @each_one
 def test_max_error_and_patience_see_one_output_learn(kind):
-    _, counts, after = learning(kind)
+    _, counts, after = learnt(kind)
     best = counts.index(4)
     net, seen, _ = learning(kind, max_error=0.25)
     assert net.stopped_by == "max_error"
@@ -337,7 +342,7 @@ def test_max_error_and_patience_see_one_output_learn(kind):
 @pytest.mark.parametrize("kind", sorted({*ONE} - {"MLP", *OWN_COUNT}))
 def test_the_books_own_count_stays_the_argmax_which_is_0(kind):
     """evaluate and accuracy answer as the original's, whose argmax of one number is 0."""
-    net, counts, _ = learning(kind)
+    net, counts, _ = learnt(kind)
     assert counts[-1] == 4
     own = getattr(net, face_of(net).counter)
     assert (own(labelled(XOR)), own(labelled([0] * 4)), own(labelled([1] * 4))) == (2, 4, 0)
@@ -346,7 +351,7 @@ def test_the_books_own_count_stays_the_argmax_which_is_0(kind):
 @pytest.mark.parametrize("face", ["network", "network2"])
 @pytest.mark.parametrize("step", ["backprop", "feedforward"])
 def test_by_hand_one_output_is_counted_as_in_the_core(face, step):
-    core, counts, _ = learning(face)
+    core, counts, _ = learnt(face)
     hand, others, _ = learning(f"{face}, {step}")
     assert counts == others
     for one, two in zip(core.history, hand.history):

@@ -65,6 +65,7 @@ def test_a_run_is_kept_in_a_path_of_any_form(kind, form, tmp_path):
     assert os.listdir(tmp_path) == ["run.npz"]
 
 
+@pytest.mark.pairs
 @each_call
 @each_class
 @pytest.mark.parametrize("odd", [3, True, 1.5, ["a"], bytearray(b"a"), Named(3)])
@@ -87,6 +88,7 @@ def test_a_path_that_no_file_can_have_is_named(kind, call, odd):
     assert str(raised.value) == f"{name} must be a path that a file can have, got {odd!r}"
 
 
+@pytest.mark.pairs
 @each_form
 @each_call
 @each_class

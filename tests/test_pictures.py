@@ -319,7 +319,7 @@ def test_of_redrawn_digits_few_more_are_misread(mnist, way):
     """Nine of ten are right, as the page says, if of the digits as they are 97 % are."""
     net, digits, labels = mnist
     rng = np.random.RandomState(3)
-    chosen = rng.permutation(len(digits))[:250]
+    chosen = rng.permutation(len(digits))[:150]
     found = np.array([prepared(way(digits[i], rng)) for i in chosen])
     untouched = digits[chosen] / 256
     right, before = (

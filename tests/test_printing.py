@@ -54,6 +54,7 @@ class Terminal(io.StringIO):
 # A training in a script
 
 
+@pytest.mark.pairs
 @each_trained
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("verbose", [True, "bar"])
@@ -149,8 +150,15 @@ def is_usual(path, usual):
 
 
 @posix
-@buffered
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("encoding", "buffers"),
+    [
+        ("ascii", {}),
+        ("cp1252", {"PYTHONUNBUFFERED": "1"}),
+        ("utf-8", {}),
+        ("utf-16", {"PYTHONUNBUFFERED": "1"}),
+    ],
+)
 def test_a_name_that_the_terminal_cannot_show_is_escaped(
     encoding,
     buffers,

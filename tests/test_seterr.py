@@ -90,6 +90,7 @@ def law(kind, dtype, scale, look):
     assert same_bits(*found)
 
 
+@pytest.mark.pairs
 @each_trained
 @each_dtype
 @each_scale
@@ -101,6 +102,7 @@ def test_a_run_is_the_same(kind, dtype, scale, tmp_path):
     law(kind, dtype, scale, look)
 
 
+@pytest.mark.pairs
 @each_trained
 @each_dtype
 @each_scale
@@ -114,6 +116,7 @@ def test_what_a_network_says_is_the_same(kind, dtype, scale, form):
     )
 
 
+@pytest.mark.pairs
 @each_trained
 @each_dtype
 @each_scale
@@ -126,6 +129,7 @@ def test_a_file_is_the_same(kind, dtype, scale, name, tmp_path):
     law(kind, dtype, scale, look)
 
 
+@pytest.mark.pairs
 @each_dtype
 @pytest.mark.parametrize("hidden", reference.ACTIVATIONS)
 @pytest.mark.parametrize("output", reference.OUTPUTS)
