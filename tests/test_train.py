@@ -744,7 +744,7 @@ def all_that_is_computed(engine, rule, hidden, n_in, inputs, y, n_threads):
     assert net.n_threads == n_threads
     data = bpcore.Data(engine, inputs, 2, y=y, labels=labels_of(y))
     given = {"plain": (), "momentum": (0.5,), "adam": (0.9, 0.999, 1e-8)}[rule]
-    losses, costs = np.zeros(5), np.zeros(len(y), engine.dtype)
+    losses, costs = np.zeros((5, 2)), np.zeros(len(y), engine.dtype)
     for _ in range(2):
         net.sgd(data, bpcore.Order(len(y)), 3, 0.01, l2=1e-3, parameters=given, losses=losses)
     count = np.array(net.evaluate(data, costs))
