@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -669,3 +670,30 @@ def test_names_of_features_are_remembered():
     assert bits(ours) == bits(clone(ours).fit(x, y))
     with pytest.raises(ValueError, match="feature names"):
         ours.fit(frame, y, X_val=frame.rename(columns={"f0": "g0"}), y_val=y)
+
+
+def test_more_columns_than_16_bits_train_as_they_are():
+    rng = np.random.RandomState(0)
+    x = sparse.random(60, 70000, 2e-4, "csr", random_state=rng)
+    y = np.arange(60) % 3
+    settings = {"hidden_layer_sizes": (4,), "max_iter": 5, "random_state": 0, "batch_size": 25}
+    for solver in ("adam", "sgd"):
+        theirs = neural_network.MLPClassifier(solver=solver, **settings).fit(x, y)
+        assert_same(estimators.MLPClassifier(solver=solver, **settings).fit(x, y), theirs, x)
+
+
+@pytest.mark.parametrize("form", ["dense", "csr"])
+def test_the_core_trains_on_x_where_it_lies(form):
+    x = np.random.RandomState(0).rand(4000, 500)
+    y = x[:, 0]
+    if form == "csr":
+        x[:, 50:] = 0
+        x = sparse.csr_array(np.where(x < 0.5, 0, x))
+    size = 8 * 4000 * 500
+    model = estimators.MLPRegressor(hidden_layer_sizes=2, max_iter=2, random_state=0)
+    model.fit(x[:300], y[:300])
+    tracemalloc.start()
+    model.fit(x, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < size / 4

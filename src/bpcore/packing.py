@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Below this share of nonzeros the CSR form of the inputs is the faster one (bench/sparsity.py).
 CSR_MAX_DENSITY = 0.3
 
+# Rows of which one look says that inputs are dense: more than twice that share is not zero.
+LOOKED_AT = 32
+
 # Bytes of rows that are taken at a time: they stay in cache from being read to being packed.
 BLOCK_BYTES = 2**18
 
@@ -89,13 +92,29 @@ class _TooDenseError(Exception):
     """There are more nonzeros than are wanted."""
 
 
+def _may_be_sparse(engine: Engine, x: Array | Source) -> bool:
+    """Whether some rows leave it open: dense inputs are not packed in order to be unpacked."""
+    n, n_in = x.shape
+    if n < 2 * LOOKED_AT:
+        return True
+    found, block = 0, np.empty((1, n_in), engine.dtype)
+    for begin in np.linspace(0, n - 1, LOOKED_AT).astype(int).tolist():
+        if isinstance(x, Source):
+            x.read(begin, block)
+        else:
+            block = x[begin : begin + 1]
+        found += np.count_nonzero(block)
+    return found <= 2 * CSR_MAX_DENSITY * LOOKED_AT * n_in
+
+
 def _form(engine: Engine, x: Array | Source, sparse: bool | None, coded: bool) -> Array | CSR:
     n, n_in = x.shape
     if sparse and n_in > NARROW_CSR_INPUTS:
         raise ValueError(
             f"rows to pack must have at most {NARROW_CSR_INPUTS} inputs, got {n_in}"
         )
-    if sparse or (sparse is None and n > 0 and 0 < n_in <= NARROW_CSR_INPUTS):
+    packs = n > 0 and 0 < n_in <= NARROW_CSR_INPUTS and sparse is None
+    if sparse or (packs and _may_be_sparse(engine, x)):
         limit = n * n_in if sparse else int(CSR_MAX_DENSITY * (n * n_in))
         try:
             for codes in (True, False) if coded else (False,):
