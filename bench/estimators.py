@@ -26,17 +26,19 @@ def main():
         for dtype in ("float64", "float32"):
             data, settings = JOBS[name](arguments.data)
             rows += measured(name, dtype, settings, arguments.turns, *data)
+    import sklearn
+
     report(
         "scikit-learn's estimators and bpnet's, the same settings, one thread each",
         rows,
         arguments.save,
+        scikit_learn=sklearn.__version__,
         turns=arguments.turns,
     )
 
 
 def measured(name, dtype, settings, turns, x, y, x_test, y_test):
     """Return the rows of a job."""
-    import sklearn
     from sklearn import neural_network
 
     x, x_test = np.ascontiguousarray(x, dtype), np.ascontiguousarray(x_test, dtype)
@@ -74,8 +76,8 @@ def measured(name, dtype, settings, turns, x, y, x_test, y_test):
                     "job": f"{name}, {len(x)} x {x.shape[1]}",
                     "what": action,
                     "dtype": dtype,
-                    "system": f"{who} {sklearn.__version__}" if who != "bpnet" else who,
-                    **summary(seconds[who], "ms", 1e-3),
+                    "system": who,
+                    **summary(seconds[who], "s"),
                     "times faster": theirs / statistics.median(seconds[who]),
                     "epochs": models[who].n_iter_,
                     "score": models[who].score(x_test, y_test),

@@ -30,7 +30,8 @@ RESULTS = pathlib.Path(__file__).resolve().with_name("results")
 
 
 def main():
-    tables = [epoch(), peers(), ladder("ladder"), ladder("ladder-random"), keywords(), best()]
+    tables = [epoch(), peers(), ladder("ladder"), ladder("ladder-random"), keywords()]
+    tables += [best(), estimators()]
     for table in (*tables, *(page(name) for name in PAGES)):
         print("\n".join(table), end="\n\n")
 
@@ -142,6 +143,33 @@ def best():
     ]
     header = ["preset", "network", "dtype", "threads", "training, s", "validation", "test"]
     return markdown(header, rows)
+
+
+def estimators():
+    """Return whole fits beside scikit-learn's, and how much sooner what else is done."""
+    found = {}
+    for row in record("estimators")["rows"]:
+        found.setdefault(row["job"], {})[row["what"], row["dtype"], row["system"]] = row
+    rows = []
+    for job, cells in found.items():
+        mine, theirs = (cells["fit", "float64", name] for name in ("bpnet", "scikit-learn"))
+        sooner = {
+            what: [f"{cells[what, dtype, 'bpnet']['times faster']:.1f}" for dtype in DTYPES]
+            for what in ("fit", "partial_fit", "predict all", "predict one")
+        }
+        rows.append(
+            [
+                job,
+                f"{theirs['s']:.3f}",
+                f"{mine['s']:.3f}",
+                *(", ".join(pair) for pair in sooner.values()),
+                str(mine["epochs"]),
+                f"{mine['score']:.3f}",
+            ]
+        )
+    header = ["fit of", "scikit-learn, s", "bpnet, s", "times faster, float64 and float32"]
+    more = ["`partial_fit`", "`predict`", "of one row", "epochs", "score"]
+    return markdown(header + more, rows)
 
 
 def page(name):

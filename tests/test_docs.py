@@ -24,6 +24,7 @@ NETWORKS = TOP / "docs" / "networks.md"
         ("docs/initial-weights.md", [("page", "initial-weights")]),
         ("docs/overfitting.md", [("page", "overfitting")]),
         ("docs/pictures.md", [("page", "redrawn")]),
+        ("docs/scikit-learn.md", [("estimators",)]),
         ("docs/how-many-neurons.md", [("page", "neurons"), ("best",)]),
         (
             "docs/performance.md",
