@@ -69,8 +69,8 @@ _METHODS = {
     "_update_no_improvement_count": "self early_stopping X y sample_weight",
     "_forward_pass_fast": "self X check_input",
     "_predict": "self X check_input",
+    "_score": "self X y sample_weight",
 }
-
 
 # Scratch rows at least, and how often inputs are visited before it pays to look for zeros.
 ROWS, FEW_VISITS = 32, 4
@@ -84,7 +84,7 @@ _ADDED = {"n_threads", "class_weight", "validation_loss_curve_", "_skl_callbacks
 def _is_known() -> bool:
     """Whether scikit-learn's private methods are those that this was written for."""
     base = getattr(theirs, "MLPClassifier", None)
-    return all(
+    return hasattr(theirs, "LOSS_FUNCTIONS") and all(
         " ".join(inspect.signature(getattr(base, name, list)).parameters) == known
         for name, known in _METHODS.items()
     )
@@ -224,7 +224,7 @@ def _net(
 def _predicts(model: Any, X: Any) -> bool:
     """Whether the core would answer for the rows of X, and sooner (bench/estimators.py)."""
     arrays = [*model.coefs_, *model.intercepts_]
-    if not _KNOWN or type(X) is not np.ndarray or not _are_plain(arrays, X.dtype):
+    if type(X) is not np.ndarray or not _are_plain(arrays, X.dtype):
         return False
     # To copy many weights pays for many rows, unless most of the work is a product.
     few = sum(a.size for a in model.coefs_) <= FEW_WEIGHTS
@@ -300,8 +300,6 @@ def _by_layer(arrays: list[Array]) -> Parameters:
 
 def _why_not(model: Any, X: Any, y: Any, weights: Array | None) -> str:
     """Return what the core cannot train, or nothing."""
-    if not _KNOWN:
-        return "this version of scikit-learn is not known"
     if issparse(y):
         return "y is sparse"
     if weights is not None and weights.min() < 0:
@@ -351,14 +349,13 @@ class _InCore(CallbackSupportMixin):
         -------
         self : object
         """
-        check.integer("n_threads", self.n_threads, 1)
         if (X_val is None) != (y_val is None):
             absent = "X_val" if X_val is None else "y_val"
             raise ValueError(f"X_val and y_val must be given together, got no {absent}")
-        if X_val is not None and self.solver == "lbfgs":
+        if X_val is not None and (self.solver == "lbfgs" or not _KNOWN):
             raise ValueError(
                 "X_val and y_val are looked at after each epoch: they need solver 'adam' or "
-                "'sgd', got 'lbfgs'"
+                f"'sgd', got {self.solver!r}, and a scikit-learn that bpnet knows"
             )
         if X_val is not None:
             self._given = X_val, y_val
@@ -376,8 +373,8 @@ class _InCore(CallbackSupportMixin):
 
     def _fit(self: Any, X: Any, y: Any, *args: Any, **options: Any) -> Any:
         """Call callbacks before and after; whoever calls this tears them down."""
-        watched = _KNOWN and hasattr(self, "_init_callback_context")
-        if not watched or options.get("incremental"):
+        check.integer("n_threads", self.n_threads, 1)
+        if options.get("incremental") or not hasattr(self, "_init_callback_context"):
             return super()._fit(X, y, *args, **options)
         told = {"estimator": self, "X": X, "y": y}
         told["metadata"] = {"sample_weight": options.get("sample_weight")}
@@ -389,10 +386,10 @@ class _InCore(CallbackSupportMixin):
         return self
 
     def _fit_stochastic(self: Any, X: Any, y: Any, sample_weight: Any, *args: Any) -> None:
-        incremental = bool(args[-1:] and args[-1])
+        incremental = args[-1]
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        if _KNOWN and (not incremental or not hasattr(self, "_optimizer")):
+        if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = _optimizer(self)
         reason = _why_not(self, X, y, sample_weight)
         if reason and self._given is not None:
@@ -545,6 +542,12 @@ class _InCore(CallbackSupportMixin):
             net.load(*_by_layer(self.coefs_ + self.intercepts_))
             return net.feedforward(bpcore.Data(bpcore.engine(X.dtype), x, sizes[-1]))
         return super()._forward_pass_fast(X, check_input=False)
+
+
+if not _KNOWN:
+    for name in _METHODS:
+        if name in vars(_InCore):
+            delattr(_InCore, name)
 
 
 class MLPClassifier(_InCore, neural_network.MLPClassifier):
