@@ -1,6 +1,6 @@
-/* The matrix product: c += a b, where a and b are addressed by two strides each.
+/* The matrix product: c = start + a b, where these are addressed by two strides each.
  *
- * Every element of c is one chain of products, added to its old value in ascending order of
+ * Every element of c is one chain of products, added to where it starts in ascending order of
  * the summed index.  Between two blocks of that index c is stored and loaded, which is exact:
  * neither the path nor the cut into blocks and tiles can change a bit.
  *
@@ -34,6 +34,23 @@ INLINED matrix transposed(matrix m)
     return found;
 }
 
+/* What a product starts from: a row for all rows of c, or zeros.  Its items are beside one
+ * another or all the same, and then as many of them are there as the widest tile reads. */
+INLINED matrix repeated(const real *row)
+{
+    const matrix found = {row, 0, 1};
+    return found;
+}
+
+enum { MOST_VECTORS = 8 };
+
+INLINED matrix zeros(void)
+{
+    static const vreal zero[MOST_VECTORS] = {{0}};
+    const matrix found = {(const real *)zero, 0, 0};
+    return found;
+}
+
 /* What is left of m from row i and column j on. */
 INLINED matrix from(matrix m, ptrdiff_t i, ptrdiff_t j)
 {
@@ -48,15 +65,16 @@ INLINED ptrdiff_t piece(ptrdiff_t left, ptrdiff_t most)
     return left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
 }
 
-/* c (R, V vectors) += a (R, k) b (k, V vectors).  R and V are constants where this is
+/* c (R, V vectors) = start + a (R, k) b (k, V vectors).  R and V are constants where this is
  * inlined: the accumulators live in registers. */
-INLINED void tile(const int R, const int V, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                  ptrdiff_t a_column, const real *b, ptrdiff_t b_row, real *c, ptrdiff_t ldc)
+INLINED void tile(const int R, const int V, ptrdiff_t k, const real *start,
+                  ptrdiff_t start_row, const real *a, ptrdiff_t a_row, ptrdiff_t a_column,
+                  const real *b, ptrdiff_t b_row, real *c, ptrdiff_t ldc)
 {
     vreal acc[VECTOR_REGISTERS];
     for (int r = 0; r < R; r++)
         for (int v = 0; v < V; v++)
-            acc[r * V + v] = vectors(c + r * ldc)[v];
+            acc[r * V + v] = vectors(start + r * start_row)[v];
     for (ptrdiff_t p = 0; p < k; p++)
         for (int r = 0; r < R; r++)
             for (int v = 0; v < V; v++)
@@ -67,10 +85,11 @@ INLINED void tile(const int R, const int V, ptrdiff_t k, const real *a, ptrdiff_
             ((vreal *)(c + r * ldc))[v] = acc[r * V + v];
 }
 
-/* A row of tiles: c (R, n) += a (R, k) b (k, n).  One stride of a is 1; b and c are rows of
+/* A row of tiles: c (R, n) = start + a (R, k) b (k, n).  One stride of a is 1; b and c are rows of
  * whole vectors.  Panels of b, PANEL columns each, are `panel` items apart. */
 typedef struct {
     ptrdiff_t n, k;
+    matrix start;
     const real *a;
     ptrdiff_t a_row, a_column;
     const real *b;
@@ -85,19 +104,25 @@ INLINED void add_row(const int R, ptrdiff_t a_row, ptrdiff_t a_column, const til
 {
     const int most = (VECTOR_REGISTERS - 1) / (R + 1);
     const ptrdiff_t n = t->n, k = t->k, b_row = t->b_row, panel = t->panel, ldc = t->ldc;
+    const matrix start = t->start;
     const real *a = t->a, *b = t->b;
     real *c = t->c;
     ptrdiff_t j = 0;
-    if (most >= 8 && panel == PANEL)
-        for (; j + 8 * LANES <= n; j += 8 * LANES, b += 8 * LANES)
-            tile(R, 8, k, a, a_row, a_column, b, b_row, c + j, ldc);
+    if (most >= MOST_VECTORS && panel == PANEL)
+        for (; j + MOST_VECTORS * LANES <= n;
+             j += MOST_VECTORS * LANES, b += MOST_VECTORS * LANES)
+            tile(R, MOST_VECTORS, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
+                 ldc);
     if (most >= 4 && panel == PANEL)
         for (; j + 4 * LANES <= n; j += 4 * LANES, b += 4 * LANES)
-            tile(R, 4, k, a, a_row, a_column, b, b_row, c + j, ldc);
+            tile(R, 4, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
+                 ldc);
     for (; j + PANEL <= n; j += PANEL, b += panel)
-        tile(R, TILE_VECTORS, k, a, a_row, a_column, b, b_row, c + j, ldc);
+        tile(R, TILE_VECTORS, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
+                 ldc);
     for (; j < n; j += LANES, b += LANES)
-        tile(R, 1, k, a, a_row, a_column, b, b_row, c + j, ldc);
+        tile(R, 1, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
+                 ldc);
 }
 
 INLINED void add_rows(const int R, const tile_row *t)
@@ -170,21 +195,21 @@ INLINED void pack(const ptrdiff_t width, ptrdiff_t k, ptrdiff_t n, matrix in, re
                     from(in, 0, j), out + packed_at(width, k, 0, j));
 }
 
-/* c (m, n) += a (m, k) b (k, n), where b is a packed block. */
-static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, const real *b, real *c,
-                       ptrdiff_t ldc, real *packed_a)
+/* c (m, n) = start + a (m, k) b (k, n), where b is a packed block. */
+static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a,
+                       const real *b, real *c, ptrdiff_t ldc, real *packed_a)
 {
     for (ptrdiff_t i = 0, R; i < m; i += R) {
         const ptrdiff_t left = m - i, width = left < TILE_WIDTH ? left : TILE_WIDTH;
         R = piece(left, TILE_ROWS);
         pack(TILE_WIDTH, k, width, transposed(from(a, i, 0)), packed_a);
-        add_tile_row(R, &(tile_row){n, k, packed_a, 1, TILE_WIDTH, b, PANEL, k * PANEL,
-                                    c + i * ldc, ldc});
+        add_tile_row(R, &(tile_row){n, k, from(start, i, 0), packed_a, 1, TILE_WIDTH, b, PANEL,
+                                    k * PANEL, c + i * ldc, ldc});
     }
 }
 
-static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
-                        ptrdiff_t ldc, real *scratch)
+static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a,
+                        matrix b, real *c, ptrdiff_t ldc, real *scratch)
 {
     real *packed_b = scratch + TILE_WIDTH * BLOCK_DEPTH;
     for (ptrdiff_t j = 0, wide; j < n; j += wide) {
@@ -192,22 +217,24 @@ static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix 
         for (ptrdiff_t p = 0, deep; p < k; p += deep) {
             deep = piece(k - p, BLOCK_DEPTH);
             pack(PANEL, deep, wide, from(b, p, j), packed_b);
-            gemm_block(m, wide, deep, from(a, 0, p), packed_b, c + j, ldc, scratch);
+            gemm_block(m, wide, deep, from(p ? by_rows(c, ldc) : start, 0, j), from(a, 0, p),
+                       packed_b, c + j, ldc, scratch);
         }
     }
 }
 
 /* Blocks of b are 128 kB: read along its rows from far away, then again for every tile. */
-static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
-                        ptrdiff_t ldc)
+static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a,
+                        matrix b, real *c, ptrdiff_t ldc)
 {
     const ptrdiff_t fit = (1 << 17) / REAL_BYTES / (n + !n), most = fit < 64 ? 64 : fit;
     for (ptrdiff_t p = 0, deep; p < k; p += deep) {
         deep = piece(k - p, most);
         for (ptrdiff_t i = 0, R; i < m; i += R) {
             R = piece(m - i, TILE_ROWS);
-            add_tile_row(R, &(tile_row){n, deep, from(a, i, p).at, a.row, a.column,
-                                        b.at + p * b.row, b.row, PANEL, c + i * ldc, ldc});
+            add_tile_row(R, &(tile_row){n, deep, from(p ? by_rows(c, ldc) : start, i, 0),
+                                        from(a, i, p).at, a.row, a.column, b.at + p * b.row,
+                                        b.row, PANEL, c + i * ldc, ldc});
         }
     }
 }
@@ -222,13 +249,14 @@ static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
     return k >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
 }
 
-/* c (m, n) += a (m, k) b (k, n).  Rows of c, ldc apart, are whole vectors; what is beyond
- * column n is added zeros.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN boundary. */
-static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
-                 ptrdiff_t ldc, void *scratch)
+/* c (m, n) = start + a (m, k) b (k, n), k > 0.  Rows of c, ldc apart, are whole vectors; what is
+ * beyond column n is start's.  start may be c.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN
+ * boundary. */
+static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, matrix b,
+                 real *c, ptrdiff_t ldc, void *scratch)
 {
     if (gemm_packs(m, n, k, a, b))
-        gemm_packed(m, n, k, a, b, c, ldc, scratch);
+        gemm_packed(m, n, k, start, a, b, c, ldc, scratch);
     else
-        gemm_direct(m, n, k, a, b, c, ldc);
+        gemm_direct(m, n, k, start, a, b, c, ldc);
 }

@@ -37,14 +37,12 @@ static void forward(const bp_net *net, ptrdiff_t m)
         real *z = layer->a;
         ptrdiff_t begin, end;
         own(net, layer, &begin, &end);
-        if (l > 0) {
-            for (ptrdiff_t i = 0; i < m; i++)
-                memcpy(z + i * stride + begin, (const real *)layer->biases[0] + begin,
-                       (size_t)(end - begin) * sizeof(real));
-            gemm(m, end - begin, layer->n_in, by_rows(before->a, before->stride),
+        if (l > 0)
+            gemm(m, end - begin, layer->n_in,
+                 repeated((const real *)layer->biases[0] + begin),
+                 by_rows(before->a, before->stride),
                  by_rows((const real *)layer->weights[0] + begin, stride), z + begin, stride,
                  net->own.packed);
-        }
         if (l < net->num_layers - 1)
             ACTIVATION_TABLE[net->kind.hidden].apply(m, end - begin, stride, z + begin);
         else
@@ -72,9 +70,7 @@ static void backward(const bp_net *net, const bp_data *data, batch examples)
         if (layer->shared)
             bp_wait(net->barrier);
         shared |= layer->shared;
-        for (ptrdiff_t i = 0; i < m; i++)
-            memset(delta + i * stride + begin, 0, (size_t)(end - begin) * sizeof(real));
-        gemm(m, n > 0 ? n : 0, layer->n_out, by_rows(layer->delta, layer->stride),
+        gemm(m, n > 0 ? n : 0, layer->n_out, zeros(), by_rows(layer->delta, layer->stride),
              transposed(by_rows((const real *)layer->weights[0] + begin * layer->stride,
                                 layer->stride)),
              delta + begin, stride, net->own.packed);
@@ -98,8 +94,8 @@ static void add_gradient(const bp_net *net, ptrdiff_t l, const part *p, int plac
     scale_and_sum(m, p->n, layer->stride, alpha, delta, place > net->kind.slots,
                   p->biases[place]);
     if (l > 0)
-        gemm(layer->n_in, p->n, m, transposed(by_rows(before->a, before->stride)),
-             by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
+        gemm(layer->n_in, p->n, m, by_rows(p->w[place], p->stride),
+             transposed(by_rows(before->a, before->stride)), by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
 }
 
 /* The step, BP3 and BP4; only the first layer's weights wait for the next mini-batch. */
