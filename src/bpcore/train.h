@@ -94,7 +94,7 @@ static void add_gradient(const bp_net *net, ptrdiff_t l, const part *p, int plac
     scale_and_sum(m, p->n, layer->stride, alpha, delta, place > net->kind.slots,
                   p->biases[place]);
     if (l > 0)
-        gemm(layer->n_in, p->n, m, by_rows(p->w[place], p->stride),
+        gemm_padded(layer->n_in, least(p->n, layer->n_out - p->begin), m, by_rows(p->w[place], p->stride),
              transposed(by_rows(before->a, before->stride)), by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
 }
 
