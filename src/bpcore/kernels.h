@@ -159,6 +159,15 @@ INLINED ptrdiff_t argmax(ptrdiff_t n, const real *a)
     return best;
 }
 
+/* The largest item, if none is NaN; without a branch, which outputs would make random. */
+INLINED real largest(ptrdiff_t n, const real *a)
+{
+    real most = a[0];
+    for (ptrdiff_t j = 1; j < n; j++)
+        most = a[j] > most ? a[j] : most;
+    return most;
+}
+
 /* Rows [begin, end) of inside (n_in, stride) = w (n_out, n_in), transposed, and zeros up to a
  * whole vector. */
 static void transpose_in(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n_in, ptrdiff_t n_out,

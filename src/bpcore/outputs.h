@@ -7,10 +7,10 @@
  */
 
 /* a = softmax(z) in the columns [begin, end): exp(z - max z), which cannot overflow, over its
- * sum.  Every thread sums the whole row in the same order, so that threads change no bit. */
+ * sum, which is NaN if an item is.  Every thread sums the whole row in the same order, so that threads change no bit. */
 static void softmax(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end, real *a)
 {
-    const vreal most = splat(z[argmax(n_out, z)]);
+    const vreal most = splat(largest(n_out, z));
     real sum = R(0.0), e[LANES];
     for (ptrdiff_t j = 0; j < n_out; j += LANES) {
         const vreal power = exponential(*vectors(z + j) - most);
@@ -83,9 +83,8 @@ static void cross_entropy(ptrdiff_t n, const real *z, const real *a, real *y)
 /* -y ln a = y (ln sum exp(z - max z) + max z - z): from z, as above. */
 static void log_likelihood(ptrdiff_t n, const real *z, const real *a, real *y)
 {
-    const ptrdiff_t best = argmax(n, z);
     /* The most active output is exp(0) / sum. */
-    const vreal most = splat(z[best]), sum = logarithm(splat(R(1.0) / a[best]));
+    const vreal most = splat(largest(n, z)), sum = logarithm(splat(R(1.0) / largest(n, a)));
     for (ptrdiff_t j = 0; j < n; j += LANES)
         *(vreal *)(y + j) *= sum + bounded(most - *vectors(z + j));
 }
