@@ -138,8 +138,9 @@ static void add_loss(const descent *d, const mini_batch *b)
     const bp_net *net = d->net;
     const batch examples = b->examples;
     real *costs = net->scratch.costs;
-    for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
-        costs[i] = cost_of(net, d->told->data, examples.examples[i], i);
+    const ptrdiff_t begin = examples.m * net->thread / net->threads;
+    const ptrdiff_t end = examples.m * (net->thread + 1) / net->threads;
+    costs_of(net, d->told->data, examples.examples + begin, begin, end - begin, costs + begin);
     for (ptrdiff_t l = 0; l < net->num_layers && b->starts; l++) {
         const part p = l ? own_part(net, l, 1) : d->first;
         add_penalties(&p, l ? 1 : net->factor, &b->step,

@@ -216,9 +216,10 @@ static void evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
                        (size_t)last->n_out * sizeof(real));
             if (asked->correct)
                 *asked->correct += is_right(last->n_out, a, data->labels[begin + i]);
-            if (asked->costs)
-                ((real *)asked->costs)[begin + i] = cost_of(net, data, begin + i, i);
         }
+        if (asked->costs)
+            costs_of(net, data, examples.examples, 0, examples.m,
+                     (real *)asked->costs + begin);
     }
     if (!asked->outputs)
         restore_arithmetic(arithmetic);
