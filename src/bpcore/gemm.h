@@ -85,8 +85,8 @@ INLINED void tile(const int R, const int V, ptrdiff_t k, const real *start,
             ((vreal *)(c + r * ldc))[v] = acc[r * V + v];
 }
 
-/* A row of tiles: c (R, n) = start + a (R, k) b (k, n).  One stride of a is 1; b and c are rows of
- * whole vectors.  Panels of b, PANEL columns each, are `panel` items apart. */
+/* A row of tiles: c (R, n) = start + a (R, k) b (k, n).  One stride of a is 1; b and c are rows
+ * of whole vectors.  Panels of b, PANEL columns each, are `panel` items apart. */
 typedef struct {
     ptrdiff_t n, k;
     matrix start;
@@ -111,15 +111,15 @@ INLINED void add_row(const int R, ptrdiff_t a_row, ptrdiff_t a_column, const til
     if (most >= MOST_VECTORS && panel == PANEL)
         for (; j + MOST_VECTORS * LANES <= n;
              j += MOST_VECTORS * LANES, b += MOST_VECTORS * LANES)
-            tile(R, MOST_VECTORS, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
-                 ldc);
+            tile(R, MOST_VECTORS, k, from(start, 0, j).at, start.row, a, a_row, a_column, b,
+                 b_row, c + j, ldc);
     if (most >= 4 && panel == PANEL)
         for (; j + 4 * LANES <= n; j += 4 * LANES, b += 4 * LANES)
             tile(R, 4, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
                  ldc);
     for (; j + PANEL <= n; j += PANEL, b += panel)
-        tile(R, TILE_VECTORS, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
-                 ldc);
+        tile(R, TILE_VECTORS, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row,
+             c + j, ldc);
     for (; j < n; j += LANES, b += LANES)
         tile(R, 1, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
                  ldc);
@@ -133,6 +133,7 @@ INLINED void add_rows(const int R, const tile_row *t)
         add_row(R, t->a_row, 1, t);
 }
 
+COMPILED_ONCE
 static void add_tile_row(ptrdiff_t R, const tile_row *t)
 {
     switch (R) {
@@ -208,6 +209,7 @@ static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matr
     }
 }
 
+COMPILED_ONCE
 static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a,
                         matrix b, real *c, ptrdiff_t ldc, real *scratch)
 {
@@ -256,8 +258,9 @@ static ptrdiff_t whole_vectors(ptrdiff_t n)
 
 enum { TURNED = 4 * LANES };
 
-/* c (m, n) = start + a (m, k) b (k, n) where aT's rows are vectors and n is small: cT = startT +
- * bT aT, so that no lane is empty, for TURNED rows of c at a time. */
+/* c (m, n) = start + a (m, k) b (k, n) where aT's rows are vectors and n is small:
+ * cT = startT + bT aT, so that no lane is empty, for TURNED rows of c at a time. */
+COMPILED_ONCE
 static void gemm_turned(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, matrix b,
                         real *c, ptrdiff_t ldc)
 {
@@ -290,9 +293,57 @@ static int gemm_turns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
     return k >= 32 && 3 * n * width <= 2 * m * whole_vectors(n);
 }
 
-/* c (m, n) = start + a (m, k) b (k, n), k > 0.  Rows of c, ldc apart, are whole vectors; what is
- * beyond column n is start's.  start may be c.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN
- * boundary. */
+/* sum += the first `deep` columns of a square of a, times b (deep, 1). */
+INLINED vreal add_square(ptrdiff_t deep, matrix a, matrix b, vreal sum)
+{
+    vreal v[LANES];
+    for (int i = 0; i < LANES; i++)
+        v[i] = *vectors(from(a, i, 0).at);
+    transpose_square(v);
+    for (int p = 0; p < LANES; p++)
+        if (p < deep)
+            sum += v[p] * splat(from(b, p, 0).at[0]);
+    return sum;
+}
+
+/* Squares side by side, whose chains of additions do not wait for one another; their rows. */
+enum { SQUARES = LANES < 16 ? 16 / LANES : 1, COLUMN_ROWS = SQUARES * LANES };
+
+/* c (COLUMN_ROWS, 1) = start + a (COLUMN_ROWS, k) b (k, 1): squares of a, whose rows are whole
+ * vectors, are turned, so that every lane is of a row. */
+COMPILED_ONCE
+static void column_tile(ptrdiff_t k, matrix start, matrix a, matrix b, real *c, ptrdiff_t ldc)
+{
+    real items[COLUMN_ROWS];
+    vreal sum[SQUARES];
+    ptrdiff_t p = 0;
+    for (int i = 0; i < COLUMN_ROWS; i++)
+        items[i] = from(start, i, 0).at[0];
+    memcpy(sum, items, sizeof sum);
+    for (; p + LANES <= k; p += LANES)
+        for (int q = 0; q < SQUARES; q++)
+            sum[q] = add_square(LANES, from(a, q * LANES, p), from(b, p, 0), sum[q]);
+    for (int q = 0; q < SQUARES && p < k; q++)
+        sum[q] = add_square(k - p, from(a, q * LANES, p), from(b, p, 0), sum[q]);
+    memcpy(items, sum, sizeof sum);
+    for (int i = 0; i < COLUMN_ROWS; i++) {
+        *(vreal *)(c + i * ldc) = *vectors(from(start, i, 0).at);
+        c[i * ldc] = items[i];
+    }
+}
+
+/* How many rows of c are computed so: whole tiles of one column, where its lanes would be empty
+ * else. */
+static ptrdiff_t column_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a)
+{
+    const int whole = a.column == 1 && a.row % LANES == 0 && a.row >= whole_vectors(k) &&
+                      (uintptr_t)a.at % sizeof(vreal) == 0;
+    return LANES > 1 && n == 1 && k >= LANES && whole ? m / COLUMN_ROWS * COLUMN_ROWS : 0;
+}
+
+/* c (m, n) = start + a (m, k) b (k, n), k > 0.  Rows of c, ldc apart, are whole vectors; what
+ * is beyond column n is start's.  start may be c.  scratch has BP_GEMM_SCRATCH bytes on a
+ * BP_ALIGN boundary. */
 static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, matrix b,
                  real *c, ptrdiff_t ldc, void *scratch)
 {
@@ -309,5 +360,9 @@ static void gemm_padded(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, mat
                         real *c, ptrdiff_t ldc, void *scratch)
 {
     const ptrdiff_t width = gemm_turns(m, n, k, a, b) ? n : whole_vectors(n);
-    gemm(m, width, k, start, a, b, c, ldc, scratch);
+    const ptrdiff_t rows = column_rows(m, n, k, a);
+    for (ptrdiff_t i = 0; i < rows; i += COLUMN_ROWS)
+        column_tile(k, from(start, i, 0), from(a, i, 0), b, c + i * ldc, ldc);
+    gemm(m - rows, width, k, from(start, rows, 0), from(a, rows, 0), b, c + rows * ldc, ldc,
+         scratch);
 }

@@ -102,6 +102,7 @@ static real cost_of(const bp_net *net, const bp_data *data, int64_t example, ptr
 }
 
 /* The same of m examples of one neuron, from row `first` on, SIDE vectors at most. */
+COMPILED_ONCE
 static void costs_of_single(const bp_net *net, const bp_data *data, const int64_t *examples,
                             ptrdiff_t first, ptrdiff_t m, real *costs)
 {

@@ -7,7 +7,8 @@
  */
 
 /* a = softmax(z) in the columns [begin, end): exp(z - max z), which cannot overflow, over its
- * sum, which is NaN if an item is.  Every thread sums the whole row in the same order, so that threads change no bit. */
+ * sum, which is NaN if an item is.  Every thread sums the whole row in the same order, so that
+ * threads change no bit. */
 static void softmax(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end, real *a)
 {
     const vreal most = splat(largest(n_out, z));

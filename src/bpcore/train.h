@@ -38,7 +38,7 @@ static void forward(const bp_net *net, ptrdiff_t m)
         ptrdiff_t begin, end;
         own(net, layer, &begin, &end);
         if (l > 0)
-            gemm(m, end - begin, layer->n_in,
+            gemm_padded(m, least(end, layer->n_out) - begin, layer->n_in,
                  repeated((const real *)layer->biases[0] + begin),
                  by_rows(before->a, before->stride),
                  by_rows((const real *)layer->weights[0] + begin, stride), z + begin, stride,
@@ -94,8 +94,10 @@ static void add_gradient(const bp_net *net, ptrdiff_t l, const part *p, int plac
     scale_and_sum(m, p->n, layer->stride, alpha, delta, place > net->kind.slots,
                   p->biases[place]);
     if (l > 0)
-        gemm_padded(layer->n_in, least(p->n, layer->n_out - p->begin), m, by_rows(p->w[place], p->stride),
-             transposed(by_rows(before->a, before->stride)), by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
+        gemm_padded(layer->n_in, least(p->n, layer->n_out - p->begin), m,
+                    by_rows(p->w[place], p->stride),
+                    transposed(by_rows(before->a, before->stride)),
+                    by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
 }
 
 /* The step, BP3 and BP4; only the first layer's weights wait for the next mini-batch. */
