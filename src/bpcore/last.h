@@ -76,9 +76,9 @@ static void output_error(const bp_net *net, const bp_data *data, batch examples,
     real *delta = layer->delta;
     for (ptrdiff_t i = 0; i < examples.m; i++)
         desired(data, examples.examples[i], begin, end, delta + i * stride);
+    OUTPUT_TABLE[net->kind.output].error(examples.m, end - begin, stride,
+                                         (const real *)layer->a + begin, delta + begin);
     for (ptrdiff_t i = 0; i < examples.m; i++, delta += stride) {
-        OUTPUT_TABLE[net->kind.output].error(
-            end - begin, (const real *)layer->a + i * stride + begin, delta + begin);
         if (weights)
             scale(end - begin, weights[examples.examples[i]], delta + begin, delta + begin);
         for (ptrdiff_t j = begin > layer->n_out ? begin : layer->n_out; j < end; j++)

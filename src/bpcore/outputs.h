@@ -33,16 +33,17 @@ static void exponentials(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, real *z)
 }
 
 /* a - y: of every cost whose activation is its canonical link. */
-static void difference(ptrdiff_t n, const real *a, real *y)
+static void difference(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, const real *a, real *y)
 {
-    for (ptrdiff_t j = 0; j < n; j += LANES)
-        *(vreal *)(y + j) = *vectors(a + j) - *vectors(y + j);
+    for (; m > 0; m--, a += stride, y += stride)
+        for (ptrdiff_t j = 0; j < n; j += LANES)
+            *(vreal *)(y + j) = *vectors(a + j) - *vectors(y + j);
 }
 
-static void quadratic_error(ptrdiff_t n, const real *a, real *y)
+static void quadratic_error(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, const real *a, real *y)
 {
-    difference(n, a, y);
-    sigmoid_prime_mul(1, n, n, a, y);
+    difference(m, n, stride, a, y);
+    sigmoid_prime_mul(m, n, stride, a, y);
 }
 
 /* |a - y|^2 / 2 */
@@ -110,7 +111,7 @@ typedef struct {
     void (*apply_whole)(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end,
                         real *a);
     /* y becomes dC/dz */
-    void (*error)(ptrdiff_t n, const real *a, real *y);
+    void (*error)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, const real *a, real *y);
     /* y becomes C, item by item */
     void (*cost)(ptrdiff_t n_out, const real *z, const real *a, real *y);
 } output;
