@@ -344,9 +344,17 @@ static ptrdiff_t column_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a)
 /* c (m, n) = start + a (m, k) b (k, n), k > 0.  Rows of c, ldc apart, are whole vectors; what
  * is beyond column n is start's.  start may be c.  scratch has BP_GEMM_SCRATCH bytes on a
  * BP_ALIGN boundary. */
+COMPILED_ONCE
 static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, matrix b,
                  real *c, ptrdiff_t ldc, void *scratch)
 {
+    const ptrdiff_t rows = column_rows(m, n, k, a);
+    for (ptrdiff_t i = 0; i < rows; i += COLUMN_ROWS)
+        column_tile(k, from(start, i, 0), from(a, i, 0), b, c + i * ldc, ldc);
+    m -= rows;
+    start = from(start, rows, 0);
+    a = from(a, rows, 0);
+    c += rows * ldc;
     if (start.at == c && gemm_turns(m, n, k, a, b))
         gemm_turned(m, n, k, start, a, b, c, ldc);
     else if (gemm_packs(m, n, k, a, b))
@@ -355,14 +363,15 @@ static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, 
         gemm_direct(m, n, k, start, a, b, c, ldc);
 }
 
-/* The same where the columns of b from n on are zeros up to a whole vector. */
+/* The same where the columns of b from n on are zeros up to a whole vector, so that they need
+ * no copy. */
 static void gemm_padded(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, matrix b,
                         real *c, ptrdiff_t ldc, void *scratch)
 {
-    const ptrdiff_t width = gemm_turns(m, n, k, a, b) ? n : whole_vectors(n);
-    const ptrdiff_t rows = column_rows(m, n, k, a);
-    for (ptrdiff_t i = 0; i < rows; i += COLUMN_ROWS)
-        column_tile(k, from(start, i, 0), from(a, i, 0), b, c + i * ldc, ldc);
-    gemm(m - rows, width, k, from(start, rows, 0), from(a, rows, 0), b, c + rows * ldc, ldc,
-         scratch);
+    const ptrdiff_t rows = gemm_turns(m, n, k, a, b) ? m : column_rows(m, n, k, a);
+    if (rows > 0)
+        gemm(rows, n, k, start, a, b, c, ldc, scratch);
+    if (rows < m)
+        gemm(m - rows, whole_vectors(n), k, from(start, rows, 0), from(a, rows, 0), b,
+             c + rows * ldc, ldc, scratch);
 }
