@@ -89,7 +89,7 @@ typedef struct {
     int64_t *picked;  /* (rows): 0, 1, 2, ... from somewhere on */
 } bp_scratch;
 
-/* ... and what each thread has for itself. */
+/* ... and what each thread has for itself; y is written for some examples, then read. */
 #define BP_DESIRED 8
 typedef struct {
     void *y;          /* real (BP_DESIRED, stride of the last layer): desired outputs */

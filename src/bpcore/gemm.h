@@ -46,7 +46,7 @@ enum { MOST_VECTORS = 8 };
 
 INLINED matrix zeros(void)
 {
-    static const vreal zero[MOST_VECTORS] = {{0}};
+    static const vreal zero[MOST_VECTORS];
     const matrix found = {(const real *)zero, 0, 0};
     return found;
 }

@@ -1,7 +1,7 @@
 /* The last layer: its row of OUTPUT_TABLE over a mini-batch, in a thread's columns. */
 
-/* Items of m examples a row apart, one of each, beside one another and 0 up to whole vectors:
- * of one output neuron, which fills no vector. */
+/* items = the first of each of m rows, and zeros up to a whole vector: one neuron fills no
+ * vector, but several examples of it do. */
 static void side_by_side(ptrdiff_t m, ptrdiff_t stride, const real *rows, real *items)
 {
     for (ptrdiff_t i = 0; i < m; i++)
@@ -10,10 +10,10 @@ static void side_by_side(ptrdiff_t m, ptrdiff_t stride, const real *rows, real *
         items[i] = R(0.0);
 }
 
-/* Examples whose items are put side by side at a time. */
+/* So many vectors of them at a time, for which net->own.y has room. */
 enum { SIDE = BP_DESIRED };
 
-/* apply() of one neuron. */
+/* The activation of one neuron. */
 static void activate_single(const output *f, ptrdiff_t m, ptrdiff_t stride, real *z)
 {
     vreal side[SIDE];
@@ -37,12 +37,14 @@ static void activate_output(const bp_net *net, ptrdiff_t m, ptrdiff_t begin, ptr
     for (ptrdiff_t i = 0; i < m; i++)
         for (ptrdiff_t j = begin; j < end; j += LANES)
             *(vreal *)(z + i * stride + j) = *vectors(a + i * stride + j);
-    if (f->apply && layer->n_out == 1 && begin < end)
+    if (f->apply && layer->n_out == 1 && begin < end) {
         activate_single(f, m, stride, a);
-    else if (f->apply)
-        f->apply(m, end - begin, stride, a + begin);
-    if (f->apply)
         return;
+    }
+    if (f->apply) {
+        f->apply(m, end - begin, stride, a + begin);
+        return;
+    }
     if (layer->shared)
         bp_wait(net->barrier);
     for (ptrdiff_t i = 0; i < m; i++)
@@ -101,7 +103,7 @@ static real cost_of(const bp_net *net, const bp_data *data, int64_t example, ptr
     return data->weights ? ((const real *)data->weights)[example] * sum : sum;
 }
 
-/* The same of m examples of one neuron, from row `first` on, SIDE vectors at most. */
+/* The same of m examples, SIDE vectors at most, and one neuron. */
 COMPILED_ONCE
 static void costs_of_single(const bp_net *net, const bp_data *data, const int64_t *examples,
                             ptrdiff_t first, ptrdiff_t m, real *costs)
@@ -119,7 +121,7 @@ static void costs_of_single(const bp_net *net, const bp_data *data, const int64_
         costs[i] = data->weights ? ((const real *)data->weights)[examples[i]] * y[i] : y[i];
 }
 
-/* The costs of the m examples from row `first` on. */
+/* The same of m examples, which are in the rows from `first` on. */
 static void costs_of(const bp_net *net, const bp_data *data, const int64_t *examples,
                      ptrdiff_t first, ptrdiff_t m, real *costs)
 {

@@ -19,6 +19,13 @@ static void own(const bp_net *net, const bp_layer *layer, ptrdiff_t *begin, ptrd
     *end = least(lines * (thread + 1) / threads * line, used);
 }
 
+/* How many neurons the columns [begin, end) hold; the others are padding. */
+static ptrdiff_t neurons(const bp_layer *layer, ptrdiff_t begin, ptrdiff_t end)
+{
+    const ptrdiff_t n = least(end, layer->n_out) - begin;
+    return n > 0 ? n : 0;
+}
+
 /* Pointers by place. */
 typedef struct {
     real *w[BP_PLACES], *biases[BP_PLACES];

@@ -38,11 +38,11 @@ static void forward(const bp_net *net, ptrdiff_t m)
         ptrdiff_t begin, end;
         own(net, layer, &begin, &end);
         if (l > 0)
-            gemm_padded(m, least(end, layer->n_out) - begin, layer->n_in,
-                 repeated((const real *)layer->biases[0] + begin),
-                 by_rows(before->a, before->stride),
-                 by_rows((const real *)layer->weights[0] + begin, stride), z + begin, stride,
-                 net->own.packed);
+            gemm_padded(m, neurons(layer, begin, end), layer->n_in,
+                        repeated((const real *)layer->biases[0] + begin),
+                        by_rows(before->a, before->stride),
+                        by_rows((const real *)layer->weights[0] + begin, stride), z + begin,
+                        stride, net->own.packed);
         if (l < net->num_layers - 1)
             ACTIVATION_TABLE[net->kind.hidden].apply(m, end - begin, stride, z + begin);
         else
@@ -66,11 +66,11 @@ static void backward(const bp_net *net, const bp_data *data, batch examples)
         const ptrdiff_t stride = before->stride;
         real *delta = before->delta;
         own(net, before, &begin, &end);
-        const ptrdiff_t n = least(end, before->n_out) - begin;
         if (layer->shared)
             bp_wait(net->barrier);
         shared |= layer->shared;
-        gemm(m, n > 0 ? n : 0, layer->n_out, zeros(), by_rows(layer->delta, layer->stride),
+        gemm(m, neurons(before, begin, end), layer->n_out, zeros(),
+             by_rows(layer->delta, layer->stride),
              transposed(by_rows((const real *)layer->weights[0] + begin * layer->stride,
                                 layer->stride)),
              delta + begin, stride, net->own.packed);
@@ -94,7 +94,7 @@ static void add_gradient(const bp_net *net, ptrdiff_t l, const part *p, int plac
     scale_and_sum(m, p->n, layer->stride, alpha, delta, place > net->kind.slots,
                   p->biases[place]);
     if (l > 0)
-        gemm_padded(layer->n_in, least(p->n, layer->n_out - p->begin), m,
+        gemm_padded(layer->n_in, neurons(layer, p->begin, p->begin + p->n), m,
                     by_rows(p->w[place], p->stride),
                     transposed(by_rows(before->a, before->stride)),
                     by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
