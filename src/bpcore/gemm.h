@@ -251,11 +251,6 @@ static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
     return k >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
 }
 
-static ptrdiff_t whole_vectors(ptrdiff_t n)
-{
-    return (n + LANES - 1) / LANES * LANES;
-}
-
 enum { TURNED = 4 * LANES };
 
 /* c (m, n) = start + a (m, k) b (k, n) where aT's rows are vectors and n is small:

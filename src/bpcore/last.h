@@ -1,16 +1,6 @@
 /* The last layer: its row of OUTPUT_TABLE over a mini-batch, in a thread's columns. */
 
-/* items = the first of each of m rows, and zeros up to a whole vector: one neuron fills no
- * vector, but several examples of it do. */
-static void side_by_side(ptrdiff_t m, ptrdiff_t stride, const real *rows, real *items)
-{
-    for (ptrdiff_t i = 0; i < m; i++)
-        items[i] = rows[i * stride];
-    for (ptrdiff_t i = m; i % LANES; i++)
-        items[i] = R(0.0);
-}
-
-/* So many vectors of them at a time, for which net->own.y has room. */
+/* Vectors of one neuron's examples at a time, for which net->own.y has room. */
 enum { SIDE = BP_DESIRED };
 
 /* The activation of one neuron. */
@@ -22,8 +12,7 @@ static void activate_single(const output *f, ptrdiff_t m, ptrdiff_t stride, real
         some = least(m - i, SIDE * LANES);
         side_by_side(some, stride, z + i * stride, items);
         f->apply(1, whole_vectors(some), 0, items);
-        for (ptrdiff_t k = 0; k < some; k++)
-            z[(i + k) * stride] = items[k];
+        apart(some, stride, items, z + i * stride);
     }
 }
 
