@@ -1,4 +1,4 @@
-/* The matrix product: c = start + a b, where these are addressed by two strides each.
+/* The matrix product: c = start + a b, where a and b are addressed by two strides each.
  *
  * Every element of c is one chain of products, added to where it starts in ascending order of
  * the summed index.  Between two blocks of that index c is stored and loaded, which is exact:
@@ -34,20 +34,38 @@ INLINED matrix transposed(matrix m)
     return found;
 }
 
-/* What a product starts from: a row for all rows of c, or zeros.  Its items are beside one
- * another or all the same, and then as many of them are there as the widest tile reads. */
-INLINED matrix repeated(const real *row)
-{
-    const matrix found = {row, 0, 1};
-    return found;
-}
+/* What each row of a product starts from: c itself (NULL), or a row of items beside one another
+ * or, step 0, all the same, of which the widest tile reads as many. */
+typedef struct {
+    const real *row;
+    ptrdiff_t step;
+} origin;
 
 enum { MOST_VECTORS = 8 };
 
-INLINED matrix zeros(void)
+INLINED origin itself(void)
+{
+    const origin found = {NULL, 0};
+    return found;
+}
+
+INLINED origin repeated(const real *row)
+{
+    const origin found = {row, 1};
+    return found;
+}
+
+INLINED origin zeros(void)
 {
     static const vreal zero[MOST_VECTORS];
-    const matrix found = {(const real *)zero, 0, 0};
+    const origin found = {(const real *)zero, 0};
+    return found;
+}
+
+/* From column j on. */
+INLINED origin after(origin start, ptrdiff_t j)
+{
+    const origin found = {start.row ? start.row + j * start.step : NULL, start.step};
     return found;
 }
 
@@ -65,16 +83,21 @@ INLINED ptrdiff_t piece(ptrdiff_t left, ptrdiff_t most)
     return left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
 }
 
-/* c (R, V vectors) = start + a (R, k) b (k, V vectors).  R and V are constants where this is
- * inlined: the accumulators live in registers. */
-INLINED void tile(const int R, const int V, ptrdiff_t k, const real *start,
-                  ptrdiff_t start_row, const real *a, ptrdiff_t a_row, ptrdiff_t a_column,
-                  const real *b, ptrdiff_t b_row, real *c, ptrdiff_t ldc)
+/* c (R, V vectors) = start, or c where that is NULL, + a (R, k) b (k, V vectors).  R and V are
+ * constants where this is inlined: the accumulators live in registers. */
+INLINED void tile(const int R, const int V, ptrdiff_t k, const real *start, const real *a,
+                  ptrdiff_t a_row, ptrdiff_t a_column, const real *b, ptrdiff_t b_row, real *c,
+                  ptrdiff_t ldc)
 {
     vreal acc[VECTOR_REGISTERS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < V; v++)
-            acc[r * V + v] = vectors(start + r * start_row)[v];
+    if (start)
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < V; v++)
+                acc[r * V + v] = vectors(start)[v];
+    else
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < V; v++)
+                acc[r * V + v] = vectors(c + r * ldc)[v];
     for (ptrdiff_t p = 0; p < k; p++)
         for (int r = 0; r < R; r++)
             for (int v = 0; v < V; v++)
@@ -89,7 +112,7 @@ INLINED void tile(const int R, const int V, ptrdiff_t k, const real *start,
  * of whole vectors.  Panels of b, PANEL columns each, are `panel` items apart. */
 typedef struct {
     ptrdiff_t n, k;
-    matrix start;
+    origin start;
     const real *a;
     ptrdiff_t a_row, a_column;
     const real *b;
@@ -104,25 +127,22 @@ INLINED void add_row(const int R, ptrdiff_t a_row, ptrdiff_t a_column, const til
 {
     const int most = (VECTOR_REGISTERS - 1) / (R + 1);
     const ptrdiff_t n = t->n, k = t->k, b_row = t->b_row, panel = t->panel, ldc = t->ldc;
-    const matrix start = t->start;
+    const origin start = t->start;
     const real *a = t->a, *b = t->b;
     real *c = t->c;
     ptrdiff_t j = 0;
     if (most >= MOST_VECTORS && panel == PANEL)
         for (; j + MOST_VECTORS * LANES <= n;
              j += MOST_VECTORS * LANES, b += MOST_VECTORS * LANES)
-            tile(R, MOST_VECTORS, k, from(start, 0, j).at, start.row, a, a_row, a_column, b,
-                 b_row, c + j, ldc);
+            tile(R, MOST_VECTORS, k, after(start, j).row, a, a_row, a_column, b, b_row, c + j,
+                 ldc);
     if (most >= 4 && panel == PANEL)
         for (; j + 4 * LANES <= n; j += 4 * LANES, b += 4 * LANES)
-            tile(R, 4, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
-                 ldc);
+            tile(R, 4, k, after(start, j).row, a, a_row, a_column, b, b_row, c + j, ldc);
     for (; j + PANEL <= n; j += PANEL, b += panel)
-        tile(R, TILE_VECTORS, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row,
-             c + j, ldc);
+        tile(R, TILE_VECTORS, k, after(start, j).row, a, a_row, a_column, b, b_row, c + j, ldc);
     for (; j < n; j += LANES, b += LANES)
-        tile(R, 1, k, from(start, 0, j).at, start.row, a, a_row, a_column, b, b_row, c + j,
-                 ldc);
+        tile(R, 1, k, after(start, j).row, a, a_row, a_column, b, b_row, c + j, ldc);
 }
 
 INLINED void add_rows(const int R, const tile_row *t)
@@ -197,20 +217,20 @@ INLINED void pack(const ptrdiff_t width, ptrdiff_t k, ptrdiff_t n, matrix in, re
 }
 
 /* c (m, n) = start + a (m, k) b (k, n), where b is a packed block. */
-static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a,
+static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a,
                        const real *b, real *c, ptrdiff_t ldc, real *packed_a)
 {
     for (ptrdiff_t i = 0, R; i < m; i += R) {
         const ptrdiff_t left = m - i, width = left < TILE_WIDTH ? left : TILE_WIDTH;
         R = piece(left, TILE_ROWS);
         pack(TILE_WIDTH, k, width, transposed(from(a, i, 0)), packed_a);
-        add_tile_row(R, &(tile_row){n, k, from(start, i, 0), packed_a, 1, TILE_WIDTH, b, PANEL,
-                                    k * PANEL, c + i * ldc, ldc});
+        add_tile_row(R, &(tile_row){n, k, start, packed_a, 1, TILE_WIDTH, b, PANEL, k * PANEL,
+                                    c + i * ldc, ldc});
     }
 }
 
 COMPILED_ONCE
-static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a,
+static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a,
                         matrix b, real *c, ptrdiff_t ldc, real *scratch)
 {
     real *packed_b = scratch + TILE_WIDTH * BLOCK_DEPTH;
@@ -219,14 +239,14 @@ static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, mat
         for (ptrdiff_t p = 0, deep; p < k; p += deep) {
             deep = piece(k - p, BLOCK_DEPTH);
             pack(PANEL, deep, wide, from(b, p, j), packed_b);
-            gemm_block(m, wide, deep, from(p ? by_rows(c, ldc) : start, 0, j), from(a, 0, p),
-                       packed_b, c + j, ldc, scratch);
+            gemm_block(m, wide, deep, p ? itself() : after(start, j), from(a, 0, p), packed_b,
+                       c + j, ldc, scratch);
         }
     }
 }
 
 /* Blocks of b are 128 kB: read along its rows from far away, then again for every tile. */
-static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a,
+static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a,
                         matrix b, real *c, ptrdiff_t ldc)
 {
     const ptrdiff_t fit = (1 << 17) / REAL_BYTES / (n + !n), most = fit < 64 ? 64 : fit;
@@ -234,9 +254,9 @@ static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, mat
         deep = piece(k - p, most);
         for (ptrdiff_t i = 0, R; i < m; i += R) {
             R = piece(m - i, TILE_ROWS);
-            add_tile_row(R, &(tile_row){n, deep, from(p ? by_rows(c, ldc) : start, i, 0),
-                                        from(a, i, p).at, a.row, a.column, b.at + p * b.row,
-                                        b.row, PANEL, c + i * ldc, ldc});
+            add_tile_row(R, &(tile_row){n, deep, p ? itself() : start, from(a, i, p).at, a.row,
+                                        a.column, b.at + p * b.row, b.row, PANEL, c + i * ldc,
+                                        ldc});
         }
     }
 }
@@ -253,11 +273,11 @@ static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
 
 enum { TURNED = 4 * LANES };
 
-/* c (m, n) = start + a (m, k) b (k, n) where aT's rows are vectors and n is small:
- * cT = startT + bT aT, so that no lane is empty, for TURNED rows of c at a time. */
+/* c (m, n) += a (m, k) b (k, n) where aT's rows are vectors and n is small: cT += bT aT, so
+ * that no lane is empty, for TURNED rows of c at a time. */
 COMPILED_ONCE
-static void gemm_turned(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, matrix b,
-                        real *c, ptrdiff_t ldc)
+static void gemm_turned(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
+                        ptrdiff_t ldc)
 {
     vreal lines[TILE_ROWS * TURNED / LANES];
     real *turned = (real *)lines;
@@ -267,10 +287,10 @@ static void gemm_turned(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, mat
             const ptrdiff_t rows = m - i < TURNED ? m - i : TURNED;
             for (ptrdiff_t r = 0; r < R; r++)
                 for (ptrdiff_t p = 0; p < rows; p++)
-                    turned[r * TURNED + p] = from(start, i + p, j + r).at[0];
-            add_tile_row(R, &(tile_row){whole_vectors(rows), k, by_rows(turned, TURNED),
-                                        from(b, 0, j).at, b.column, b.row, from(a, i, 0).at,
-                                        a.column, PANEL, turned, TURNED});
+                    turned[r * TURNED + p] = c[(i + p) * ldc + j + r];
+            add_tile_row(R, &(tile_row){whole_vectors(rows), k, itself(), from(b, 0, j).at,
+                                        b.column, b.row, from(a, i, 0).at, a.column, PANEL,
+                                        turned, TURNED});
             for (ptrdiff_t r = 0; r < R; r++)
                 for (ptrdiff_t p = 0; p < rows; p++)
                     c[(i + p) * ldc + j + r] = turned[r * TURNED + p];
@@ -307,13 +327,13 @@ enum { SQUARES = LANES < 16 ? 16 / LANES : 1, COLUMN_ROWS = SQUARES * LANES };
 /* c (COLUMN_ROWS, 1) = start + a (COLUMN_ROWS, k) b (k, 1): squares of a, whose rows are whole
  * vectors, are turned, so that every lane is of a row. */
 COMPILED_ONCE
-static void column_tile(ptrdiff_t k, matrix start, matrix a, matrix b, real *c, ptrdiff_t ldc)
+static void column_tile(ptrdiff_t k, origin start, matrix a, matrix b, real *c, ptrdiff_t ldc)
 {
     real items[COLUMN_ROWS];
     vreal sum[SQUARES];
     ptrdiff_t p = 0;
     for (int i = 0; i < COLUMN_ROWS; i++)
-        items[i] = from(start, i, 0).at[0];
+        items[i] = start.row ? start.row[0] : c[i * ldc];
     memcpy(sum, items, sizeof sum);
     for (; p + LANES <= k; p += LANES)
         for (int q = 0; q < SQUARES; q++)
@@ -322,7 +342,8 @@ static void column_tile(ptrdiff_t k, matrix start, matrix a, matrix b, real *c, 
         sum[q] = add_square(k - p, from(a, q * LANES, p), from(b, p, 0), sum[q]);
     memcpy(items, sum, sizeof sum);
     for (int i = 0; i < COLUMN_ROWS; i++) {
-        *(vreal *)(c + i * ldc) = *vectors(from(start, i, 0).at);
+        if (start.row)
+            *(vreal *)(c + i * ldc) = *vectors(start.row);
         c[i * ldc] = items[i];
     }
 }
@@ -337,21 +358,19 @@ static ptrdiff_t column_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a)
 }
 
 /* c (m, n) = start + a (m, k) b (k, n), k > 0.  Rows of c, ldc apart, are whole vectors; what
- * is beyond column n is start's.  start may be c.  scratch has BP_GEMM_SCRATCH bytes on a
- * BP_ALIGN boundary. */
+ * is beyond column n is start's.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN boundary. */
 COMPILED_ONCE
-static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, matrix b,
+static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a, matrix b,
                  real *c, ptrdiff_t ldc, void *scratch)
 {
     const ptrdiff_t rows = column_rows(m, n, k, a);
     for (ptrdiff_t i = 0; i < rows; i += COLUMN_ROWS)
-        column_tile(k, from(start, i, 0), from(a, i, 0), b, c + i * ldc, ldc);
+        column_tile(k, start, from(a, i, 0), b, c + i * ldc, ldc);
     m -= rows;
-    start = from(start, rows, 0);
     a = from(a, rows, 0);
     c += rows * ldc;
-    if (start.at == c && gemm_turns(m, n, k, a, b))
-        gemm_turned(m, n, k, start, a, b, c, ldc);
+    if (!start.row && gemm_turns(m, n, k, a, b))
+        gemm_turned(m, n, k, a, b, c, ldc);
     else if (gemm_packs(m, n, k, a, b))
         gemm_packed(m, n, k, start, a, b, c, ldc, scratch);
     else
@@ -360,13 +379,13 @@ static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, 
 
 /* The same where the columns of b from n on are zeros up to a whole vector, so that they need
  * no copy. */
-static void gemm_padded(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix start, matrix a, matrix b,
+static void gemm_padded(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a, matrix b,
                         real *c, ptrdiff_t ldc, void *scratch)
 {
     const ptrdiff_t rows = gemm_turns(m, n, k, a, b) ? m : column_rows(m, n, k, a);
     if (rows > 0)
         gemm(rows, n, k, start, a, b, c, ldc, scratch);
     if (rows < m)
-        gemm(m - rows, whole_vectors(n), k, from(start, rows, 0), from(a, rows, 0), b,
-             c + rows * ldc, ldc, scratch);
+        gemm(m - rows, whole_vectors(n), k, start, from(a, rows, 0), b, c + rows * ldc, ldc,
+             scratch);
 }

@@ -95,8 +95,7 @@ static void add_gradient(const bp_net *net, ptrdiff_t l, const part *p, int plac
                   p->biases[place]);
     if (l > 0)
         gemm_padded(layer->n_in, neurons(layer, p->begin, p->begin + p->n), m,
-                    by_rows(p->w[place], p->stride),
-                    transposed(by_rows(before->a, before->stride)),
+                    itself(), transposed(by_rows(before->a, before->stride)),
                     by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
 }
 
