@@ -56,7 +56,10 @@ IMPORTS = {
     "trainer.py": {"numpy", "bpcore", "bpnet.check"},
     "training.py": {"numpy", "bpcore", *map("bpnet.{}".format, RUN)},
     "mlp.py": {"numpy", "bpcore", *map("bpnet.{}".format, NETWORK)},
-    "estimators.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data", "scipy", "sklearn"},
+    "estimators.py": {
+        *("numpy", "scipy", "sklearn", "bpcore"),
+        *("bpnet.check", "bpnet.data", "bpnet.trainer"),
+    },
     "byhand.py": {"numpy", "bpnet.check", "bpnet.reference", "bpnet.trainer"},
     "book.py": {"numpy", "bpcore", *map("bpnet.{}".format, BOOK)},
     "network.py": {"numpy", *map("bpnet.{}".format, FACE)},

@@ -762,8 +762,8 @@ cdef class Net:
         buffers = []
         if slots:
             self.check_slots(slots)
-        for biases, weights in [(biases, weights), *slots]:
-            buffers.append(self.held(biases, weights, True))
+        for pair in [(biases, weights), *slots]:
+            buffers.append(self.held(pair[0], pair[1], True))
         for place in range(len(buffers)):
             self.exchange(place, <list>buffers[place], True)
 

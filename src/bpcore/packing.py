@@ -74,7 +74,8 @@ def pack(
     sparse says whether that is CSR; None: if few enough of x are nonzero.  Its values are a
     table and a code for each item, where that is allowed (coded) and few values occur.
     Rows of more than NARROW_CSR_INPUTS stay dense.
-    A Source is read once and checked where items are not finite; an array is not checked.
+    A Source is read once, after a look at some rows where sparse is None, and checked where
+    items are not finite; an array is not checked.
     targets are Data's y, labels and weights.
     """
     if isinstance(x, (np.ndarray, Source)):

@@ -40,6 +40,12 @@ def integer(name: str, value: Any, least: int = -sys.maxsize, most: int = sys.ma
     return number
 
 
+def threads(n_threads: Any) -> int:
+    """Return n_threads as an int of at least 1, but no more than there are processors."""
+    number = integer("n_threads", n_threads, 1)
+    return number if number == 1 else min(number, os.cpu_count() or 1)
+
+
 def finite(name: str, value: Any, dtype: np.dtype[Any]) -> float:
     """Return value as a float that is finite in dtype."""
     try:

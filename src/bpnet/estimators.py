@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 import bpcore
 from bpnet import check, data
+from bpnet.trainer import ROWS
 
 try:
     from scipy.sparse import issparse
@@ -70,8 +70,6 @@ _METHODS = {
     "_score": "self X y sample_weight",
 }
 
-# Scratch rows at least.
-ROWS = 32
 # What predictions are left to the core: of so many products, and of few weights, or, where most
 # of the work is not a product of matrices, of many rows.
 MANY_PRODUCTS, FEW_WEIGHTS, MANY_ROWS = 2**20, 2**15, 1000
@@ -97,12 +95,17 @@ if not _KNOWN:
     )
 
 
-def _signature(parent: type, **added: Any) -> inspect.Signature:
-    """Return that of parent's __init__ with more keyword-only parameters and their defaults."""
+def _extends(parent: type) -> Callable[[Any], Any]:
+    """Return a decorator: an __init__ has parent's parameters and its own keyword-only ones."""
     given = inspect.signature(parent.__init__)  # type: ignore[misc]
-    keyword_only = inspect.Parameter.KEYWORD_ONLY
-    more = [inspect.Parameter(name, keyword_only, default=added[name]) for name in added]
-    return given.replace(parameters=[*given.parameters.values(), *more])
+
+    def sign(init: Any) -> Any:
+        own = inspect.signature(init).parameters.values()
+        more = [p for p in own if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        init.__signature__ = given.replace(parameters=[*given.parameters.values(), *more])
+        return init
+
+    return sign
 
 
 class _Validation:
@@ -217,14 +220,11 @@ def _net(
     model: Any, sizes: list[int], dtype: np.dtype[Any], rows: int, rule: str = "plain"
 ) -> bpcore.Net:
     """Return a network in the core of a model's kind; its parameters are 0."""
-    n_threads = (
-        model.n_threads if model.n_threads == 1 else min(model.n_threads, os.cpu_count() or 1)
-    )
     return bpcore.Net(
         bpcore.engine(dtype),
         sizes,
         rows,
-        n_threads,
+        check.threads(model.n_threads),
         hidden=_HIDDEN[model.activation],
         output=_OUTPUT[model.out_activation_],
         rule=rule,
@@ -383,7 +383,7 @@ class _InCore(CallbackSupportMixin):
 
     def _fit(self: Any, X: Any, y: Any, *args: Any, **options: Any) -> Any:
         """Call callbacks before and after; whoever calls this tears them down."""
-        check.integer("n_threads", self.n_threads, 1)
+        check.threads(self.n_threads)
         if options.get("incremental") or not hasattr(self, "_init_callback_context"):
             return super()._fit(X, y, *args, **options)
         told = {"estimator": self, "X": X, "y": y}
@@ -576,16 +576,13 @@ class MLPClassifier(_InCore, neural_network.MLPClassifier):
     _plain = neural_network.MLPClassifier
     _is_classifier = True
 
+    @_extends(_plain)
     def __init__(
         self, *args: Any, n_threads: int = 1, class_weight: Any = None, **parameters: Any
     ) -> None:
         super().__init__(*args, **parameters)
         self.n_threads = n_threads
         self.class_weight = class_weight
-
-    __init__.__signature__ = _signature(  # type: ignore[attr-defined]
-        _plain, n_threads=1, class_weight=None
-    )
 
     def fit(  # noqa: D102
         self: Any,
@@ -648,30 +645,18 @@ class MLPRegressor(_InCore, neural_network.MLPRegressor):
     """scikit-learn's multi-layer perceptron regressor, trained by a compiled core.
 
     Its parameters, attributes and methods are those of `sklearn.neural_network.MLPRegressor`,
-    and so are its numbers for the same random_state, but for rounding.  There are more:
-
-    Parameters
-    ----------
-    n_threads : int, default=1
-        Threads that share the work of a mini-batch.  They change no bit of the result.
-
-    Attributes
-    ----------
-    validation_loss_curve_ : list of float
-        The loss after each epoch, without regularisation, of X_val, or of what early stopping
-        split off.  Not there without either.
+    and so are its numbers for the same random_state, but for rounding.  There are more, as
+    ``MLPClassifier`` describes them: the parameter n_threads and the attribute
+    validation_loss_curve_.
     """
 
     _plain = neural_network.MLPRegressor
     _is_classifier = False
 
+    @_extends(_plain)
     def __init__(self, *args: Any, n_threads: int = 1, **parameters: Any) -> None:
         super().__init__(*args, **parameters)
         self.n_threads = n_threads
-
-    __init__.__signature__ = _signature(  # type: ignore[attr-defined]
-        _plain, n_threads=1
-    )
 
     def _as_given(self: Any, targets: Array) -> Array:
         return targets

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -55,8 +54,7 @@ class Trainer:
         self.net, self.packed, self.step = net, packed, step
         self.n, self.m = len(packed), mini_batch_size
         self.order, self.source = bpcore.Order(self.n), net._rng or random
-        threads = min(n_threads, os.cpu_count() or 1)
-        self.core = net._core(max(self.m, ROWS), threads, step.rule.name)
+        self.core = net._core(max(self.m, ROWS), n_threads, step.rule.name)
 
     def epoch(self, eta: float, progress: Callable[[int], object] | None = None) -> None:
         """Shuffle, and train the network on every example once."""

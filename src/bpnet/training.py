@@ -96,7 +96,7 @@ class Run:
             epochs, f"{judged_by}_{figure}", early_stopping_n, options, held_out
         )
         mini_batch_size = check.integer("mini_batch_size", mini_batch_size, 1)
-        n_threads = check.integer("n_threads", options.get("n_threads", 1), 1)
+        n_threads = check.threads(options.get("n_threads", 1))
         self.history: list[Record] = []
         self.figures: dict[str, list[Any]] = {}  # costs and counts, epoch by epoch
         self.seconds = 0.0  # since the run began, in this process and before
