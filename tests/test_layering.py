@@ -182,6 +182,17 @@ def test_only_vec_h_knows_the_compilers_vectors():
             assert not re.search(words, without_comments(path)), path.name
 
 
+def test_what_asks_the_cache_is_inlined():
+    """gcc drops the call of a function that does nothing else."""
+    found = re.findall(
+        r"^(.*)\bvoid \w*fetch\w*\(",
+        "\n".join(without_comments(path) for path in C_FILES),
+        re.M,
+    )
+    assert len(found) >= 3
+    assert {*found} == {"INLINED "}
+
+
 def test_only_dtype_h_names_an_item_type():
     # But for the numbers that Python gives, and their products, in whatever item type.
     for path in C_FILES:
