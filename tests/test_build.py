@@ -1,5 +1,6 @@
 """setup.py: the core's files are compiled side by side, each once, with flags it knows."""
 
+import re
 import runpy
 import threading
 from pathlib import Path
@@ -115,3 +116,9 @@ def test_what_the_compiler_refuses_ends_the_build(build, place):
     with pytest.raises(setuptools.errors.CompileError, match="no such instruction"):
         command.compile_side_by_side(sources)
     assert refused in begun
+
+
+def test_the_binding_has_no_typed_memoryview():
+    """Cython's code for them would be a third of it, and is compiled at each installation."""
+    text = (ROOT / "src/bpcore/_core.pyx").read_text(encoding="utf-8")
+    assert not re.search(r"^ *cdef \S+\[:", text, re.MULTILINE)
