@@ -125,6 +125,22 @@ def test_gemm_of_part_of_the_rows_and_columns_gives_the_same_bits(engine):
 
 
 @each_engine
+def test_gemm_of_few_columns_gives_the_bits_of_whole_vectors(engine):
+    # The lanes of what takes few columns are rows of c, if a's rows or columns are vectors.
+    lanes, dtype = engine.lanes, engine.dtype
+    rows, columns = (1, lanes, 4 * lanes + 3, 100), (1, 2, lanes // 2, lanes + 1)
+    for m, n, k in itertools.product(rows, columns, (lanes, lanes + 1, 32, 100)):
+        a, b = normal((m, k), dtype, 1), normal((k, whole(engine, n)), dtype, 2)
+        start = normal((m, b.shape[1]), dtype, 3)
+        expected = product(engine, a, b, start)[:, :n].copy()
+        upright = layouts(np.ascontiguousarray(a.T)).values()
+        for given in (*layouts(a).values(), *(turned.T for turned in upright)):
+            for few in (b[:, :n], np.asfortranarray(b[:, :n])):
+                found = product(engine, given, few, start)[:, :n].copy()
+                assert same_bits(found, expected), (m, n, k, given.strides)
+
+
+@each_engine
 def test_gemm_adds_in_ascending_order_of_the_summed_index(engine):
     # 1 + big - big is 0, and -big + big + 1 is 1: only the order tells them apart.
     big = 4 / np.finfo(engine.dtype).eps

@@ -92,9 +92,10 @@ typedef struct {
     int64_t *picked;  /* (rows): 0, 1, 2, ... from somewhere on */
 } bp_scratch;
 
-/* ... and what each thread has for itself. */
+/* ... and what each thread has for itself; y is written for some examples, then read. */
+#define BP_DESIRED 8
 typedef struct {
-    void *y;          /* real (stride of the last layer): desired outputs of one example */
+    void *y;          /* real (BP_DESIRED, stride of the last layer): desired outputs */
     int64_t *cursors; /* (2 rows) for CSR */
     void *packed;     /* BP_GEMM_SCRATCH bytes */
     void *part;       /* real (slots + 2, n_in + 1, its columns): a copy of its columns of the

@@ -119,17 +119,34 @@ static void shrink_or_regularise(descent *d, const mini_batch *b)
         pass_over(&d->first, passes_of(d, NULL, &b->step));
 }
 
+/* sums (V vectors) = the column sums of l2 w^2 + l1 |w|. */
+INLINED void sum_penalties(const int V, const part *p, ptrdiff_t j, vreal l2, vreal l1,
+                           real *sums)
+{
+    const vreal zero = {0};
+    vreal acc[SUM_VECTORS], *sum = (vreal *)(sums + j);
+    for (int v = 0; v < V; v++)
+        acc[v] = zero;
+    for (ptrdiff_t k = 0; k < p->n_in; k++)
+        for (int v = 0; v < V; v++) {
+            const vreal w = vectors(p->w[0] + k * p->stride + j)[v];
+            acc[v] += l2 * w * w + l1 * choose(less(w, zero), -w, w);
+        }
+    for (int v = 0; v < V; v++)
+        sum[v] = acc[v];
+}
+
 /* The column sums of what regularisation costs in a layer: l2 / 2 w^2 + l1 |w|. */
+COMPILED_ONCE
 static void add_penalties(const part *p, bp_wide factor, const pass *s, real *sums)
 {
     const vreal l2 = splat((real)(s->l2 / 2 * factor * factor));
-    const vreal l1 = splat((real)(s->l1 * factor)), zero = {0};
-    memset(sums, 0, (size_t)p->n * sizeof(real));
-    for (ptrdiff_t k = 0; k < p->n_in; k++)
-        for (ptrdiff_t j = 0; j < p->n; j += LANES) {
-            const vreal w = *vectors(p->w[0] + k * p->stride + j);
-            *(vreal *)(sums + j) += l2 * w * w + l1 * choose(less(w, zero), -w, w);
-        }
+    const vreal l1 = splat((real)(s->l1 * factor));
+    ptrdiff_t j = 0;
+    for (; j + SUM_VECTORS * LANES <= p->n; j += SUM_VECTORS * LANES)
+        sum_penalties(SUM_VECTORS, p, j, l2, l1, sums);
+    for (; j < p->n; j += LANES)
+        sum_penalties(1, p, j, l2, l1, sums);
 }
 
 /* Add the examples' share of their mini-batch's loss, and at its start its penalty. */
@@ -138,8 +155,10 @@ static void add_loss(const descent *d, const mini_batch *b)
     const bp_net *net = d->net;
     const batch examples = b->examples;
     real *costs = net->scratch.costs;
-    for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
-        costs[i] = cost_of(net, d->told->data, examples.examples[i], i, d->told->clip);
+    const ptrdiff_t begin = examples.m * net->thread / net->threads;
+    const ptrdiff_t end = examples.m * (net->thread + 1) / net->threads;
+    costs_of(net, d->told->data, examples.examples + begin, begin, end - begin, d->told->clip,
+             costs + begin);
     for (ptrdiff_t l = 0; l < net->num_layers && b->starts; l++) {
         const part p = l ? own_part(net, l, 1) : d->first;
         add_penalties(&p, l ? 1 : net->factor, &b->step,

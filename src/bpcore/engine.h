@@ -53,7 +53,7 @@ static void gemm_entry(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptr
                        void *c, ptrdiff_t ldc, void *scratch)
 {
     const matrix left = {a, a_row, a_column}, right = {b, b_row, b_column};
-    gemm(m, n, k, left, right, c, ldc, scratch);
+    gemm(m, n, k, itself(), left, right, c, ldc, scratch);
 }
 
 static void activate_entry(ptrdiff_t i, ptrdiff_t n, void *z)

@@ -21,6 +21,7 @@ typedef struct {
     const real *delta; /* (due.m, stride) */
     real *z;           /* (next.m, stride) */
     ptrdiff_t stride;
+    origin start;      /* what z starts from */
     real *w;           /* (n_in, ldw) */
     ptrdiff_t ldw;
     int64_t *cursors;  /* (due.m + next.m): the items of each row that come next */
@@ -152,10 +153,11 @@ static void dense_step(const bp_net *net, const bp_data *data, const first_step 
     for (ptrdiff_t k = 0; k < n_in; k += block) {
         const ptrdiff_t depth = least(block, n_in - k);
         real *w = s->w + k * s->ldw;
-        gemm(depth, n, s->of.due.m, transposed(from(x, 0, k)), by_rows(s->delta, s->stride), w,
-             s->ldw, net->own.packed);
-        gemm(s->of.next.m, n, depth, from(next_x, 0, k), by_rows(w, s->ldw), s->z, s->stride,
-             net->own.packed);
+        if (s->of.due.m)
+            gemm(depth, n, s->of.due.m, itself(), transposed(from(x, 0, k)),
+                 by_rows(s->delta, s->stride), w, s->ldw, net->own.packed);
+        gemm(s->of.next.m, n, depth, k ? itself() : s->start,
+             from(next_x, 0, k), by_rows(w, s->ldw), s->z, s->stride, net->own.packed);
         for (ptrdiff_t i = 0; i < s->of.ahead.m && i < s->of.next.m && block < n_in; i++) {
             const real *row = (const real *)data->x + s->of.ahead.examples[i] * n_in + k;
             fetch(row, row + depth);
@@ -174,11 +176,15 @@ static void first_layer(bp_net *net, const bp_data *data, batches of, const part
     bp_scratch *scratch = &net->scratch;
     const ptrdiff_t stride = layer->stride, n = p->n;
     real *delta = (real *)layer->delta + p->begin, *z = (real *)scratch->next_a + p->begin;
-    const first_step s = {of, delta, z, stride, p->w[place], p->stride, net->own.cursors};
+    /* Products of rows of x start from the biases, in place of a copy of them. */
+    const int copied = !data->x || net->factor != 1;
+    const origin start = copied ? itself() : repeated(p->biases[0]);
+    const first_step s = {of, delta, z, stride, start, p->w[place], p->stride,
+                          net->own.cursors};
     const real factor = (real)net->factor, inverse = (real)(1 / net->factor);
     for (ptrdiff_t i = 0; i < of.due.m && net->factor != 1; i++)
         scale(n, inverse, delta + i * stride, delta + i * stride);
-    for (ptrdiff_t i = 0; i < of.next.m; i++)
+    for (ptrdiff_t i = 0; i < of.next.m && copied; i++)
         scale(n, inverse, p->biases[0], z + i * stride);
     if (data->x) {
         gather(net, data, of.next, scratch->next_x);

@@ -1,6 +1,6 @@
-/* The matrix product: c += a b, where a and b are addressed by two strides each.
+/* The matrix product: c = start + a b, where a and b are addressed by two strides each.
  *
- * Every element of c is one chain of products, added to its old value in ascending order of
+ * Every element of c is one chain of products, added to where it starts in ascending order of
  * the summed index.  Between two blocks of that index c is stored and loaded, which is exact:
  * neither the path nor the cut into blocks and tiles can change a bit.
  *
@@ -34,6 +34,41 @@ INLINED matrix transposed(matrix m)
     return found;
 }
 
+/* What each row of a product starts from: c itself (NULL), or a row of items beside one another
+ * or, step 0, all the same, of which the widest tile reads as many. */
+typedef struct {
+    const real *row;
+    ptrdiff_t step;
+} origin;
+
+enum { MOST_VECTORS = 8 };
+
+INLINED origin itself(void)
+{
+    const origin found = {NULL, 0};
+    return found;
+}
+
+INLINED origin repeated(const real *row)
+{
+    const origin found = {row, 1};
+    return found;
+}
+
+INLINED origin zeros(void)
+{
+    static const vreal zero[MOST_VECTORS];
+    const origin found = {(const real *)zero, 0};
+    return found;
+}
+
+/* From column j on. */
+INLINED origin after(origin start, ptrdiff_t j)
+{
+    const origin found = {start.row ? start.row + j * start.step : NULL, start.step};
+    return found;
+}
+
 /* What is left of m from row i and column j on. */
 INLINED matrix from(matrix m, ptrdiff_t i, ptrdiff_t j)
 {
@@ -48,15 +83,21 @@ INLINED ptrdiff_t piece(ptrdiff_t left, ptrdiff_t most)
     return left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
 }
 
-/* c (R, V vectors) += a (R, k) b (k, V vectors).  R and V are constants where this is
- * inlined: the accumulators live in registers. */
-INLINED void tile(const int R, const int V, ptrdiff_t k, const real *a, ptrdiff_t a_row,
-                  ptrdiff_t a_column, const real *b, ptrdiff_t b_row, real *c, ptrdiff_t ldc)
+/* c (R, V vectors) = start, or c where that is NULL, + a (R, k) b (k, V vectors).  R and V are
+ * constants where this is inlined: the accumulators live in registers. */
+INLINED void tile(const int R, const int V, ptrdiff_t k, const real *start, const real *a,
+                  ptrdiff_t a_row, ptrdiff_t a_column, const real *b, ptrdiff_t b_row, real *c,
+                  ptrdiff_t ldc)
 {
     vreal acc[VECTOR_REGISTERS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < V; v++)
-            acc[r * V + v] = vectors(c + r * ldc)[v];
+    if (start)
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < V; v++)
+                acc[r * V + v] = vectors(start)[v];
+    else
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < V; v++)
+                acc[r * V + v] = vectors(c + r * ldc)[v];
     for (ptrdiff_t p = 0; p < k; p++)
         for (int r = 0; r < R; r++)
             for (int v = 0; v < V; v++)
@@ -67,10 +108,11 @@ INLINED void tile(const int R, const int V, ptrdiff_t k, const real *a, ptrdiff_
             ((vreal *)(c + r * ldc))[v] = acc[r * V + v];
 }
 
-/* A row of tiles: c (R, n) += a (R, k) b (k, n).  One stride of a is 1; b and c are rows of
- * whole vectors.  Panels of b, PANEL columns each, are `panel` items apart. */
+/* A row of tiles: c (R, n) = start + a (R, k) b (k, n).  One stride of a is 1; b and c are rows
+ * of whole vectors.  Panels of b, PANEL columns each, are `panel` items apart. */
 typedef struct {
     ptrdiff_t n, k;
+    origin start;
     const real *a;
     ptrdiff_t a_row, a_column;
     const real *b;
@@ -85,19 +127,22 @@ INLINED void add_row(const int R, ptrdiff_t a_row, ptrdiff_t a_column, const til
 {
     const int most = (VECTOR_REGISTERS - 1) / (R + 1);
     const ptrdiff_t n = t->n, k = t->k, b_row = t->b_row, panel = t->panel, ldc = t->ldc;
+    const origin start = t->start;
     const real *a = t->a, *b = t->b;
     real *c = t->c;
     ptrdiff_t j = 0;
-    if (most >= 8 && panel == PANEL)
-        for (; j + 8 * LANES <= n; j += 8 * LANES, b += 8 * LANES)
-            tile(R, 8, k, a, a_row, a_column, b, b_row, c + j, ldc);
+    if (most >= MOST_VECTORS && panel == PANEL)
+        for (; j + MOST_VECTORS * LANES <= n;
+             j += MOST_VECTORS * LANES, b += MOST_VECTORS * LANES)
+            tile(R, MOST_VECTORS, k, after(start, j).row, a, a_row, a_column, b, b_row, c + j,
+                 ldc);
     if (most >= 4 && panel == PANEL)
         for (; j + 4 * LANES <= n; j += 4 * LANES, b += 4 * LANES)
-            tile(R, 4, k, a, a_row, a_column, b, b_row, c + j, ldc);
+            tile(R, 4, k, after(start, j).row, a, a_row, a_column, b, b_row, c + j, ldc);
     for (; j + PANEL <= n; j += PANEL, b += panel)
-        tile(R, TILE_VECTORS, k, a, a_row, a_column, b, b_row, c + j, ldc);
+        tile(R, TILE_VECTORS, k, after(start, j).row, a, a_row, a_column, b, b_row, c + j, ldc);
     for (; j < n; j += LANES, b += LANES)
-        tile(R, 1, k, a, a_row, a_column, b, b_row, c + j, ldc);
+        tile(R, 1, k, after(start, j).row, a, a_row, a_column, b, b_row, c + j, ldc);
 }
 
 INLINED void add_rows(const int R, const tile_row *t)
@@ -108,6 +153,7 @@ INLINED void add_rows(const int R, const tile_row *t)
         add_row(R, t->a_row, 1, t);
 }
 
+COMPILED_ONCE
 static void add_tile_row(ptrdiff_t R, const tile_row *t)
 {
     switch (R) {
@@ -170,21 +216,22 @@ INLINED void pack(const ptrdiff_t width, ptrdiff_t k, ptrdiff_t n, matrix in, re
                     from(in, 0, j), out + packed_at(width, k, 0, j));
 }
 
-/* c (m, n) += a (m, k) b (k, n), where b is a packed block. */
-static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, const real *b, real *c,
-                       ptrdiff_t ldc, real *packed_a)
+/* c (m, n) = start + a (m, k) b (k, n), where b is a packed block. */
+static void gemm_block(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a,
+                       const real *b, real *c, ptrdiff_t ldc, real *packed_a)
 {
     for (ptrdiff_t i = 0, R; i < m; i += R) {
         const ptrdiff_t left = m - i, width = left < TILE_WIDTH ? left : TILE_WIDTH;
         R = piece(left, TILE_ROWS);
         pack(TILE_WIDTH, k, width, transposed(from(a, i, 0)), packed_a);
-        add_tile_row(R, &(tile_row){n, k, packed_a, 1, TILE_WIDTH, b, PANEL, k * PANEL,
+        add_tile_row(R, &(tile_row){n, k, start, packed_a, 1, TILE_WIDTH, b, PANEL, k * PANEL,
                                     c + i * ldc, ldc});
     }
 }
 
-static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
-                        ptrdiff_t ldc, real *scratch)
+COMPILED_ONCE
+static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a,
+                        matrix b, real *c, ptrdiff_t ldc, real *scratch)
 {
     real *packed_b = scratch + TILE_WIDTH * BLOCK_DEPTH;
     for (ptrdiff_t j = 0, wide; j < n; j += wide) {
@@ -192,22 +239,24 @@ static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix 
         for (ptrdiff_t p = 0, deep; p < k; p += deep) {
             deep = piece(k - p, BLOCK_DEPTH);
             pack(PANEL, deep, wide, from(b, p, j), packed_b);
-            gemm_block(m, wide, deep, from(a, 0, p), packed_b, c + j, ldc, scratch);
+            gemm_block(m, wide, deep, p ? itself() : after(start, j), from(a, 0, p), packed_b,
+                       c + j, ldc, scratch);
         }
     }
 }
 
 /* Blocks of b are 128 kB: read along its rows from far away, then again for every tile. */
-static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
-                        ptrdiff_t ldc)
+static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a,
+                        matrix b, real *c, ptrdiff_t ldc)
 {
     const ptrdiff_t fit = (1 << 17) / REAL_BYTES / (n + !n), most = fit < 64 ? 64 : fit;
     for (ptrdiff_t p = 0, deep; p < k; p += deep) {
         deep = piece(k - p, most);
         for (ptrdiff_t i = 0, R; i < m; i += R) {
             R = piece(m - i, TILE_ROWS);
-            add_tile_row(R, &(tile_row){n, deep, from(a, i, p).at, a.row, a.column,
-                                        b.at + p * b.row, b.row, PANEL, c + i * ldc, ldc});
+            add_tile_row(R, &(tile_row){n, deep, p ? itself() : start, from(a, i, p).at, a.row,
+                                        a.column, b.at + p * b.row, b.row, PANEL, c + i * ldc,
+                                        ldc});
         }
     }
 }
@@ -222,13 +271,121 @@ static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
     return k >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
 }
 
-/* c (m, n) += a (m, k) b (k, n).  Rows of c, ldc apart, are whole vectors; what is beyond
- * column n is added zeros.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN boundary. */
-static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
-                 ptrdiff_t ldc, void *scratch)
+enum { TURNED = 4 * LANES };
+
+/* c (m, n) += a (m, k) b (k, n) where aT's rows are vectors and n is small: cT += bT aT, so
+ * that no lane is empty, for TURNED rows of c at a time. */
+COMPILED_ONCE
+static void gemm_turned(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
+                        ptrdiff_t ldc)
 {
-    if (gemm_packs(m, n, k, a, b))
-        gemm_packed(m, n, k, a, b, c, ldc, scratch);
+    vreal lines[TILE_ROWS * TURNED / LANES];
+    real *turned = (real *)lines;
+    for (ptrdiff_t j = 0, R; j < n; j += R) {
+        R = piece(n - j, TILE_ROWS);
+        for (ptrdiff_t i = 0; i < m; i += TURNED) {
+            const ptrdiff_t rows = m - i < TURNED ? m - i : TURNED;
+            for (ptrdiff_t r = 0; r < R; r++)
+                for (ptrdiff_t p = 0; p < rows; p++)
+                    turned[r * TURNED + p] = c[(i + p) * ldc + j + r];
+            add_tile_row(R, &(tile_row){whole_vectors(rows), k, itself(), from(b, 0, j).at,
+                                        b.column, b.row, from(a, i, 0).at, a.column, PANEL,
+                                        turned, TURNED});
+            for (ptrdiff_t r = 0; r < R; r++)
+                for (ptrdiff_t p = 0; p < rows; p++)
+                    c[(i + p) * ldc + j + r] = turned[r * TURNED + p];
+        }
+    }
+}
+
+/* Whether that can be done, and saves a third (measured: less is lost in turning). */
+static int gemm_turns(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
+{
+    const ptrdiff_t width = whole_vectors(m);
+    if (a.row != 1 || a.column % LANES || a.column < width ||
+        (uintptr_t)a.at % sizeof(vreal) || (b.row != 1 && b.column != 1))
+        return 0;
+    return k >= 32 && 3 * n * width <= 2 * m * whole_vectors(n);
+}
+
+/* sum += the first `deep` columns of a square of a, times b (deep, 1). */
+INLINED vreal add_square(ptrdiff_t deep, matrix a, matrix b, vreal sum)
+{
+    vreal v[LANES];
+    for (int i = 0; i < LANES; i++)
+        v[i] = *vectors(from(a, i, 0).at);
+    transpose_square(v);
+    for (int p = 0; p < LANES; p++)
+        if (p < deep)
+            sum += v[p] * splat(from(b, p, 0).at[0]);
+    return sum;
+}
+
+/* Squares side by side, whose chains of additions do not wait for one another; their rows. */
+enum { SQUARES = LANES < 16 ? 16 / LANES : 1, COLUMN_ROWS = SQUARES * LANES };
+
+/* c (COLUMN_ROWS, 1) = start + a (COLUMN_ROWS, k) b (k, 1): squares of a, whose rows are whole
+ * vectors, are turned, so that every lane is of a row. */
+COMPILED_ONCE
+static void column_tile(ptrdiff_t k, origin start, matrix a, matrix b, real *c, ptrdiff_t ldc)
+{
+    real items[COLUMN_ROWS];
+    vreal sum[SQUARES];
+    ptrdiff_t p = 0;
+    for (int i = 0; i < COLUMN_ROWS; i++)
+        items[i] = start.row ? start.row[0] : c[i * ldc];
+    memcpy(sum, items, sizeof sum);
+    for (; p + LANES <= k; p += LANES)
+        for (int q = 0; q < SQUARES; q++)
+            sum[q] = add_square(LANES, from(a, q * LANES, p), from(b, p, 0), sum[q]);
+    for (int q = 0; q < SQUARES && p < k; q++)
+        sum[q] = add_square(k - p, from(a, q * LANES, p), from(b, p, 0), sum[q]);
+    memcpy(items, sum, sizeof sum);
+    for (int i = 0; i < COLUMN_ROWS; i++) {
+        if (start.row)
+            *(vreal *)(c + i * ldc) = *vectors(start.row);
+        c[i * ldc] = items[i];
+    }
+}
+
+/* How many rows of c are computed so: whole tiles of one column, where its lanes would be empty
+ * else. */
+static ptrdiff_t column_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a)
+{
+    const int whole = a.column == 1 && a.row % LANES == 0 && a.row >= whole_vectors(k) &&
+                      (uintptr_t)a.at % sizeof(vreal) == 0;
+    return LANES > 1 && n == 1 && k >= LANES && whole ? m / COLUMN_ROWS * COLUMN_ROWS : 0;
+}
+
+/* c (m, n) = start + a (m, k) b (k, n), k > 0.  Rows of c, ldc apart, are whole vectors; what
+ * is beyond column n is start's.  scratch has BP_GEMM_SCRATCH bytes on a BP_ALIGN boundary. */
+COMPILED_ONCE
+static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a, matrix b,
+                 real *c, ptrdiff_t ldc, void *scratch)
+{
+    const ptrdiff_t rows = column_rows(m, n, k, a);
+    for (ptrdiff_t i = 0; i < rows; i += COLUMN_ROWS)
+        column_tile(k, start, from(a, i, 0), b, c + i * ldc, ldc);
+    m -= rows;
+    a = from(a, rows, 0);
+    c += rows * ldc;
+    if (!start.row && gemm_turns(m, n, k, a, b))
+        gemm_turned(m, n, k, a, b, c, ldc);
+    else if (gemm_packs(m, n, k, a, b))
+        gemm_packed(m, n, k, start, a, b, c, ldc, scratch);
     else
-        gemm_direct(m, n, k, a, b, c, ldc);
+        gemm_direct(m, n, k, start, a, b, c, ldc);
+}
+
+/* The same where the columns of b from n on are zeros up to a whole vector, so that they need
+ * no copy. */
+static void gemm_padded(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a, matrix b,
+                        real *c, ptrdiff_t ldc, void *scratch)
+{
+    const ptrdiff_t rows = gemm_turns(m, n, k, a, b) ? m : column_rows(m, n, k, a);
+    if (rows > 0)
+        gemm(rows, n, k, start, a, b, c, ldc, scratch);
+    if (rows < m)
+        gemm(m - rows, whole_vectors(n), k, start, from(a, rows, 0), b, c + rows * ldc, ldc,
+             scratch);
 }

@@ -12,6 +12,28 @@ INLINED void scale(ptrdiff_t n, real s, const real *x, real *y)
         *(vreal *)(y + j) = splat(s) * *vectors(x + j);
 }
 
+static ptrdiff_t whole_vectors(ptrdiff_t n)
+{
+    return (n + LANES - 1) / LANES * LANES;
+}
+
+/* items = the first of each of m rows, and zeros up to a whole vector: one neuron fills no
+ * vector, but several examples or inputs of it do. */
+static void side_by_side(ptrdiff_t m, ptrdiff_t stride, const real *rows, real *items)
+{
+    for (ptrdiff_t i = 0; i < m; i++)
+        items[i] = rows[i * stride];
+    for (ptrdiff_t i = m; i % LANES; i++)
+        items[i] = R(0.0);
+}
+
+/* The inverse. */
+static void apart(ptrdiff_t m, ptrdiff_t stride, const real *items, real *rows)
+{
+    for (ptrdiff_t i = 0; i < m; i++)
+        rows[i * stride] = items[i];
+}
+
 /* At least BP_ALIGN bytes: a line of the cache is asked for once. */
 enum { SUM_VECTORS = 4 };
 
@@ -165,6 +187,15 @@ static void copy_rows(ptrdiff_t m, ptrdiff_t n, const real *in, ptrdiff_t from, 
 {
     for (ptrdiff_t i = 0; i < m; i++)
         memcpy(out + i * to, in + i * from, (size_t)n * sizeof(real));
+}
+
+/* The largest item, if none is NaN; without a branch, which outputs would make random. */
+INLINED real largest(ptrdiff_t n, const real *a)
+{
+    real most = a[0];
+    for (ptrdiff_t j = 1; j < n; j++)
+        most = a[j] > most ? a[j] : most;
+    return most;
 }
 
 /* Rows [begin, end) of inside (n_in, stride) = w (n_out, n_in), transposed, and zeros up to a

@@ -126,7 +126,7 @@ static bp_own lay_out_own(arena *arena, const bp_shape *shape)
     const size_t rows_of_places =
         times((size_t)shape->sizes[0] + 1, (size_t)shape->kind.slots + 2);
     bp_own own = {0};
-    own.y = take(arena, 1, line_bytes(shape->sizes[shape->num_layers], item));
+    own.y = take(arena, BP_DESIRED, line_bytes(shape->sizes[shape->num_layers], item));
     own.cursors = take(arena, times(2, (size_t)shape->rows), sizeof *own.cursors);
     own.packed = take(arena, 1, BP_GEMM_SCRATCH);
     if (threads > 1 && part <= SHORT_LINES * BP_ALIGN &&

@@ -7,10 +7,11 @@
  */
 
 /* a = softmax(z) in the columns [begin, end): exp(z - max z), which cannot overflow, over its
- * sum.  Every thread sums the whole row in the same order, so that threads change no bit. */
+ * sum, which is NaN if an item is.  Every thread sums the whole row in the same order, so that
+ * threads change no bit. */
 static void softmax(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end, real *a)
 {
-    const vreal most = splat(z[argmax(n_out, z)]);
+    const vreal most = splat(largest(n_out, z));
     real sum = R(0.0), e[LANES];
     for (ptrdiff_t j = 0; j < n_out; j += LANES) {
         const vreal power = exponential(*vectors(z + j) - most);
@@ -32,16 +33,17 @@ static void exponentials(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, real *z)
 }
 
 /* a - y: of every cost whose activation is its canonical link. */
-static void difference(ptrdiff_t n, const real *a, real *y)
+static void difference(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, const real *a, real *y)
 {
-    for (ptrdiff_t j = 0; j < n; j += LANES)
-        *(vreal *)(y + j) = *vectors(a + j) - *vectors(y + j);
+    for (; m > 0; m--, a += stride, y += stride)
+        for (ptrdiff_t j = 0; j < n; j += LANES)
+            *(vreal *)(y + j) = *vectors(a + j) - *vectors(y + j);
 }
 
-static void quadratic_error(ptrdiff_t n, const real *a, real *y)
+static void quadratic_error(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, const real *a, real *y)
 {
-    difference(n, a, y);
-    sigmoid_prime_mul(1, n, n, a, y);
+    difference(m, n, stride, a, y);
+    sigmoid_prime_mul(m, n, stride, a, y);
 }
 
 /* |a - y|^2 / 2 */
@@ -83,9 +85,8 @@ static void cross_entropy(ptrdiff_t n, const real *z, const real *a, real *y)
 /* -y ln a = y (ln sum exp(z - max z) + max z - z): from z, as above. */
 static void log_likelihood(ptrdiff_t n, const real *z, const real *a, real *y)
 {
-    const ptrdiff_t best = argmax(n, z);
     /* The most active output is exp(0) / sum. */
-    const vreal most = splat(z[best]), sum = logarithm(splat(R(1.0) / a[best]));
+    const vreal most = splat(largest(n, z)), sum = logarithm(splat(R(1.0) / largest(n, a)));
     for (ptrdiff_t j = 0; j < n; j += LANES)
         *(vreal *)(y + j) *= sum + bounded(most - *vectors(z + j));
 }
@@ -142,7 +143,7 @@ typedef struct {
     void (*apply_whole)(ptrdiff_t n_out, const real *z, ptrdiff_t begin, ptrdiff_t end,
                         real *a);
     /* y becomes dC/dz */
-    void (*error)(ptrdiff_t n, const real *a, real *y);
+    void (*error)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, const real *a, real *y);
     /* y becomes C, item by item */
     void (*cost)(ptrdiff_t n_out, const real *z, const real *a, real *y);
     /* the same for y of 0 and 1 and an a that is rounded, and clipped; NULL: cost is */

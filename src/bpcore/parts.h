@@ -19,11 +19,19 @@ static void own(const bp_net *net, const bp_layer *layer, ptrdiff_t *begin, ptrd
     *end = least(lines * (thread + 1) / threads * line, used);
 }
 
+/* How many neurons the columns [begin, end) hold; the others are padding. */
+static ptrdiff_t neurons(const bp_layer *layer, ptrdiff_t begin, ptrdiff_t end)
+{
+    const ptrdiff_t n = least(end, layer->n_out) - begin;
+    return n > 0 ? n : 0;
+}
+
 /* Pointers by place. */
 typedef struct {
     real *w[BP_PLACES], *biases[BP_PLACES];
     ptrdiff_t places, n_in;
     ptrdiff_t begin, n; /* columns of the layer: the first, and how many */
+    int single;         /* one of them is a neuron, and the others are padding */
     ptrdiff_t stride;   /* how far apart their rows are */
 } part;
 
@@ -33,7 +41,8 @@ static part own_part(const bp_net *net, ptrdiff_t l, int places)
     const bp_layer *layer = &net->layers[l];
     ptrdiff_t begin, end;
     own(net, layer, &begin, &end);
-    part p = {{0}, {0}, places, layer->n_in, begin, end - begin, layer->stride};
+    const int single = layer->n_out == 1 && begin < end;
+    part p = {{0}, {0}, places, layer->n_in, begin, end - begin, single, layer->stride};
     for (int q = 0; q < places; q++) {
         p.w[q] = (real *)layer->weights[q] + begin;
         p.biases[q] = (real *)layer->biases[q] + begin;
@@ -111,6 +120,25 @@ static void pass_row(const passes *s, ptrdiff_t places, ptrdiff_t n, real *const
         memset(row[places - 1], 0, (size_t)n * sizeof(real));
 }
 
+/* The step of one neuron, of some inputs at a time: a row of it would fill no vector. */
+COMPILED_ONCE
+static void pass_single(const passes *s, const part *p)
+{
+    enum { MOST = 8 * LANES };
+    vreal side[BP_PLACES][8];
+    for (ptrdiff_t k = 0, m; k < p->n_in; k += m) {
+        real *row[BP_PLACES];
+        m = least(MOST, p->n_in - k);
+        for (ptrdiff_t q = 0; q < p->places; q++) {
+            row[q] = (real *)side[q];
+            side_by_side(m, p->stride, p->w[q] + k * p->stride, row[q]);
+        }
+        pass_row(s, p->places, whole_vectors(m), row, 0);
+        for (ptrdiff_t q = 0; q < p->places; q++)
+            apart(m, p->stride, row[q], p->w[q] + k * p->stride);
+    }
+}
+
 static const pass *unregularised(const pass *s, pass *of_biases)
 {
     if (!s)
@@ -126,8 +154,11 @@ static void pass_over(const part *p, passes s)
 {
     const ptrdiff_t n = p->n;
     const ptrdiff_t block = n == p->stride && n < PASS_ITEMS / 2 ? PASS_ITEMS / (n + !n) : 1;
-    for (ptrdiff_t k = 0; k < p->n_in; k += block)
-        pass_row(&s, p->places, least(block, p->n_in - k) * n, p->w, k * p->stride);
+    if (p->single && s.due && !s.shares)
+        pass_single(&s, p);
+    else
+        for (ptrdiff_t k = 0; k < p->n_in; k += block)
+            pass_row(&s, p->places, least(block, p->n_in - k) * n, p->w, k * p->stride);
     pass due, next;
     s.due = unregularised(s.due, &due);
     s.next = unregularised(s.next, &next);

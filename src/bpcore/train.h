@@ -47,14 +47,12 @@ static void forward(const bp_net *net, ptrdiff_t m)
         real *z = layer->a;
         ptrdiff_t begin, end;
         own(net, layer, &begin, &end);
-        if (l > 0) {
-            for (ptrdiff_t i = 0; i < m; i++)
-                memcpy(z + i * stride + begin, (const real *)layer->biases[0] + begin,
-                       (size_t)(end - begin) * sizeof(real));
-            gemm(m, end - begin, layer->n_in, by_rows(before->a, before->stride),
-                 by_rows((const real *)layer->weights[0] + begin, stride), z + begin, stride,
-                 net->own.packed);
-        }
+        if (l > 0)
+            gemm_padded(m, neurons(layer, begin, end), layer->n_in,
+                        repeated((const real *)layer->biases[0] + begin),
+                        by_rows(before->a, before->stride),
+                        by_rows((const real *)layer->weights[0] + begin, stride), z + begin,
+                        stride, net->own.packed);
         if (l < net->num_layers - 1)
             ACTIVATION_TABLE[net->kind.hidden].apply(m, end - begin, stride, z + begin);
         else
@@ -78,13 +76,11 @@ static void backward(const bp_net *net, const bp_data *data, batch examples)
         const ptrdiff_t stride = before->stride;
         real *delta = before->delta;
         own(net, before, &begin, &end);
-        const ptrdiff_t n = least(end, before->n_out) - begin;
         if (layer->shared)
             bp_wait(net->barrier);
         shared |= layer->shared;
-        for (ptrdiff_t i = 0; i < m; i++)
-            memset(delta + i * stride + begin, 0, (size_t)(end - begin) * sizeof(real));
-        gemm(m, n > 0 ? n : 0, layer->n_out, by_rows(layer->delta, layer->stride),
+        gemm(m, neurons(before, begin, end), layer->n_out, zeros(),
+             by_rows(layer->delta, layer->stride),
              transposed(by_rows((const real *)layer->weights[0] + begin * layer->stride,
                                 layer->stride)),
              delta + begin, stride, net->own.packed);
@@ -108,8 +104,9 @@ static void add_gradient(const bp_net *net, ptrdiff_t l, const part *p, int plac
     scale_and_sum(m, p->n, layer->stride, alpha, delta, place > net->kind.slots,
                   p->biases[place]);
     if (l > 0)
-        gemm(layer->n_in, p->n, m, transposed(by_rows(before->a, before->stride)),
-             by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
+        gemm_padded(layer->n_in, neurons(layer, p->begin, p->begin + p->n), m,
+                    itself(), transposed(by_rows(before->a, before->stride)),
+                    by_rows(delta, layer->stride), p->w[place], p->stride, net->own.packed);
 }
 
 /* The step, BP3 and BP4; only the first layer's weights wait for the next mini-batch. */
@@ -230,9 +227,10 @@ static void evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
                        (size_t)last->n_out * sizeof(real));
             if (asked->correct)
                 *asked->correct += is_right(last->n_out, a, data->labels[begin + i]);
-            if (asked->costs)
-                ((real *)asked->costs)[begin + i] = cost_of(net, data, begin + i, i, 0);
         }
+        if (asked->costs)
+            costs_of(net, data, examples.examples, 0, examples.m, 0,
+                     (real *)asked->costs + begin);
     }
     if (!asked->outputs)
         restore_arithmetic(arithmetic);

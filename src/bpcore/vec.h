@@ -86,6 +86,13 @@ INLINED vreal unaligned(const real *from)
     return v;
 }
 
+/* For a long function: no copies of it for the constants that some callers give. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define COMPILED_ONCE __attribute__((noinline, noclone))
+#else
+#define COMPILED_ONCE
+#endif
+
 /* The compiler can name the lanes of two vectors: then interleaving them is an instruction. */
 #ifdef __has_builtin
 #if __has_builtin(__builtin_shufflevector)
@@ -93,47 +100,85 @@ INLINED vreal unaligned(const real *from)
 #endif
 #endif
 
+/* Within each block of 16 bytes, which processors shuffle best, items of the first half of two
+ * vectors, or of the second, in turn; and every second block of both. */
+#define BLOCK (16 / REAL_BYTES)
 #if LANES == 2
 #define LOW_PAIRS 0, 2
 #define HIGH_PAIRS 1, 3
-#elif LANES == 4
+#elif LANES == 4 && BLOCK == 4
 #define LOW_PAIRS 0, 4, 1, 5
 #define HIGH_PAIRS 2, 6, 3, 7
+#elif LANES == 4
+#define LOW_PAIRS 0, 4, 2, 6
+#define HIGH_PAIRS 1, 5, 3, 7
+#define EVEN_BLOCKS 0, 1, 4, 5
+#define ODD_BLOCKS 2, 3, 6, 7
+#elif LANES == 8 && BLOCK == 4
+#define LOW_PAIRS 0, 8, 1, 9, 4, 12, 5, 13
+#define HIGH_PAIRS 2, 10, 3, 11, 6, 14, 7, 15
+#define EVEN_BLOCKS 0, 1, 2, 3, 8, 9, 10, 11
+#define ODD_BLOCKS 4, 5, 6, 7, 12, 13, 14, 15
 #elif LANES == 8
-#define LOW_PAIRS 0, 8, 1, 9, 2, 10, 3, 11
-#define HIGH_PAIRS 4, 12, 5, 13, 6, 14, 7, 15
+#define LOW_PAIRS 0, 8, 2, 10, 4, 12, 6, 14
+#define HIGH_PAIRS 1, 9, 3, 11, 5, 13, 7, 15
+#define EVEN_BLOCKS 0, 1, 4, 5, 8, 9, 12, 13
+#define ODD_BLOCKS 2, 3, 6, 7, 10, 11, 14, 15
 #else
-#define LOW_PAIRS 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define HIGH_PAIRS 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define LOW_PAIRS 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define HIGH_PAIRS 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+#define EVEN_BLOCKS 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define ODD_BLOCKS 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
 #endif
+
+/* v = the square v, transposed: first that of each block, by interleaving half of a block's
+ * rows with the others, then that of the blocks. */
+INLINED void transpose_square(vreal *v)
+{
+    vreal w[LANES];
+#if defined(SHUFFLE) && LANES > 1
+    for (int pairs = 1; pairs < BLOCK; pairs *= 2) {
+        for (int i = 0; i < LANES / 2; i++) {
+            const int row = i / (BLOCK / 2) * BLOCK + i % (BLOCK / 2);
+            w[2 * i] = SHUFFLE(v[row], v[row + BLOCK / 2], LOW_PAIRS);
+            w[2 * i + 1] = SHUFFLE(v[row], v[row + BLOCK / 2], HIGH_PAIRS);
+        }
+        for (int i = 0; i < LANES; i++)
+            v[i] = w[i];
+    }
+#ifdef EVEN_BLOCKS
+    for (int pairs = 1; pairs < LANES / BLOCK; pairs *= 2) {
+        for (int i = 0; i < LANES / 2; i++) {
+            const int row = i / BLOCK * 2 * BLOCK + i % BLOCK;
+            w[i] = SHUFFLE(v[row], v[row + BLOCK], EVEN_BLOCKS);
+            w[i + LANES / 2] = SHUFFLE(v[row], v[row + BLOCK], ODD_BLOCKS);
+        }
+        for (int i = 0; i < LANES; i++)
+            v[i] = w[i];
+    }
+#endif
+#else
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < LANES; j++)
+            ((real *)&w[j])[i] = ((const real *)&v[i])[j];
+    for (int i = 0; i < LANES; i++)
+        v[i] = w[i];
+#endif
+}
 
 /* The transpose of a square of LANES items a side: the first `rows` rows of it are in `in`, the
  * others are zero, and the first `columns` rows of the result are written to out. */
 INLINED void transpose_lanes(ptrdiff_t rows, ptrdiff_t columns, const real *in,
                              ptrdiff_t in_stride, real *out, ptrdiff_t out_stride)
 {
-#if defined(SHUFFLE) && LANES > 1
-    /* Interleaving the first half of the rows with the second, log2(LANES) times over. */
     const vreal zero = {0};
-    vreal v[LANES], w[LANES];
+    vreal v[LANES];
     for (int i = 0; i < LANES; i++)
         v[i] = i < rows ? unaligned(in + i * in_stride) : zero;
-    for (int pairs = 1; pairs < LANES; pairs *= 2) {
-        for (int i = 0; i < LANES / 2; i++) {
-            w[2 * i] = SHUFFLE(v[i], v[i + LANES / 2], LOW_PAIRS);
-            w[2 * i + 1] = SHUFFLE(v[i], v[i + LANES / 2], HIGH_PAIRS);
-        }
-        for (int i = 0; i < LANES; i++)
-            v[i] = w[i];
-    }
+    transpose_square(v);
     for (int i = 0; i < LANES; i++)
         if (i < columns)
             memcpy(out + i * out_stride, &v[i], sizeof v[i]);
-#else
-    for (int i = 0; i < LANES && i < columns; i++)
-        for (int j = 0; j < LANES; j++)
-            out[i * out_stride + j] = j < rows ? in[j * in_stride + i] : 0;
-#endif
 }
 
 /* Ask the cache for the lines from `begin` to `end`, which will be read soon. */

@@ -22,7 +22,6 @@ try:
     from scipy.sparse import issparse
     from sklearn import neural_network
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.metrics import accuracy_score, r2_score
     from sklearn.model_selection import train_test_split
     from sklearn.utils import compute_sample_weight
     from sklearn.utils.metaestimators import available_if
@@ -68,14 +67,14 @@ _METHODS = {
     "layer_units incremental",
     "_update_no_improvement_count": "self early_stopping X y sample_weight",
     "_forward_pass_fast": "self X check_input",
-    "_predict": "self X check_input",
     "_score": "self X y sample_weight",
 }
 
-# Scratch rows at least, and how often inputs are visited before it pays to look for zeros.
-ROWS, FEW_VISITS = 32, 4
-# What predictions are left to the core.
-FEW_WEIGHTS, MANY_ROWS = 2**15, 1000
+# Scratch rows at least.
+ROWS = 32
+# What predictions are left to the core: of so many products, and of few weights, or, where most
+# of the work is not a product of matrices, of many rows.
+MANY_PRODUCTS, FEW_WEIGHTS, MANY_ROWS = 2**20, 2**15, 1000
 
 # Attributes that scikit-learn's own do not have.
 _ADDED = {"n_threads", "class_weight", "validation_loss_curve_", "_skl_callbacks"}
@@ -106,34 +105,45 @@ def _signature(parent: type, **added: Any) -> inspect.Signature:
     return given.replace(parameters=[*given.parameters.values(), *more])
 
 
-class _Outputs:
-    """Activations of the last layer, in the place of the inputs that they are of."""
-
-    def __init__(self, activations: Array):
-        self.activations = activations
-
-
 class _Validation:
-    """Examples that are not trained on."""
+    """Examples that are not trained on, and what a network's outputs for them are worth."""
 
-    def __init__(self, model: Any, X: Any, y: Array, targets: Array, weights: Array | None):
-        """Hold them: y as predicted, targets as desired of the outputs."""
-        self.packed = _packed(X, model.n_outputs_, visits=model.max_iter)
-        self.y, self.targets, self.weights = y, targets, weights
+    outputs: Array  # of the network as it is
+
+    def __init__(self, model: Any, X: Any, targets: Array, weights: Array | None):
+        self.packed = _packed(X, model.n_outputs_)
+        self.targets, self.weights = targets, weights
+        self.classifies, self.softmax = model._is_classifier, model.out_activation_ == "softmax"
         name = "binary_log_loss" if model.out_activation_ == "logistic" else model.loss
         self._loss: Callable[[Array, Array, Array | None], Any] = theirs.LOSS_FUNCTIONS[name]
 
-    def loss(self, outputs: Array) -> float:
+    def loss(self) -> float:
         """Return the mean loss, without regularisation."""
         with np.errstate(all="ignore"):  # outputs may be infinite
-            return float(self._loss(self.targets, outputs, self.weights))
+            return float(self._loss(self.targets, self.outputs, self.weights))
+
+    def score(self) -> float:
+        """Return what the model's ``score`` would, of outputs that are known already."""
+        y, outputs, weights = self.targets, self.outputs, self.weights
+        if self.classifies:
+            if self.softmax:
+                right = outputs.argmax(axis=1) == y.argmax(axis=1)
+            else:
+                right = ((outputs > 0.5) == y).all(axis=1)
+            return float(np.average(right, weights=weights))
+        if not np.isfinite(outputs).all():
+            return float("nan")
+        factor = 1 if weights is None else weights[:, None]
+        rest = (factor * (y - outputs) ** 2).sum(axis=0)
+        total = (factor * (y - np.average(y, axis=0, weights=weights)) ** 2).sum(axis=0)
+        explained = 1 - rest / np.where(total > 0, total, 1)
+        return float(np.where(total > 0, explained, rest == 0).mean())
 
 
 class _Descent:
     """A network in the core that goes on from a model's parameters and its optimizer's."""
 
-    def __init__(self, model: Any, X: Any, y: Array, weights: Array | None, visits: int):
-        """Take over from a model; visits is how often the examples will be seen at most."""
+    def __init__(self, model: Any, X: Any, y: Array, weights: Array | None):
         self.model, self.weights, self.n = model, weights, len(y)
         self.m = _mini_batch_size(model, self.n)
         rule, self.parameters = _rule(model._optimizer)
@@ -142,7 +152,7 @@ class _Descent:
         if weights is not None:
             weights = np.ascontiguousarray(weights, X.dtype)
         targets = _targets(model, y, X.dtype)
-        self.packed = _packed(X, y.shape[1], visits, weights=weights, **targets)
+        self.packed = _packed(X, y.shape[1], weights=weights, **targets)
         self.order, self.visited = bpcore.Order(self.n), np.arange(self.n)
         self.losses = np.empty((-(-self.n // self.m), 2))
         self.rows = np.minimum(self.m, self.n - self.m * np.arange(len(self.losses)))
@@ -223,12 +233,14 @@ def _net(
 
 def _predicts(model: Any, X: Any) -> bool:
     """Whether the core would answer for the rows of X, and sooner (bench/estimators.py)."""
-    arrays = [*model.coefs_, *model.intercepts_]
-    if type(X) is not np.ndarray or not _are_plain(arrays, X.dtype):
+    weights = sum(w.size for w in model.coefs_)
+    if type(X) is not np.ndarray or len(X) * weights < MANY_PRODUCTS:
         return False
-    # To copy many weights pays for many rows, unless most of the work is a product.
-    few = sum(a.size for a in model.coefs_) <= FEW_WEIGHTS
-    return few or (len(X) >= MANY_ROWS and model.activation in ("logistic", "tanh"))
+    if weights > FEW_WEIGHTS and (
+        len(X) < MANY_ROWS or model.activation in ("relu", "identity")
+    ):
+        return False
+    return _are_plain([*model.coefs_, *model.intercepts_], X.dtype)
 
 
 def _are_plain(arrays: list[Array], dtype: np.dtype[Any]) -> bool:
@@ -244,12 +256,10 @@ def _mini_batch_size(model: Any, n: int) -> int:
     return min(model.batch_size, n)
 
 
-def _packed(X: Any, n_outputs: int, visits: int, **targets: Any) -> bpcore.Data:
+def _packed(X: Any, n_outputs: int, **targets: Any) -> bpcore.Data:
     """Return inputs that scikit-learn has checked, and targets, in the core's form."""
     inputs = data.as_inputs("X", X, X.shape[1], X.dtype)
-    # To look for zeros in what is visited once or twice does not pay.
-    sparse = None if visits > FEW_VISITS else False
-    return bpcore.pack(bpcore.engine(X.dtype), inputs, n_outputs, sparse=sparse, **targets)
+    return bpcore.pack(bpcore.engine(X.dtype), inputs, n_outputs, **targets)
 
 
 def _targets(model: Any, y: Array, dtype: np.dtype[Any]) -> dict[str, Array]:
@@ -404,7 +414,7 @@ class _InCore(CallbackSupportMixin):
             train, validation = self._split(*train)
         if self.t_ == 0:
             self.__dict__.pop("validation_loss_curve_", None)
-        descent = _Descent(self, *train, visits=1 if incremental else self.max_iter)
+        descent = _Descent(self, *train)
         self.n_iter_ = 0
         try:
             while not self._epoch(descent, train, validation) and not incremental:
@@ -436,15 +446,13 @@ class _InCore(CallbackSupportMixin):
         self.loss_curve_.append(self.loss_)
         if self.verbose:
             print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-        scored: tuple[Any, ...] = (None, None, None)
         if validation is not None:
-            outputs = descent.net.feedforward(validation.packed)
+            validation.outputs = descent.net.feedforward(validation.packed)
             curve = self.__dict__.setdefault("validation_loss_curve_", [])
-            curve.append(validation.loss(outputs))
-            scored = _Outputs(outputs), validation.y, validation.weights
+            curve.append(validation.loss())
         if self.early_stopping:  # which keeps a copy of the best
             descent.store()
-        self._update_no_improvement_count(self.early_stopping, *scored)
+        self._update_no_improvement_count(self.early_stopping, validation, None, None)
         self._optimizer.iteration_ends(self.t_)
         stops = self._no_improvement_count > self.n_iter_no_change and self._optimizer_stops()
         if context is not None:
@@ -503,7 +511,7 @@ class _InCore(CallbackSupportMixin):
                 f"{len(y)} samples are {len(targets)}"
             )
         weights = weights[0] if weights else None
-        validation = _Validation(self, X_val, self._as_given(targets), targets, weights)
+        validation = _Validation(self, X_val, targets, weights)
         return (*train, *[None] * (3 - len(train))), validation
 
     def _given_validation(self: Any, dtype: np.dtype[Any]) -> _Validation:
@@ -520,20 +528,14 @@ class _InCore(CallbackSupportMixin):
             y = y[:, 0]
         if len(y) != X.shape[0]:
             raise ValueError(f"y_val must have the {X.shape[0]} rows of X_val, got {len(y)}")
-        return _Validation(self, X, y, self._targets_of(y), None)
+        return _Validation(self, X, self._targets_of(y), None)
 
     def _score(self: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        if not isinstance(X, _Outputs):
-            return super()._score(X, y, sample_weight)
-        predicted = self._predict(X, check_input=False)
-        # Names of classes are finite, which scikit-learn before 1.9 does not know.
-        if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
-            return np.nan
-        return self._metric(y, predicted, sample_weight=sample_weight)
+        if isinstance(X, _Validation):
+            return X.score()
+        return super()._score(X, y, sample_weight)
 
     def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> Array:
-        if isinstance(X, _Outputs):  # the score of a validation set
-            return X.activations
         if check_input:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         if _predicts(self, X):
@@ -572,7 +574,7 @@ class MLPClassifier(_InCore, neural_network.MLPClassifier):
     """
 
     _plain = neural_network.MLPClassifier
-    _is_classifier, _metric = True, staticmethod(accuracy_score)
+    _is_classifier = True
 
     def __init__(
         self, *args: Any, n_threads: int = 1, class_weight: Any = None, **parameters: Any
@@ -661,7 +663,7 @@ class MLPRegressor(_InCore, neural_network.MLPRegressor):
     """
 
     _plain = neural_network.MLPRegressor
-    _is_classifier, _metric = False, staticmethod(r2_score)
+    _is_classifier = False
 
     def __init__(self, *args: Any, n_threads: int = 1, **parameters: Any) -> None:
         super().__init__(*args, **parameters)
