@@ -44,7 +44,8 @@ def test_its_answers_are_the_networks_bits(net, n):
 def test_it_takes_every_form_that_training_takes(net):
     x = inputs(20, net.dtype)
     predictor, labels = net.predictor(), np.arange(20) % 3
-    forms = [x.tolist(), x.astype(float), (x, labels), bpnet.Dataset((x, labels), net.dtype)]
+    dataset = bpnet.Dataset((x, labels), dtype=net.dtype)
+    forms = [x.tolist(), x.astype(float), (x, labels), dataset]
     for given in [*forms, [(row[:, None], np.eye(3)[:, [0]]) for row in x]]:
         assert same_bits(predictor(given), predictor(x))
 
@@ -86,7 +87,9 @@ def test_a_nan_is_refused_and_said_where(hidden):
     x = inputs(200, "d")
     x[150, 2] = np.nan
     for given in (x, np.asfortranarray(x)):
-        with pytest.raises(ValueError, match="^examples must be finite in float64, got nan"):
+        with pytest.raises(
+            ValueError, match=r"^examples must be finite in float64, got nan in row 150"
+        ):
             predictor(given)
 
 
@@ -105,7 +108,7 @@ def test_wrong_inputs_are_refused(given, message):
 
 
 def test_a_wrong_number_of_threads_and_wrong_parameters_are_refused(net):
-    with pytest.raises(ValueError, match="^n_threads must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=r"^n_threads must be at least 1, got 0"):
         net.predictor(0)
     net.biases[0] = np.zeros((4, 1))
     with pytest.raises(ValueError, match="biases"):
