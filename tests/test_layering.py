@@ -41,7 +41,16 @@ INCLUDES = {
 # What the inner modules of the API import at module level, the standard library aside: a module
 # may import those above it in this table.
 RUN = ["check", "data", "serialize", "stopping", "trainer", "watching"]
-NETWORK = ["check", "data", "reference", "rules", "serialize", "trainer", "training"]
+NETWORK = [
+    "check",
+    "data",
+    "predictor",
+    "reference",
+    "rules",
+    "serialize",
+    "trainer",
+    "training",
+]
 BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "trainer"]
 FACE = ["book", "byhand", "check", "mlp", "reference", "rules", "serialize", "training"]
 IMPORTS = {
@@ -51,6 +60,7 @@ IMPORTS = {
     "wholefile.py": {"bpnet.check"},
     "serialize.py": {"numpy", "bpnet.check", "bpnet.wholefile"},
     "rules.py": {"numpy", "bpcore", "bpnet.check", "bpnet.reference"},
+    "predictor.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data"},
     "stopping.py": {"bpnet.check"},
     "watching.py": set(),
     "trainer.py": {"numpy", "bpcore", "bpnet.check"},

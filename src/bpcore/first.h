@@ -133,10 +133,13 @@ static void csr_step(const bp_data *data, const first_step *s, ptrdiff_t n)
         csr_panels(CSR_VALUES, data, s, n);
 }
 
-/* Gather dense inputs, so that the products run over rows at one distance. */
+/* Gather dense inputs, so that the products run over rows at one distance; unless x is where
+ * they lie in the data, one after the other. */
 static void gather(const bp_net *net, const bp_data *data, batch examples, real *x)
 {
     const ptrdiff_t n_in = data->n_in;
+    if (examples.m && x == (const real *)data->x + examples.examples[0] * n_in)
+        return;
     for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
         memcpy(x + i * n_in, (const real *)data->x + examples.examples[i] * n_in,
                (size_t)n_in * sizeof(real));

@@ -176,7 +176,8 @@ static void settle(bp_net *net)
     net->factor = 1;
 }
 
-/* Run forward over examples from begin on, before `end`, as many as there is scratch for. */
+/* Run forward over examples from begin on, before `end`, as many as there is scratch for.
+ * Dense inputs are read where they lie: the scratch for them is the caller's to put back. */
 static batch forward_in_order(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
 {
     const part first = own_part(net, 0, 1);
@@ -184,9 +185,17 @@ static batch forward_in_order(bp_net *net, const bp_data *data, ptrdiff_t begin,
     const batch examples = {picked, least(end - begin, net->scratch.rows)};
     for (ptrdiff_t i = 0; i < examples.m; i++)
         picked[i] = begin + i;
+    if (data->x)
+        net->scratch.next_x = (real *)data->x + begin * data->n_in;
     first_layer(net, data, (batches){.next = examples}, &first, 0);
     forward(net, examples.m);
     return examples;
+}
+
+static void put_back_inputs(bp_net *net, const bp_scratch *scratch)
+{
+    net->scratch.x = scratch->x;
+    net->scratch.next_x = scratch->next_x;
 }
 
 static void backprop(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
@@ -197,6 +206,7 @@ static void backprop(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
         const part p = own_part(net, l, place + 1);
         pass_over(&p, (passes){.next = &(pass){0}});
     }
+    const bp_scratch own_x = net->scratch;
     for (; begin < end; begin += net->scratch.rows) {
         const batch examples = forward_in_order(net, data, begin, end);
         backward(net, data, examples);
@@ -206,6 +216,7 @@ static void backprop(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
         }
         first_layer(net, data, (batches){.due = examples}, &first, place);
     }
+    put_back_inputs(net, &own_x);
 }
 
 static int is_right(ptrdiff_t n_out, const real *a, int64_t label)
@@ -218,6 +229,7 @@ static void evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
 {
     const bp_layer *last = &net->layers[net->num_layers - 1];
     const uint64_t arithmetic = asked->outputs ? 0 : flush_subnormals();
+    const bp_scratch own_x = net->scratch;
     for (; begin < end; begin += net->scratch.rows) {
         const batch examples = forward_in_order(net, data, begin, end);
         for (ptrdiff_t i = 0; i < examples.m; i++) {
@@ -232,6 +244,7 @@ static void evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
             costs_of(net, data, examples.examples, 0, examples.m, 0,
                      (real *)asked->costs + begin);
     }
+    put_back_inputs(net, &own_x);
     if (!asked->outputs)
         restore_arithmetic(arithmetic);
 }

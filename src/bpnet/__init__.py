@@ -11,6 +11,7 @@ from bpnet.config import show_config
 from bpnet.data import Dataset
 from bpnet.mlp import MLP
 from bpnet.network import Network, load
+from bpnet.predictor import Predictor
 from bpnet.rules import Rule
 
 __version__ = "0.1.0"
@@ -19,6 +20,7 @@ __all__ = [
     "MLP",
     "Dataset",
     "Network",
+    "Predictor",
     "Rule",
     "load",
     "mnist_loader",

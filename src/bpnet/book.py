@@ -15,6 +15,7 @@ from bpnet.trainer import ROWS, total_weight
 
 if TYPE_CHECKING:
     from bpnet.check import Array
+    from bpnet.predictor import Predictor
     from bpnet.trainer import Parameters
 
 # Its methods take any object that has the parameters and the steps.
@@ -29,6 +30,16 @@ class Book(Layers):
 
     _steps: ClassVar[dict[str, Any]]
     _module: ClassVar[Any]
+
+    def predictor(self, n_threads: int = 1) -> Predictor:
+        """Return what answers as the network does now, ready to be asked: a ``Predictor``.
+
+        Raises ValueError if the parameters do not fit ``sizes``, or if a script's own
+        feedforward or sigmoid answers in the place of the core.
+        """
+        if own := byhand.own_steps(self) & byhand.ANSWERS:
+            raise ValueError(f"a predictor answers by bpnet's own {min(own)}, got the script's")
+        return super().predictor(n_threads)
 
     def feedforward(self, a: Any) -> Array:
         """Return the network's output (sizes[-1], 1) for the input a, (sizes[0], 1).

@@ -10,8 +10,9 @@ import numpy as np
 
 import bpcore
 from bpnet import check, data, reference, serialize
+from bpnet.predictor import Predictor, pack_inputs
 from bpnet.rules import Rule, Step
-from bpnet.trainer import ROWS, Monitor, mean_cost_and_count
+from bpnet.trainer import ROWS, Monitor, copies, mean_cost_and_count
 from bpnet.training import Run, compact_line, history_keys
 
 if TYPE_CHECKING:
@@ -48,6 +49,22 @@ class Layers:
         not fit ``sizes``, OSError if path cannot be written.
         """
         serialize.save(check.path("path", path), self._model())
+
+    def predictor(self, n_threads: int = 1) -> Predictor:
+        """Return what answers as the network does now, ready to be asked: a ``Predictor``.
+
+        Raises ValueError if the parameters do not fit ``sizes``.
+        """
+        biases, weights = copies(self._parameters())
+        return Predictor(
+            self.dtype,
+            check.layers(self.sizes),
+            biases,
+            weights,
+            self.hidden,
+            self.output or "quadratic",
+            n_threads,
+        )
 
     def _prepare(self, sizes: Any, dtype: DTypeLike, seed: int | None, hidden: str) -> Any:
         """Set all but the parameters; return where these are drawn from."""
@@ -273,12 +290,8 @@ class MLP(Layers):
         examples are rows (n, sizes[0]), or in any form that ``train`` takes; what is desired of
         them is not looked at.
         """
-        layers, engine = check.layers(self.sizes), bpcore.engine(self.dtype)
-        if _are_rows(examples):
-            x = data.as_inputs("examples", examples, layers[0], self.dtype)
-            packed = bpcore.pack(engine, x, layers[-1], sparse=False)
-        else:
-            packed = data.accept("examples", examples).pack("examples", layers, engine)
+        layers = check.layers(self.sizes)
+        packed = pack_inputs("examples", examples, layers, bpcore.engine(self.dtype))
         return self._in_core(ROWS).feedforward(packed)
 
     def cost(self, examples: Any) -> float:
@@ -338,16 +351,6 @@ def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:
 
 def _refuse(sentence: str) -> None:
     raise ValueError(sentence)
-
-
-def _are_rows(examples: Any) -> bool:
-    """Whether this is an array, or a list whose first item is numbers, not a pair (x, y)."""
-    if not isinstance(examples, list):
-        return data.is_array(examples)
-    first = examples[0] if examples else None
-    return isinstance(first, (list, tuple, np.ndarray)) and not any(
-        isinstance(part, (list, tuple, np.ndarray)) for part in first
-    )
 
 
 def _row(name: str, value: Any, names: Iterable[str]) -> str:
