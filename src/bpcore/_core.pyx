@@ -8,12 +8,13 @@ from operator import index as _index
 import numpy as np
 
 from cpython.array cimport array
-from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release,
-                             PyObject_GetBuffer)
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE,
+                             PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.weakref cimport PyWeakref_NewRef
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.string cimport memcpy
 
 
 cdef extern from "core.h" nogil:
@@ -84,6 +85,16 @@ cdef extern from "core.h" nogil:
         void *costs
         int64_t *correct
 
+    ctypedef struct bp_column:
+        ptrdiff_t num_layers
+        const ptrdiff_t *sizes
+        bp_kind kind
+        const void **weights
+        const void **biases
+        void **a
+        void **delta
+        void *z
+
     ctypedef struct bp_codes:
         int used
 
@@ -98,6 +109,9 @@ cdef extern from "core.h" nogil:
                      const void *) noexcept nogil
         void (*store)(const bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, int, void *,
                       void *) noexcept nogil
+        int (*forward_column)(const bp_column *) noexcept nogil
+        int (*output_error_column)(const bp_column *) noexcept nogil
+        void (*backward_column)(const bp_column *, void **, void **) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
@@ -185,6 +199,8 @@ cdef class Engine:
     cdef readonly dict outputs       # names of last layers: fewest neurons to classify, or 0
     cdef readonly dict targets       # names of last layers: (least, most) that y may be
     cdef readonly dict rules         # names of steps: (names of parameters, slots)
+    cdef dict hiddens, lasts         # where activations and outputs are in their tables
+    cdef char format                 # of the dtype, in a buffer
 
     def __cinit__(self, size_t index):
         cdef ptrdiff_t n
@@ -198,6 +214,9 @@ cdef class Engine:
         self.outputs = {name: row[2] for name, *row in self.table(BP_OUTPUTS)}
         self.targets = {name: tuple(row[3:]) for name, *row in self.table(BP_OUTPUTS)}
         self.rules = {name: tuple(row[:2]) for name, *row in self.table(BP_RULES)}
+        self.hiddens = {name: i for i, name in enumerate(self.activations)}
+        self.lasts = {name: i for i, name in enumerate(self.outputs)}
+        self.format = ord(self.dtype.char)
 
     cdef list table(self, int which):
         """The rows (name, parameters, slots, classifies, least, most) of one of the core's
@@ -910,6 +929,164 @@ cdef class Net:
             raise MemoryError(f"dense inputs of a network of sizes {list(self.sizes)} take "
                               f"{size - BP_ALIGN:,} bytes")
         bp_lay_out_inputs(<void *>_aligned(<uintptr_t>self.inputs), self.nets, itemsize)
+
+
+cdef class Column:
+    """One example on its way through a network: the book's arrays are read where they are.
+
+    x is (sizes[0], 1), and ``ready`` says whether it went forward: not if anything is other
+    than the core has it, arrays of the engine's dtype, C-contiguous, that fit the lists of a
+    list of sizes, and x finite.  Then a Net is the way, and its owner says what is wrong.
+    """
+
+    cdef Engine engine
+    cdef bp_column of
+    cdef list sizes, holders
+    cdef Py_buffer *views  # of the parameters, and one more
+    cdef int viewed
+    cdef void *block
+    cdef readonly bint ready
+
+    def __cinit__(self, Engine engine not None, hidden, output, sizes, biases, weights, x):
+        self.engine = engine
+        self.of.kind.hidden = engine.hiddens.get(hidden, -1)
+        self.of.kind.output = engine.lasts.get(output, -1)
+        if (type(sizes) not in (list, tuple) or type(biases) is not list
+                or type(weights) is not list or len(sizes) < 2
+                or len(biases) != len(sizes) - 1 or len(weights) != len(sizes) - 1
+                or self.of.kind.hidden < 0 or self.of.kind.output < 0):
+            return
+        self.sizes = list(sizes)
+        try:
+            self.ready = self.lay_out() and self.look(biases, weights, x) and self.forward()
+        except (BufferError, ValueError):  # a dtype that has no such buffer
+            pass
+
+    def __dealloc__(self):
+        while self.viewed:
+            self.viewed -= 1
+            PyBuffer_Release(&self.views[self.viewed])
+        PyMem_RawFree(self.block)
+
+    cdef bint lay_out(self) except -1:
+        """Take memory, in one block: pointers, views, and vectors for each layer."""
+        cdef ptrdiff_t i, n, layers = len(self.sizes), items = 0, most = 0
+        for size in self.sizes:
+            if type(size) is not int or not 0 < size <= (1 << 31):
+                return False
+            n = size
+            items += _aligned(n * self.engine.row.itemsize)
+            most = max(most, n)
+        if n < self.engine.row.row(BP_OUTPUTS, self.of.kind.output).classifies:
+            return False
+        most = _aligned(most * self.engine.row.itemsize)
+        cdef size_t pointers = _aligned(layers * 2 * (sizeof(Py_buffer) + 4 * sizeof(void *)))
+        self.block = PyMem_RawMalloc(pointers + 2 * items + most + BP_ALIGN)
+        if self.block == NULL:
+            raise MemoryError(f"sizes {self.sizes} do not fit in memory")
+        cdef char *at = <char *>_aligned(<uintptr_t>self.block)
+        self.views = <Py_buffer *>at
+        cdef void **names = <void **>(self.views + 2 * layers)
+        self.of.num_layers, self.of.sizes = layers - 1, <ptrdiff_t *>names
+        self.of.weights = <const void **>names + layers
+        self.of.biases = <const void **>names + 2 * layers
+        self.of.a, self.of.delta = names + 3 * layers, names + 4 * layers
+        at += pointers
+        self.of.z = at
+        at += most
+        for i in range(layers):
+            n = self.sizes[i]
+            (<ptrdiff_t *>names)[i] = n
+            n = _aligned(n * self.engine.row.itemsize)
+            self.of.a[i], self.of.delta[i] = at, at + n
+            at += 2 * n
+        return True
+
+    cdef const void *view(self, array, ptrdiff_t rows, ptrdiff_t columns) except? NULL:
+        """Where an array of the engine's dtype and this shape lies; NULL if it is another."""
+        if type(array) is not _ARRAY:
+            return NULL
+        cdef Py_buffer *view = &self.views[self.viewed]
+        PyObject_GetBuffer(array, view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
+        if (view.ndim != 2 or view.shape[0] != rows or view.shape[1] != columns
+                or view.format[0] != self.engine.format or view.format[1] != 0
+                or not PyBuffer_IsContiguous(view, b"C")):
+            PyBuffer_Release(view)
+            return NULL
+        self.viewed += 1
+        return view.buf
+
+    cdef bint copy_in(self, array, ptrdiff_t n, void *to) except -1:
+        """Copy a column of n items, if it is one."""
+        cdef const void *items = self.view(array, n, 1)
+        if items != NULL:
+            memcpy(to, items, n * self.engine.row.itemsize)
+            self.viewed -= 1
+            PyBuffer_Release(&self.views[self.viewed])
+        return items != NULL
+
+    cdef bint look(self, list biases, list weights, x) except -1:
+        """Take pointers to all arrays, and a copy of x; False if one is not the core's."""
+        cdef ptrdiff_t l, n_in, n_out
+        if not self.copy_in(x, self.of.sizes[0], self.of.a[0]):
+            return False
+        self.holders = []
+        for l in range(self.of.num_layers):
+            n_in, n_out = self.of.sizes[l], self.of.sizes[l + 1]
+            self.of.weights[l] = self.view(weights[l], n_out, n_in)
+            self.of.biases[l] = self.view(biases[l], n_out, 1)
+            if self.of.weights[l] == NULL or self.of.biases[l] == NULL:
+                return False
+            self.holders.append((_holder(weights[l]), _holder(biases[l])))
+        return True
+
+    cdef bint forward(self):
+        cdef int finite
+        with nogil:
+            finite = self.engine.row.forward_column(&self.of)
+        return finite
+
+    cdef copy(self, const void *items):
+        """A fresh (n_out, 1) of items."""
+        out = np.empty((self.sizes[-1], 1), self.engine.dtype)
+        memcpy(_writable(out), items, self.sizes[-1] * self.engine.row.itemsize)
+        return out
+
+    def outputs(self):
+        """Return (a, z) of the last layer, each (n_out, 1)."""
+        return self.copy(self.of.a[self.of.num_layers]), self.copy(self.of.z)
+
+    def output(self):
+        """Return a of the last layer, (n_out, 1)."""
+        return self.copy(self.of.a[self.of.num_layers])
+
+    def backprop(self, error, bint is_y=True):
+        """Return (nabla_b, nabla_w) of the cost where error (n_out, 1), y, is desired, or of
+        another cost whose derivative by z it is; None if it is none of the core's arrays."""
+        cdef ptrdiff_t last = self.of.num_layers, l
+        if not self.copy_in(error, self.of.sizes[last], self.of.delta[last]):
+            return None
+        if is_y and not self.engine.row.output_error_column(&self.of):
+            return None
+        nabla_b, nabla_w = [], []
+        cdef void **pointers = self.of.delta + last + 1
+        for l in range(last):
+            n_in, n_out = self.sizes[l], self.sizes[l + 1]
+            nabla_b.append(np.empty((n_out, 1), self.engine.dtype))
+            nabla_w.append(np.empty((n_out, n_in), self.engine.dtype))
+            pointers[l] = _writable(nabla_b[l])
+            pointers[last + l] = _writable(nabla_w[l])
+        with nogil:
+            self.engine.row.backward_column(&self.of, pointers, pointers + last)
+        return nabla_b, nabla_w
+
+
+cdef void *_writable(array) except NULL:
+    """The memory of an array that nobody else has yet."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 cdef uintptr_t _aligned(uintptr_t n):

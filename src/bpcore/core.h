@@ -169,6 +169,19 @@ typedef struct {
                        * of one output, whether it is above 1/2 */
 } bp_questions;
 
+/* One example on its way through weights as the book has them.  a and delta are whole vectors
+ * on boundaries of BP_ALIGN. */
+typedef struct {
+    ptrdiff_t num_layers;
+    const ptrdiff_t *sizes; /* (num_layers + 1) */
+    bp_kind kind;
+    const void **weights;   /* real (n_out, n_in), anywhere */
+    const void **biases;
+    void **a;               /* activations; a[0] is the input */
+    void **delta;           /* errors; delta[0] is not used */
+    void *z;                /* the weighted inputs of the last layer */
+} bp_column;
+
 /* Where each of up to BP_CODES values is in a table of them; all zero at first.  Slots are
  * many, so that few values collide: a second look is a branch that cannot be foreseen. */
 #define BP_CODES 256
@@ -206,6 +219,14 @@ typedef struct {
     ptrdiff_t (*sgd)(bp_net *net, const bp_descent *descent, ptrdiff_t end);
     /* Make the factor 1, as all entries but sgd take it to be. */
     void (*settle)(bp_net *net);
+
+    /* Activations of every layer; return 0, at once, if the input is not finite. */
+    int (*forward_column)(const bp_column *column);
+    /* The last delta, which is y, becomes the error (BP1); return whether y is finite. */
+    int (*output_error_column)(const bp_column *column);
+    /* The gradient in the book's arrays (BP2-BP4), of the last delta. */
+    void (*backward_column)(const bp_column *column, void *const *nabla_b,
+                            void *const *nabla_w);
 
     /* CSR of dense rows x (n, n_in): offsets[1..n], counted from offsets[0] on, and the rows'
      * items, the first at columns[0]; once there are more than `limit`, nothing.  There is room

@@ -49,11 +49,16 @@ def own_steps(net: Any) -> frozenset[str]:
     "cost" is a derivative of the cost that the core does not have.
     """
     own = {name for name, function in net._steps.items() if _replaced(net, name, function)}
-    if any(assigned(net._module, f.__name__) is not f for f in SIGMOIDS):
+    if sigmoid_replaced(net):
         own.add("sigmoid")
     if net.output is None or "cost_derivative" in own:
         own.add("cost")
     return frozenset(own)
+
+
+def sigmoid_replaced(net: Any) -> bool:
+    """Whether a script has assigned to the sigmoid of net's module, or to its derivative."""
+    return any(assigned(net._module, f.__name__) is not f for f in SIGMOIDS)
 
 
 def assigned(module: Any, name: str) -> Any:

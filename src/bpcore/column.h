@@ -1,0 +1,145 @@
+/* One example through weights as the book has them, (n_out, n_in): a call for one example costs
+ * no copy of them.  Each sum is the same chain as in a network that has loaded them.
+ */
+
+/* z (V vectors) += w x for V vectors of neurons, of which `rows` exist: squares of w are
+ * transposed on their way.  Several vectors, since a chain of additions waits for itself. */
+INLINED void add_neurons(const int V, ptrdiff_t rows, ptrdiff_t n_in, const real *w,
+                         const real *x, real *z)
+{
+    vreal acc[SUM_VECTORS];
+    real square[SUM_VECTORS * LANES * LANES];
+    for (int v = 0; v < V; v++)
+        acc[v] = unaligned(z + v * LANES);
+    for (ptrdiff_t p = 0; p < n_in; p += LANES) {
+        const ptrdiff_t columns = least(n_in - p, LANES);
+        for (int v = 0; v < V; v++) {
+            const real *from = w + v * LANES * n_in + p;
+            const ptrdiff_t left = rows - v * LANES;
+            real *to = square + v * LANES * LANES;
+            if (columns == LANES)
+                transpose_lanes(left, LANES, from, n_in, to, LANES);
+            for (ptrdiff_t i = 0; i < columns && columns < LANES; i++)
+                for (ptrdiff_t j = 0; j < LANES; j++)
+                    to[i * LANES + j] = j < left ? from[j * n_in + i] : R(0.0);
+        }
+        for (ptrdiff_t i = 0; i < columns; i++)
+            for (int v = 0; v < V; v++)
+                acc[v] += splat(x[p + i]) * unaligned(square + (v * LANES + i) * LANES);
+    }
+    for (int v = 0; v < V; v++)
+        memcpy(z + v * LANES, &acc[v], sizeof acc[v]);
+}
+
+/* z = w x + b, in whole vectors: what is beyond n_out is 0. */
+static void weighted_input(ptrdiff_t n_out, ptrdiff_t n_in, const real *w, const real *b,
+                           const real *x, real *z)
+{
+    ptrdiff_t j = 0;
+    memcpy(z, b, (size_t)n_out * sizeof(real));
+    for (; (n_out + j) % LANES; j++)
+        z[n_out + j] = R(0.0);
+    for (j = 0; j + 2 * LANES <= n_out; j += 2 * LANES)
+        add_neurons(2, 2 * LANES, n_in, w + j * n_in, x, z + j);
+    for (; j < n_out; j += LANES)
+        add_neurons(1, least(n_out - j, LANES), n_in, w + j * n_in, x, z + j);
+}
+
+/* Up to a vector of items, then zeros. */
+INLINED vreal some_items(ptrdiff_t n, const real *from)
+{
+    vreal v = {0};
+    memcpy(&v, from, (size_t)least(n, LANES) * sizeof(real));
+    return v;
+}
+
+/* V vectors of wT delta, of which n items exist. */
+INLINED void add_inputs(const int V, ptrdiff_t n, ptrdiff_t n_out, ptrdiff_t n_in,
+                        const real *w, const real *delta, real *out)
+{
+    const vreal zero = {0};
+    vreal acc[SUM_VECTORS];
+    for (int v = 0; v < V; v++)
+        acc[v] = zero;
+    for (ptrdiff_t j = 0; j < n_out; j++)
+        for (int v = 0; v < V; v++)
+            acc[v] += splat(delta[j]) * (V > 1 ? unaligned(w + j * n_in + v * LANES)
+                                               : some_items(n, w + j * n_in));
+    for (int v = 0; v < V; v++)
+        *(vreal *)(out + v * LANES) = acc[v];
+}
+
+/* nabla = delta xT (BP4) */
+static void outer_product(ptrdiff_t n_out, ptrdiff_t n_in, const real *delta, const real *x,
+                          real *nabla)
+{
+    for (ptrdiff_t j = 0; j < n_out; j++, nabla += n_in) {
+        ptrdiff_t k = 0;
+        for (; k + LANES <= n_in; k += LANES) {
+            vreal v = {0};
+            v += splat(delta[j]) * *vectors(x + k);
+            memcpy(nabla + k, &v, sizeof v);
+        }
+        for (; k < n_in; k++)
+            nabla[k] = R(0.0) + delta[j] * x[k];
+    }
+}
+
+static int are_finite(ptrdiff_t n, const real *items)
+{
+    real sum = R(0.0);
+    for (ptrdiff_t k = 0; k < n; k++)
+        sum += items[k] - items[k];
+    return sum == R(0.0);
+}
+
+static int forward_column(const bp_column *c)
+{
+    const ptrdiff_t last = c->num_layers - 1;
+    const output *f = &OUTPUT_TABLE[c->kind.output];
+    if (!are_finite(c->sizes[0], c->a[0]))
+        return 0;
+    for (ptrdiff_t l = 0; l <= last; l++) {
+        const ptrdiff_t n = c->sizes[l + 1], whole = (n + LANES - 1) / LANES * LANES;
+        real *a = c->a[l + 1];
+        weighted_input(n, c->sizes[l], c->weights[l], c->biases[l], c->a[l], a);
+        if (l == last)
+            memcpy(c->z, a, (size_t)whole * sizeof(real));
+        if (l < last)
+            ACTIVATION_TABLE[c->kind.hidden].apply(1, whole, whole, a);
+        else if (f->apply)
+            f->apply(1, whole, whole, a);
+        else
+            f->apply_whole(n, c->z, 0, whole, a);
+    }
+    return 1;
+}
+
+static int output_error_column(const bp_column *c)
+{
+    const ptrdiff_t n = c->sizes[c->num_layers], whole = (n + LANES - 1) / LANES * LANES;
+    const int finite = are_finite(n, c->delta[c->num_layers]);
+    OUTPUT_TABLE[c->kind.output].error(whole, c->a[c->num_layers], c->delta[c->num_layers]);
+    return finite;
+}
+
+static void backward_column(const bp_column *c, void *const *nabla_b, void *const *nabla_w)
+{
+    for (ptrdiff_t l = c->num_layers; l-- > 0;) {
+        const ptrdiff_t n_in = c->sizes[l], n_out = c->sizes[l + 1];
+        const real *w = c->weights[l], *delta = c->delta[l + 1];
+        real *before = c->delta[l], *sums = nabla_b[l];
+        ptrdiff_t k = 0;
+        for (ptrdiff_t j = 0; j < n_out; j++) /* BP3 */
+            sums[j] = R(0.0) + delta[j];
+        outer_product(n_out, n_in, delta, c->a[l], nabla_w[l]);
+        if (l == 0)
+            return;
+        for (; k + SUM_VECTORS * LANES <= n_in; k += SUM_VECTORS * LANES) /* BP2 */
+            add_inputs(SUM_VECTORS, n_in, n_out, n_in, w + k, delta, before + k);
+        for (; k < n_in; k += LANES)
+            add_inputs(1, n_in - k, n_out, n_in, w + k, delta, before + k);
+        k = (n_in + LANES - 1) / LANES * LANES;
+        ACTIVATION_TABLE[c->kind.hidden].prime_mul(1, k, k, c->a[l], before);
+    }
+}
