@@ -2,33 +2,24 @@
  * no copy of them.  Each sum is the same chain as in a network that has loaded them.
  */
 
-/* z (V vectors) += w x for V vectors of neurons, of which `rows` exist: squares of w are
- * transposed on their way.  Several vectors, since a chain of additions waits for itself. */
-INLINED void add_neurons(const int V, ptrdiff_t rows, ptrdiff_t n_in, const real *w,
-                         const real *x, real *z)
+/* z += w x for a vector of neurons, of which `rows` exist: squares of w are transposed on their
+ * way.  Of one vector, not of several: few rows at a time are what processors foresee. */
+INLINED void add_neurons(ptrdiff_t rows, ptrdiff_t n_in, const real *w, const real *x, real *z)
 {
-    vreal acc[SUM_VECTORS];
-    real square[SUM_VECTORS * LANES * LANES];
-    for (int v = 0; v < V; v++)
-        acc[v] = unaligned(z + v * LANES);
-    for (ptrdiff_t p = 0; p < n_in; p += LANES) {
-        const ptrdiff_t columns = least(n_in - p, LANES);
-        for (int v = 0; v < V; v++) {
-            const real *from = w + v * LANES * n_in + p;
-            const ptrdiff_t left = rows - v * LANES;
-            real *to = square + v * LANES * LANES;
-            if (columns == LANES)
-                transpose_lanes(left, LANES, from, n_in, to, LANES);
-            for (ptrdiff_t i = 0; i < columns && columns < LANES; i++)
-                for (ptrdiff_t j = 0; j < LANES; j++)
-                    to[i * LANES + j] = j < left ? from[j * n_in + i] : R(0.0);
-        }
-        for (ptrdiff_t i = 0; i < columns; i++)
-            for (int v = 0; v < V; v++)
-                acc[v] += splat(x[p + i]) * unaligned(square + (v * LANES + i) * LANES);
+    vreal sum = *vectors(z), square[LANES];
+    ptrdiff_t p = 0;
+    for (; p + LANES <= n_in; p += LANES) {
+        transpose_lanes(rows, LANES, w + p, n_in, (real *)square, LANES);
+        for (int i = 0; i < LANES; i++)
+            sum += splat(x[p + i]) * square[i];
     }
-    for (int v = 0; v < V; v++)
-        memcpy(z + v * LANES, &acc[v], sizeof acc[v]);
+    for (; p < n_in; p++) {
+        real column[LANES] = {0};
+        for (ptrdiff_t j = 0; j < rows; j++)
+            column[j] = w[j * n_in + p];
+        sum += splat(x[p]) * unaligned(column);
+    }
+    *(vreal *)z = sum;
 }
 
 /* z = w x + b, in whole vectors: what is beyond n_out is 0. */
@@ -39,10 +30,10 @@ static void weighted_input(ptrdiff_t n_out, ptrdiff_t n_in, const real *w, const
     memcpy(z, b, (size_t)n_out * sizeof(real));
     for (; (n_out + j) % LANES; j++)
         z[n_out + j] = R(0.0);
-    for (j = 0; j + 2 * LANES <= n_out; j += 2 * LANES)
-        add_neurons(2, 2 * LANES, n_in, w + j * n_in, x, z + j);
-    for (; j < n_out; j += LANES)
-        add_neurons(1, least(n_out - j, LANES), n_in, w + j * n_in, x, z + j);
+    for (j = 0; j + LANES <= n_out; j += LANES)
+        add_neurons(LANES, n_in, w + j * n_in, x, z + j);
+    if (j < n_out)
+        add_neurons(n_out - j, n_in, w + j * n_in, x, z + j);
 }
 
 /* Up to a vector of items, then zeros. */

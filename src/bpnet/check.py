@@ -278,4 +278,4 @@ def require(array: Array, dtype: np.dtype[Any]) -> Array:
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
         return array if type(array) is np.ndarray else np.asarray(array)
     with np.errstate(over="ignore", under="ignore"):
-        return np.require(array, dtype, ["C", "A"])
+        return np.array(array, dtype, order="C")
