@@ -110,8 +110,8 @@ cdef extern from "core.h" nogil:
         void (*store)(const bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, int, void *,
                       void *) noexcept nogil
         int (*forward_column)(const bp_column *) noexcept nogil
-        int (*output_error_column)(const bp_column *) noexcept nogil
-        void (*backward_column)(const bp_column *, void **, void **) noexcept nogil
+        int (*backward_column)(const bp_column *, int, void **, void **) noexcept nogil
+        int (*descend_column)(const bp_column *, double, void **, void **) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
@@ -934,9 +934,9 @@ cdef class Net:
 cdef class Column:
     """One example on its way through a network: the book's arrays are read where they are.
 
-    x is (sizes[0], 1), and ``ready`` says whether it went forward: not if anything is other
-    than the core has it, arrays of the engine's dtype, C-contiguous, that fit the lists of a
-    list of sizes, and x finite.  Then a Net is the way, and its owner says what is wrong.
+    ``ready`` says whether it can go: not if anything is other than the core has it, x
+    (sizes[0], 1), biases and weights lists of C-contiguous arrays of the engine's dtype, and
+    sizes a list or a tuple of ints.  Then a Net is the way, and its caller says what is wrong.
     """
 
     cdef Engine engine
@@ -958,7 +958,7 @@ cdef class Column:
             return
         self.sizes = list(sizes)
         try:
-            self.ready = self.lay_out() and self.look(biases, weights, x) and self.forward()
+            self.ready = self.lay_out() and self.look(biases, weights, x)
         except (BufferError, ValueError):  # a dtype that has no such buffer
             pass
 
@@ -969,44 +969,43 @@ cdef class Column:
         PyMem_RawFree(self.block)
 
     cdef bint lay_out(self) except -1:
-        """Take memory, in one block: pointers, views, and vectors for each layer."""
-        cdef ptrdiff_t i, n, layers = len(self.sizes), items = 0, most = 0
+        """Take memory, in one block: views, pointers, and vectors for each layer."""
+        cdef ptrdiff_t i, n = 0, layers = len(self.sizes)
+        cdef size_t itemsize = self.engine.row.itemsize, vectors = 0
         for size in self.sizes:
-            if type(size) is not int or not 0 < size <= (1 << 31):
+            if type(size) is not int or not 0 < size < 1 << 31:
                 return False
             n = size
-            items += _aligned(n * self.engine.row.itemsize)
-            most = max(most, n)
+            vectors += 2 * _aligned(n * itemsize)
         if n < self.engine.row.row(BP_OUTPUTS, self.of.kind.output).classifies:
             return False
-        most = _aligned(most * self.engine.row.itemsize)
-        cdef size_t pointers = _aligned(layers * 2 * (sizeof(Py_buffer) + 4 * sizeof(void *)))
-        self.block = PyMem_RawMalloc(pointers + 2 * items + most + BP_ALIGN)
+        cdef size_t pointers = _aligned(
+            layers * (2 * sizeof(Py_buffer) + 7 * sizeof(void *)))
+        self.block = PyMem_RawMalloc(pointers + vectors + _aligned(n * itemsize) + BP_ALIGN)
         if self.block == NULL:
             raise MemoryError(f"sizes {self.sizes} do not fit in memory")
         cdef char *at = <char *>_aligned(<uintptr_t>self.block)
         self.views = <Py_buffer *>at
-        cdef void **names = <void **>(self.views + 2 * layers)
-        self.of.num_layers, self.of.sizes = layers - 1, <ptrdiff_t *>names
-        self.of.weights = <const void **>names + layers
-        self.of.biases = <const void **>names + 2 * layers
-        self.of.a, self.of.delta = names + 3 * layers, names + 4 * layers
+        cdef void **row = <void **>(self.views + 2 * layers)
         at += pointers
-        self.of.z = at
-        at += most
+        self.of.num_layers, self.of.sizes = layers - 1, <ptrdiff_t *>row
+        self.of.weights, self.of.biases = <const void **>(row + layers), <const void **>(
+            row + 2 * layers)
+        self.of.a, self.of.delta, self.of.z = row + 3 * layers, row + 4 * layers, at
+        at += _aligned(n * itemsize)
         for i in range(layers):
             n = self.sizes[i]
-            (<ptrdiff_t *>names)[i] = n
-            n = _aligned(n * self.engine.row.itemsize)
+            (<ptrdiff_t *>row)[i] = n
+            n = _aligned(n * itemsize)
             self.of.a[i], self.of.delta[i] = at, at + n
             at += 2 * n
         return True
 
     cdef const void *view(self, array, ptrdiff_t rows, ptrdiff_t columns) except? NULL:
         """Where an array of the engine's dtype and this shape lies; NULL if it is another."""
+        cdef Py_buffer *view = &self.views[self.viewed]
         if type(array) is not _ARRAY:
             return NULL
-        cdef Py_buffer *view = &self.views[self.viewed]
         PyObject_GetBuffer(array, view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
         if (view.ndim != 2 or view.shape[0] != rows or view.shape[1] != columns
                 or view.format[0] != self.engine.format or view.format[1] != 0
@@ -1028,8 +1027,6 @@ cdef class Column:
     cdef bint look(self, list biases, list weights, x) except -1:
         """Take pointers to all arrays, and a copy of x; False if one is not the core's."""
         cdef ptrdiff_t l, n_in, n_out
-        if not self.copy_in(x, self.of.sizes[0], self.of.a[0]):
-            return False
         self.holders = []
         for l in range(self.of.num_layers):
             n_in, n_out = self.of.sizes[l], self.of.sizes[l + 1]
@@ -1038,47 +1035,61 @@ cdef class Column:
             if self.of.weights[l] == NULL or self.of.biases[l] == NULL:
                 return False
             self.holders.append((_holder(weights[l]), _holder(biases[l])))
-        return True
+        return self.copy_in(x, self.of.sizes[0], self.of.a[0])
 
-    cdef bint forward(self):
+    def forward(self):
+        """Go to the last layer; return whether x is finite, without which nothing is done."""
         cdef int finite
         with nogil:
             finite = self.engine.row.forward_column(&self.of)
-        return finite
+        return bool(finite)
 
-    cdef copy(self, const void *items):
-        """A fresh (n_out, 1) of items."""
+    @property
+    def a(self):
+        """The activations of the last layer, (n_out, 1)."""
+        return self.fresh(self.of.a[self.of.num_layers])
+
+    @property
+    def z(self):
+        """Its weighted inputs."""
+        return self.fresh(self.of.z)
+
+    cdef fresh(self, const void *items):
         out = np.empty((self.sizes[-1], 1), self.engine.dtype)
         memcpy(_writable(out), items, self.sizes[-1] * self.engine.row.itemsize)
         return out
 
-    def outputs(self):
-        """Return (a, z) of the last layer, each (n_out, 1)."""
-        return self.copy(self.of.a[self.of.num_layers]), self.copy(self.of.z)
+    def backward(self, y, bint is_error=False):
+        """Return (nabla_b, nabla_w), the gradient of the cost where y, (n_out, 1), is desired,
+        or, if y is dC/dz of the last layer, of that C; None if y is not as x must be."""
+        return self.finish(y, is_error, None)
 
-    def output(self):
-        """Return a of the last layer, (n_out, 1)."""
-        return self.copy(self.of.a[self.of.num_layers])
+    def descend(self, y, double eta):
+        """Return (biases, weights) after a step on this one example; None if y or x is not
+        finite, or y out of the output's range, or not as x must be."""
+        return self.finish(y, False, eta)
 
-    def backprop(self, error, bint is_y=True):
-        """Return (nabla_b, nabla_w) of the cost where error (n_out, 1), y, is desired, or of
-        another cost whose derivative by z it is; None if it is none of the core's arrays."""
-        cdef ptrdiff_t last = self.of.num_layers, l
-        if not self.copy_in(error, self.of.sizes[last], self.of.delta[last]):
-            return None
-        if is_y and not self.engine.row.output_error_column(&self.of):
-            return None
-        nabla_b, nabla_w = [], []
+    cdef finish(self, y, bint is_error, eta):
+        cdef ptrdiff_t l, last = self.of.num_layers
         cdef void **pointers = self.of.delta + last + 1
+        cdef double rate = eta or 0.0
+        cdef bint descends = eta is not None, done
+        if not self.copy_in(y, self.of.sizes[last], self.of.delta[last]):
+            return None
+        biases, weights = [], []
         for l in range(last):
-            n_in, n_out = self.sizes[l], self.sizes[l + 1]
-            nabla_b.append(np.empty((n_out, 1), self.engine.dtype))
-            nabla_w.append(np.empty((n_out, n_in), self.engine.dtype))
-            pointers[l] = _writable(nabla_b[l])
-            pointers[last + l] = _writable(nabla_w[l])
+            biases.append(np.empty((self.sizes[l + 1], 1), self.engine.dtype))
+            weights.append(np.empty((self.sizes[l + 1], self.sizes[l]), self.engine.dtype))
+            pointers[l] = _writable(biases[l])
+            pointers[last + l] = _writable(weights[l])
         with nogil:
-            self.engine.row.backward_column(&self.of, pointers, pointers + last)
-        return nabla_b, nabla_w
+            if descends:
+                done = self.engine.row.descend_column(&self.of, rate, pointers,
+                                                      pointers + last)
+            else:
+                done = self.engine.row.backward_column(&self.of, is_error, pointers,
+                                                       pointers + last)
+        return (biases, weights) if done else None
 
 
 cdef void *_writable(array) except NULL:

@@ -60,35 +60,38 @@ INLINED void add_inputs(const int V, ptrdiff_t n, ptrdiff_t n_out, ptrdiff_t n_i
         *(vreal *)(out + v * LANES) = acc[v];
 }
 
-/* nabla = delta xT (BP4) */
-static void outer_product(ptrdiff_t n_out, ptrdiff_t n_in, const real *delta, const real *x,
-                          real *nabla)
+/* out = start + delta xT (BP4); start is 0 where it is NULL. */
+static void add_outer_product(ptrdiff_t n_out, ptrdiff_t n_in, const real *delta, const real *x,
+                              const real *start, real *out)
 {
-    for (ptrdiff_t j = 0; j < n_out; j++, nabla += n_in) {
-        ptrdiff_t k = 0;
-        for (; k + LANES <= n_in; k += LANES) {
-            vreal v = {0};
-            v += splat(delta[j]) * *vectors(x + k);
-            memcpy(nabla + k, &v, sizeof v);
+    const vreal zero = {0};
+    for (ptrdiff_t i = 0, j = 0; j < n_out; j++) {
+        const ptrdiff_t end = i + n_in;
+        const real *item = x;
+        for (; i + LANES <= end; i += LANES, item += LANES) {
+            vreal v = start ? unaligned(start + i) : zero;
+            v += splat(delta[j]) * *vectors(item);
+            memcpy(out + i, &v, sizeof v);
         }
-        for (; k < n_in; k++)
-            nabla[k] = R(0.0) + delta[j] * x[k];
+        for (; i < end; i++, item++)
+            out[i] = (start ? start[i] : R(0.0)) + delta[j] * *item;
     }
 }
 
-static int are_finite(ptrdiff_t n, const real *items)
+/* Whether all items are numbers in [least, most]. */
+static int are_within(bp_wide least, bp_wide most, ptrdiff_t n, const real *items)
 {
-    real sum = R(0.0);
+    int within = 1;
     for (ptrdiff_t k = 0; k < n; k++)
-        sum += items[k] - items[k];
-    return sum == R(0.0);
+        within &= items[k] >= least && items[k] <= most && items[k] - items[k] == R(0.0);
+    return within;
 }
 
 static int forward_column(const bp_column *c)
 {
     const ptrdiff_t last = c->num_layers - 1;
     const output *f = &OUTPUT_TABLE[c->kind.output];
-    if (!are_finite(c->sizes[0], c->a[0]))
+    if (!are_within(-INFINITY, INFINITY, c->sizes[0], c->a[0]))
         return 0;
     for (ptrdiff_t l = 0; l <= last; l++) {
         const ptrdiff_t n = c->sizes[l + 1], whole = (n + LANES - 1) / LANES * LANES;
@@ -106,31 +109,71 @@ static int forward_column(const bp_column *c)
     return 1;
 }
 
-static int output_error_column(const bp_column *c)
+/* The last delta, which is y, becomes the error (BP1). */
+static void output_error_column(const bp_column *c)
 {
     const ptrdiff_t n = c->sizes[c->num_layers], whole = (n + LANES - 1) / LANES * LANES;
-    const int finite = are_finite(n, c->delta[c->num_layers]);
     OUTPUT_TABLE[c->kind.output].error(whole, c->a[c->num_layers], c->delta[c->num_layers]);
-    return finite;
 }
 
-static void backward_column(const bp_column *c, void *const *nabla_b, void *const *nabla_w)
+/* The error of layer l's inputs (BP2). */
+static void error_before(const bp_column *c, ptrdiff_t l)
+{
+    const ptrdiff_t n_in = c->sizes[l], n_out = c->sizes[l + 1];
+    const real *w = c->weights[l], *delta = c->delta[l + 1];
+    real *before = c->delta[l];
+    ptrdiff_t k = 0;
+    for (; k + SUM_VECTORS * LANES <= n_in; k += SUM_VECTORS * LANES)
+        add_inputs(SUM_VECTORS, n_in, n_out, n_in, w + k, delta, before + k);
+    for (; k < n_in; k += LANES)
+        add_inputs(1, n_in - k, n_out, n_in, w + k, delta, before + k);
+    ACTIVATION_TABLE[c->kind.hidden].prime_mul(1, k, k, c->a[l], before);
+}
+
+/* The gradient, or where alpha is given the parameters that are alpha times it further on. */
+static void move_column(const bp_column *c, const real *alpha, void *const *biases,
+                        void *const *weights)
 {
     for (ptrdiff_t l = c->num_layers; l-- > 0;) {
         const ptrdiff_t n_in = c->sizes[l], n_out = c->sizes[l + 1];
-        const real *w = c->weights[l], *delta = c->delta[l + 1];
-        real *before = c->delta[l], *sums = nabla_b[l];
-        ptrdiff_t k = 0;
-        for (ptrdiff_t j = 0; j < n_out; j++) /* BP3 */
-            sums[j] = R(0.0) + delta[j];
-        outer_product(n_out, n_in, delta, c->a[l], nabla_w[l]);
-        if (l == 0)
-            return;
-        for (; k + SUM_VECTORS * LANES <= n_in; k += SUM_VECTORS * LANES) /* BP2 */
-            add_inputs(SUM_VECTORS, n_in, n_out, n_in, w + k, delta, before + k);
-        for (; k < n_in; k += LANES)
-            add_inputs(1, n_in - k, n_out, n_in, w + k, delta, before + k);
-        k = (n_in + LANES - 1) / LANES * LANES;
-        ACTIVATION_TABLE[c->kind.hidden].prime_mul(1, k, k, c->a[l], before);
+        const real *b = c->biases[l], *w = c->weights[l];
+        real *delta = c->delta[l + 1], *sums = biases[l];
+        if (l > 0)
+            error_before(c, l);
+        for (ptrdiff_t j = 0; j < n_out; j++) { /* BP3 */
+            if (alpha)
+                delta[j] *= *alpha;
+            sums[j] = (alpha ? b[j] : R(0.0)) + (R(0.0) + delta[j]);
+        }
+        add_outer_product(n_out, n_in, delta, c->a[l], alpha ? w : NULL, weights[l]);
     }
+}
+
+static int backward_column(const bp_column *c, int given_error, void *const *biases,
+                           void *const *weights)
+{
+    const ptrdiff_t n_out = c->sizes[c->num_layers];
+    if (!given_error && !are_within(-INFINITY, INFINITY, n_out, c->delta[c->num_layers]))
+        return 0;
+    if (!given_error)
+        output_error_column(c);
+    move_column(c, NULL, biases, weights);
+    return 1;
+}
+
+static int descend_column(const bp_column *c, bp_wide eta, void *const *biases,
+                          void *const *weights)
+{
+    const bp_row *row = &OUTPUT_TABLE[c->kind.output].row;
+    const real alpha = (real)-eta;
+    if (!are_within(row->least, row->most, c->sizes[c->num_layers], c->delta[c->num_layers]))
+        return 0;
+    const uint64_t arithmetic = flush_subnormals();
+    const int finite = forward_column(c);
+    if (finite) {
+        output_error_column(c);
+        move_column(c, &alpha, biases, weights);
+    }
+    restore_arithmetic(arithmetic);
+    return finite;
 }

@@ -222,11 +222,14 @@ typedef struct {
 
     /* Activations of every layer; return 0, at once, if the input is not finite. */
     int (*forward_column)(const bp_column *column);
-    /* The last delta, which is y, becomes the error (BP1); return whether y is finite. */
-    int (*output_error_column)(const bp_column *column);
-    /* The gradient in the book's arrays (BP2-BP4), of the last delta. */
-    void (*backward_column)(const bp_column *column, void *const *nabla_b,
-                            void *const *nabla_w);
+    /* Then the gradient, in arrays as the book's.  The last delta is y, or the error if that is
+     * given; return 0, at once, if y is not finite. */
+    int (*backward_column)(const bp_column *column, int given_error, void *const *nabla_b,
+                           void *const *nabla_w);
+    /* Instead of both, the parameters after sgd of this one example; return 0 if the input or
+     * y is not finite, or y is out of the output's range. */
+    int (*descend_column)(const bp_column *column, bp_wide eta, void *const *biases,
+                          void *const *weights);
 
     /* CSR of dense rows x (n, n_in): offsets[1..n], counted from offsets[0] on, and the rows'
      * items, the first at columns[0]; once there are more than `limit`, nothing.  There is room

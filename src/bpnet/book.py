@@ -39,8 +39,8 @@ class Book(Layers):
         """
         if not byhand.sigmoid_replaced(self):
             column = self._column(a)
-            if column.ready:
-                return column.output()
+            if column.ready and column.forward():
+                return column.a
         layers = check.layers(self.sizes)
         x = data.as_rows("x", a, layers[0], self.dtype)
         if "sigmoid" in byhand.own_steps(self):
@@ -60,15 +60,16 @@ class Book(Layers):
         Equations BP1-BP4, Nielsen, Neural Networks and Deep Learning, ch. 2.
         """
         own = byhand.own_steps(self)
-        if not own & {"sigmoid", "cost"}:
+        if "sigmoid" not in own:
             column = self._column(x)
-            gradient = column.backprop(_of(y, self.dtype)) if column.ready else None
-            if gradient is not None:
-                return gradient
+            if column.ready and column.forward():
+                gradient = self._backward(column, _of(y, self.dtype), "cost" in own)
+                if gradient is not None:
+                    return gradient
         layers = check.layers(self.sizes)
         row = data.as_row("x", x, layers[0], self.dtype)
         target = data.as_row("y", y, layers[-1], self.dtype)
-        if byhand.own_steps(self) & {"sigmoid", "cost"}:
+        if own & {"sigmoid", "cost"}:
             self._parameters()
             with np.errstate(under="ignore"):
                 return _TEXT.backprop(self, row.T, target.T)
@@ -76,12 +77,28 @@ class Book(Layers):
         return self._in_core(1).backprop(packed)
 
     def _column(self, x: Any) -> bpcore.Column:
-        """Return an example on its way through the network, if it is of the usual form."""
+        """Return an example about to go through the network, if all is of the usual form."""
         engine = bpcore.engine(self.dtype)
         x = _of(x, engine.dtype)
         return bpcore.Column(
-            engine, self.hidden, self.output, self.sizes, self.biases, self.weights, x
+            engine,
+            self.hidden,
+            self.output or "quadratic",
+            self.sizes,
+            self.biases,
+            self.weights,
+            x,
         )
+
+    def _backward(self, column: bpcore.Column, y: Any, own_cost: bool) -> Parameters | None:
+        """Return the gradient of a column's example; None if y is not of the usual form."""
+        if not own_cost:
+            return column.backward(y)
+        if type(y) is not np.ndarray or y.shape != column.z.shape or not np.isfinite(y).all():
+            return None
+        with np.errstate(under="ignore"):
+            delta = self._output_error(column.z, column.a, y)
+        return column.backward(_of(delta, self.dtype), True)
 
     def evaluate(self, test_data: Iterable[Any]) -> int:
         """Return how many examples have their label as the most active output.
@@ -140,11 +157,16 @@ class Book(Layers):
 
     def _update(self, mini_batch: Iterable[Any], eta: Any, step: Step, n: int) -> None:
         """Take one step of gradient descent on mini_batch: all of it, or nothing."""
+        rate, own = check.finite("eta", eta, self.dtype), byhand.own_steps(self)
+        if type(mini_batch) is list and len(mini_batch) == 1 and step.is_plain:
+            found = None if own & byhand.GRADIENT else self._step_on(mini_batch[0], rate)
+            if found is not None:
+                self.biases, self.weights = found
+                return
         layers = check.layers(self.sizes)
-        rate = check.finite("eta", eta, self.dtype)
         examples = data.accept("mini_batch", mini_batch)
         packed = self._pack("mini_batch", examples, outputs=True, sparse=False)
-        if byhand.own_steps(self) & byhand.GRADIENT:
+        if own & byhand.GRADIENT:
             self._parameters()
             slots = reference.empty_slots(self, step.rule.name)
             pairs = examples.pairs(layers[-1])
@@ -154,6 +176,13 @@ class Book(Layers):
         net, m = self._in_core(len(packed)), len(packed)
         net.sgd(packed, bpcore.Order(m), m, rate, l2=step.lmbda / n, l1=step.l1 / n)
         self.biases, self.weights = net.store()
+
+    def _step_on(self, pair: Any, eta: float) -> Parameters | None:
+        """Return the parameters after a step on one example, if all is of the usual form."""
+        if type(pair) is not tuple or len(pair) != 2:
+            return None
+        column = self._column(pair[0])
+        return column.descend(_of(pair[1], self.dtype), eta) if column.ready else None
 
     # What the book's text asks of the network.  The sigmoid is the module's, which scripts
     # assign to.

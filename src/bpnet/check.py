@@ -111,6 +111,8 @@ def layers(sizes: Any) -> list[int]:
         found = list(sizes)
     except TypeError:
         raise TypeError(f"sizes must list the neurons of each layer, got {sizes!r}") from None
+    if len(found) > 1 and all([type(n) is int and n > 0 for n in found]):
+        return found
     if len(found) < 2:
         raise ValueError(f"sizes must list two layers or more, got {sizes!r}")
     return [integer(f"sizes[{l}]", n, 1) for l, n in enumerate(found)]

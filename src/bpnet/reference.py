@@ -339,10 +339,13 @@ def sum_of_gradients(net, mini_batch, weights=None):
     """Return (nabla_b, nabla_w) summed over the mini-batch, each example times its weight."""
     nabla_b = [np.zeros_like(b) for b in net.biases]
     nabla_w = [np.zeros_like(w) for w in net.weights]
-    for (x, y), weight in zip(mini_batch, weights or [1] * len(mini_batch)):
+    for i, (x, y) in enumerate(mini_batch):
         delta_nabla_b, delta_nabla_w = net.backprop(x, y)
-        nabla_b = [nb + weight * dnb for nb, dnb in zip(nabla_b, delta_nabla_b)]
-        nabla_w = [nw + weight * dnw for nw, dnw in zip(nabla_w, delta_nabla_w)]
+        if weights:
+            delta_nabla_b = [weights[i] * dnb for dnb in delta_nabla_b]
+            delta_nabla_w = [weights[i] * dnw for dnw in delta_nabla_w]
+        nabla_b = [nb + dnb for nb, dnb in zip(nabla_b, delta_nabla_b)]
+        nabla_w = [nw + dnw for nw, dnw in zip(nabla_w, delta_nabla_w)]
     return nabla_b, nabla_w
 
 
@@ -350,6 +353,12 @@ def empty_slots(net, rule):
     """Return what a rule keeps of each bias and weight before the first step."""
     n = RULES[rule][1]
     return [[np.zeros_like(p) for _ in range(n)] for p in (*net.biases, *net.weights)]
+
+
+def regularised(g, w, l2, l1):
+    """Return g + l2 w + l1 sgn(w), of which what is 0 is left out."""
+    g = g + l2 * w if l2 else g
+    return g + l1 * np.sign(w) if l1 else g
 
 
 def descend(net, mini_batch, eta, rule, slots, t, l2=0.0, l1=0.0, weights=None, **parameters):
@@ -367,6 +376,6 @@ def descend(net, mini_batch, eta, rule, slots, t, l2=0.0, l1=0.0, weights=None, 
         for b, nb, kept in zip(net.biases, nabla_b, slots[:depth])
     ]
     net.weights = [
-        w + step(nw / m + l2 * w + l1 * np.sign(w), kept, t, eta, **parameters)
+        w + step(regularised(nw / m, w, l2, l1), kept, t, eta, **parameters)
         for w, nw, kept in zip(net.weights, nabla_w, slots[depth:])
     ]
