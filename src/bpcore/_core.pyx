@@ -139,6 +139,10 @@ cdef extern from "core.h" nogil:
 cdef enum:
     SLICE = 1 << 18
 
+# Fewer items are shuffled while the generator's state is copied out and in.
+cdef enum:
+    FEW = 512
+
 # Bytes of a network from which on it is allocated as zeros.
 cdef enum:
     ZEROED = 1 << 25
@@ -346,6 +350,9 @@ cdef class Order:
                 or getattr(source.shuffle, "__func__", None) is not _SHUFFLE):
             self.shuffle_by(source.shuffle)
             return
+        if end < FEW:
+            self.shuffle_few(generator.getrandbits)
+            return
         version, words, gauss_next = generator.getstate()
         state = _array.array("I", words)
         items = self.items.copy()
@@ -360,6 +367,21 @@ cdef class Order:
         generator.setstate((version, tuple(state), gauss_next))
         # Nothing can fail from here on: both have changed, or neither.
         self.items, self.buffer = items, shuffled
+
+    cdef shuffle_few(self, getrandbits):
+        """Draw each index from the generator, as CPython's shuffle does."""
+        cdef int64_t *items
+        cdef ptrdiff_t i, j
+        shuffled = self.items.copy()
+        cdef _Buffer buffer = _Buffer(shuffled, "items", shuffled.dtype, shuffled.shape, True)
+        items = <int64_t *>buffer.view.buf
+        for i in range(self.n - 1, 0, -1):
+            bits = (i + 1).bit_length()
+            j = getrandbits(bits)
+            while j > i:
+                j = getrandbits(bits)
+            items[i], items[j] = items[j], items[i]
+        self.items, self.buffer = shuffled, buffer
 
     cdef shuffle_by(self, shuffle):
         """Let Python code shuffle; what it leaves must be n indices of examples."""

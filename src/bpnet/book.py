@@ -94,7 +94,9 @@ class Book(Layers):
         """Return the gradient of a column's example; None if y is not of the usual form."""
         if not own_cost:
             return column.backward(y)
-        if type(y) is not np.ndarray or y.shape != column.z.shape or not np.isfinite(y).all():
+        if type(y) is not np.ndarray or y.dtype != self.dtype:
+            return None
+        if y.shape != column.a.shape or not np.isfinite(y).all():
             return None
         with np.errstate(under="ignore"):
             delta = self._output_error(column.z, column.a, y)
@@ -207,7 +209,7 @@ class Book(Layers):
 
 
 def _of(array: Any, dtype: Any) -> Any:
-    """Return an array of real numbers as dtype, and all else as it is."""
-    if type(array) is not np.ndarray or array.dtype == dtype:
+    """Return an array of real numbers as the core takes it, and all else as it is."""
+    if type(array) is not np.ndarray or array.dtype.kind not in check.REAL:
         return array
-    return check.require(array, dtype) if array.dtype.kind in check.REAL else array
+    return check.require(array, dtype)

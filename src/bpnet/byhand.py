@@ -113,10 +113,13 @@ class HandTrainer(Trainer):
                 "training_data must have no weights where update_mini_batch is overridden"
             )
 
-    def epoch(self, eta: float, progress: Callable[[int], object] | None = None) -> None:
-        """Shuffle, and train the network on every example once."""
+    def epoch(
+        self, eta: float, progress: Callable[[int], object] | None = None
+    ) -> tuple[Parameters, Parameters]:
+        """Shuffle, and train the network on every example once; see Trainer."""
         if not self.by_hand:
             return super().epoch(eta, progress)
+        before = self._parameters()
         self.order.shuffle(self.source)
         order = self.order.tolist()
         for k in range(0, self.n, self.m):
@@ -139,10 +142,11 @@ class HandTrainer(Trainer):
                 )
             if progress is not None:
                 progress(len(mini_batch))
+        return before, self._parameters()
 
-    def parameters(self) -> Parameters:
+    def _parameters(self) -> Parameters:
         """Return copies of the network's parameters: a script's step may write to its own."""
-        return copies(super().parameters())
+        return copies(self.net._parameters())
 
     @np.errstate(under="ignore")
     def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
@@ -154,7 +158,7 @@ class HandTrainer(Trainer):
             costs=monitor.costs and not own_cost, counts=monitor.counts and not own_count
         )
         if self.by_hand and (rest.costs or rest.counts):
-            self.core.load(*self.parameters())
+            self.core.load(*self.net._parameters())
         cost, count = super().cost_and_count(rest)
         if monitor.costs and own_cost:
             cost = self.calls.cost(monitor.examples.original, not training)

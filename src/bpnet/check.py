@@ -25,6 +25,7 @@ AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 _DOUBLE = np.dtype(np.float64)
+_MOST = {np.dtype(d): float(np.finfo(d).max) for d in (np.float32, np.float64)}
 
 
 def integer(name: str, value: Any, least: int = -sys.maxsize, most: int = sys.maxsize) -> int:
@@ -50,7 +51,7 @@ def finite(name: str, value: Any, dtype: np.dtype[Any]) -> float:
         raise TypeError(f"{name} must be a number, got {value!r}") from None
     except OverflowError:
         number = float("inf")
-    if not abs(number) <= float(np.finfo(dtype).max):
+    if not abs(number) <= _MOST[dtype]:
         raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
     return number
 
@@ -111,7 +112,7 @@ def layers(sizes: Any) -> list[int]:
         found = list(sizes)
     except TypeError:
         raise TypeError(f"sizes must list the neurons of each layer, got {sizes!r}") from None
-    if len(found) > 1 and all([type(n) is int and n > 0 for n in found]):
+    if len(found) > 1 and all([type(n) is int and 0 < n <= sys.maxsize for n in found]):
         return found
     if len(found) < 2:
         raise ValueError(f"sizes must list two layers or more, got {sizes!r}")
