@@ -51,7 +51,7 @@ def finite(name: str, value: Any, dtype: np.dtype[Any]) -> float:
         raise TypeError(f"{name} must be a number, got {value!r}") from None
     except OverflowError:
         number = float("inf")
-    if not abs(number) <= _MOST[dtype]:
+    if not abs(number) <= _MOST[np.dtype(dtype)]:
         raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
     return number
 
