@@ -1,4 +1,4 @@
-"""The book's algorithm as a reader writes it, chapters 1 and 3: what bpnet is never slower than.
+"""The book's algorithm as a reader writes it, chapters 1 and 3: the mark of every call.
 
 Plain NumPy, an example at a time, in float64, and nothing checked.
 """

@@ -979,10 +979,7 @@ cdef class Column:
                 or self.of.kind.hidden < 0 or self.of.kind.output < 0):
             return
         self.sizes = list(sizes)
-        try:
-            self.ready = self.lay_out() and self.look(biases, weights, x)
-        except (BufferError, ValueError):  # a dtype that has no such buffer
-            pass
+        self.ready = self.lay_out() and self.look(biases, weights, x)
 
     def __dealloc__(self):
         while self.viewed:
@@ -1028,7 +1025,10 @@ cdef class Column:
         cdef Py_buffer *view = &self.views[self.viewed]
         if type(array) is not _ARRAY:
             return NULL
-        PyObject_GetBuffer(array, view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
+        try:
+            PyObject_GetBuffer(array, view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
+        except (BufferError, ValueError):  # of dates there is none
+            return NULL
         if (view.ndim != 2 or view.shape[0] != rows or view.shape[1] != columns
                 or view.format[0] != self.engine.format or view.format[1] != 0
                 or not PyBuffer_IsContiguous(view, b"C")):

@@ -49,16 +49,25 @@ def own_steps(net: Any) -> frozenset[str]:
     "cost" is a derivative of the cost that the core does not have.
     """
     own = {name for name, function in net._steps.items() if _replaced(net, name, function)}
-    if sigmoid_replaced(net):
-        own.add("sigmoid")
-    if net.output is None or "cost_derivative" in own:
+    return frozenset(own | own_error(net))
+
+
+def own_error(net: Any) -> set[str]:
+    """Return which of "sigmoid" and "cost" are the script's own: the error is then another."""
+    own = {"sigmoid"} if sigmoid_replaced(net) else set()
+    derivative = net._steps.get("cost_derivative")
+    if net.output is None or (derivative and _replaced(net, "cost_derivative", derivative)):
         own.add("cost")
-    return frozenset(own)
+    return own
 
 
 def sigmoid_replaced(net: Any) -> bool:
     """Whether a script has assigned to the sigmoid of net's module, or to its derivative."""
-    return any(assigned(net._module, f.__name__) is not f for f in SIGMOIDS)
+    module, (sigmoid, prime) = net._module, SIGMOIDS
+    return not (
+        module.sigmoid is module.sigmoid_vec is sigmoid
+        and module.sigmoid_prime is module.sigmoid_prime_vec is prime
+    )
 
 
 def assigned(module: Any, name: str) -> Any:

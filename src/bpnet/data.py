@@ -705,6 +705,8 @@ def _signed(y: Any, n: int) -> Array:
 
 def _finite(name: str, array: Array, first: int | None = None) -> Array:
     """Return array; ValueError if an item is not finite, with its row, if first is row 0's."""
+    if array.size <= _FEW and np.isfinite(array).all():
+        return array
     for begin, block in bpcore.blocks(array):
         finite = np.isfinite(block)
         if not finite.all():

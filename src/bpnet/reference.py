@@ -193,8 +193,6 @@ class Network:
 
     def backprop(self, x, y):
         """Return (nabla_b, nabla_w), the gradient of the cost of one example."""
-        nabla_b = [np.zeros_like(b) for b in self.biases]
-        nabla_w = [np.zeros_like(w) for w in self.weights]
         a = x
         activations = [x]  # of every layer but the last
         zs = []  # the weighted input of every hidden layer
@@ -204,12 +202,12 @@ class Network:
             activations.append(a)
         z = np.dot(self.weights[-1], a) + self.biases[-1]
         delta = self._output_error(z, self._output(z), y)
-        nabla_b[-1] = delta  # BP3
-        nabla_w[-1] = np.dot(delta, activations[-1].T)  # BP4
-        for l in range(2, len(self.weights) + 1):
-            delta = np.dot(self.weights[-l + 1].T, delta) * self._hidden_prime(zs[1 - l])  # BP2
-            nabla_b[-l] = delta
-            nabla_w[-l] = np.dot(delta, activations[-l].T)
+        nabla_b = [delta]  # BP3
+        nabla_w = [np.dot(delta, a.T)]  # BP4
+        for l in range(len(self.weights) - 1, 0, -1):
+            delta = np.dot(self.weights[l].T, delta) * self._hidden_prime(zs[l - 1])  # BP2
+            nabla_b.insert(0, delta)
+            nabla_w.insert(0, np.dot(delta, activations[l - 1].T))
         return nabla_b, nabla_w
 
     def evaluate(self, test_data):
@@ -337,8 +335,8 @@ class MLP(Network2):
 
 def sum_of_gradients(net, mini_batch, weights=None):
     """Return (nabla_b, nabla_w) summed over the mini-batch, each example times its weight."""
-    nabla_b = [np.zeros_like(b) for b in net.biases]
-    nabla_w = [np.zeros_like(w) for w in net.weights]
+    nabla_b = [np.zeros(b.shape, b.dtype) for b in net.biases]
+    nabla_w = [np.zeros(w.shape, w.dtype) for w in net.weights]
     for i, (x, y) in enumerate(mini_batch):
         delta_nabla_b, delta_nabla_w = net.backprop(x, y)
         if weights:
