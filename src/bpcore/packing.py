@@ -108,7 +108,7 @@ def _may_be_sparse(engine: Engine, x: Array | Source) -> bool:
             x.read(begin, block)
         else:
             block = x[begin : begin + 1]
-        found += np.count_nonzero(block)
+        found += int(np.count_nonzero(block))
     return found <= 2 * CSR_MAX_DENSITY * LOOKED_AT * n_in
 
 

@@ -32,6 +32,7 @@ class Book(Layers):
 
     _steps: ClassVar[dict[str, Any]]
     _module: ClassVar[Any]
+    _output_error: Callable[[Array, Array, Array], Any]  # BP1 of a class's own cost
 
     def feedforward(self, a: Any) -> Array:
         """Return the network's output (sizes[-1], 1) for the input a, (sizes[0], 1).
@@ -138,7 +139,7 @@ class Book(Layers):
         """Return how many examples have their label as the argmax of the outputs."""
         examples, layers = data.accept(name, given), check.layers(self.sizes)
         own = byhand.own_steps(self) & byhand.ANSWERS
-        if not own and type(given) is list and len(given) <= _FEW:
+        if not own and len(examples) <= _FEW and _are_tuples(given):
             answers = self._answers(layers, [x for x, _ in given])
             if answers is not None:
                 labels = examples.labels(name, layers[-1], by_argmax=True)
@@ -225,6 +226,11 @@ class Book(Layers):
         if function in byhand.SIGMOIDS:
             return byhand.assigned(self._module, function.__name__)
         return function
+
+
+def _are_tuples(given: Any) -> bool:
+    """Whether this lists examples as they usually are, and is no pair of arrays."""
+    return type(given) is list and all([type(pair) is tuple for pair in given])
 
 
 def _of(array: Any, dtype: Any) -> Any:
