@@ -21,6 +21,7 @@ by_name = {"ids": lambda path: str(path.relative_to(ROOT / "src"))}
 TEMPLATES = [
     *("dtype.h", "vec.h", "kernels.h", "gemm.h", "activations.h", "outputs.h", "rules.h"),
     *("parts.h", "sparse.h", "first.h", "last.h", "descent.h", "train.h"),
+    "column.h",
 ]
 
 # What each file of the core includes, in this order: textual order is dependency order.

@@ -545,9 +545,6 @@ class Source(bpcore.Source):
         assert same_bits(rows, self.x[begin : begin + len(rows)])
         self.checked.append((begin, len(rows)))
 
-    def dense(self):
-        return self.x.copy()
-
 
 def inputs(engine, n, n_in, density):
     """Return x (n, n_in) with about this share of nonzeros, among them the odd ones."""
@@ -588,7 +585,7 @@ def test_rows_are_read_once_in_blocks_that_stay_in_cache(engine):
         blocks = source.blocks[looks:]
         ends = [begin + rows for begin, rows in blocks]
         assert [begin for begin, _ in blocks] == [0, *ends][: len(ends)]
-        assert ends[-1:] == ([n] if data.sparse else [])
+        assert ends[-1:] == [n]
         most = max(1, 2**18 // (n_in * engine.dtype.itemsize))
         assert all(1 <= rows <= most for _, rows in blocks)
         np.testing.assert_array_equal(data.rows(0, n), source.x)

@@ -5,6 +5,7 @@ import os
 
 from bpcore._core import (
     MAX_CSR_INPUTS,
+    Column,
     Data,
     Engine,
     Net,
@@ -18,6 +19,7 @@ from bpcore.packing import CSR, Source, blocks, pack
 __all__ = [
     "CSR",
     "MAX_CSR_INPUTS",
+    "Column",
     "Data",
     "Engine",
     "Net",

@@ -1,6 +1,7 @@
 from numpy.typing import DTypeLike
 
 from bpcore._core import MAX_CSR_INPUTS as MAX_CSR_INPUTS
+from bpcore._core import Column as Column
 from bpcore._core import Data as Data
 from bpcore._core import Engine as Engine
 from bpcore._core import Net as Net
@@ -16,6 +17,7 @@ from bpcore.packing import pack as pack
 __all__ = [
     "CSR",
     "MAX_CSR_INPUTS",
+    "Column",
     "Data",
     "Engine",
     "Net",

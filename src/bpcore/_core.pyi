@@ -74,6 +74,24 @@ class Data:
     def rows(self, begin: int, end: int) -> _Array: ...
     def held(self, i: int) -> _Array: ...
 
+class Column:
+    ready: bool
+    a: _Array
+    z: _Array
+    def __init__(
+        self,
+        engine: Engine,
+        hidden: str,
+        output: str | None,
+        sizes: Any,
+        biases: Any,
+        weights: Any,
+        x: Any,
+    ) -> None: ...
+    def forward(self) -> bool: ...
+    def backward(self, y: Any, is_error: bool = False) -> _Parameters | None: ...
+    def descend(self, y: Any, eta: float) -> _Parameters | None: ...
+
 class Net:
     n_threads: int
     @property

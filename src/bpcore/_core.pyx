@@ -8,12 +8,13 @@ from operator import index as _index
 import numpy as np
 
 from cpython.array cimport array
-from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release,
-                             PyObject_GetBuffer)
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE,
+                             PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.weakref cimport PyWeakref_NewRef
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.string cimport memcpy
 
 
 cdef extern from "core.h" nogil:
@@ -84,6 +85,16 @@ cdef extern from "core.h" nogil:
         void *costs
         int64_t *correct
 
+    ctypedef struct bp_column:
+        ptrdiff_t num_layers
+        const ptrdiff_t *sizes
+        bp_kind kind
+        const void **weights
+        const void **biases
+        void **a
+        void **delta
+        void *z
+
     ctypedef struct bp_codes:
         int used
 
@@ -98,6 +109,9 @@ cdef extern from "core.h" nogil:
                      const void *) noexcept nogil
         void (*store)(const bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, int, void *,
                       void *) noexcept nogil
+        int (*forward_column)(const bp_column *) noexcept nogil
+        int (*backward_column)(const bp_column *, int, void **, void **) noexcept nogil
+        int (*descend_column)(const bp_column *, double, void **, void **) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
@@ -124,6 +138,10 @@ cdef extern from "core.h" nogil:
 # Items, or weights, between two looks for a signal where no time is taken.
 cdef enum:
     SLICE = 1 << 18
+
+# Fewer items are shuffled while the generator's state is copied out and in.
+cdef enum:
+    FEW = 512
 
 # Bytes of a network from which on it is allocated as zeros.
 cdef enum:
@@ -185,6 +203,8 @@ cdef class Engine:
     cdef readonly dict outputs       # names of last layers: fewest neurons to classify, or 0
     cdef readonly dict targets       # names of last layers: (least, most) that y may be
     cdef readonly dict rules         # names of steps: (names of parameters, slots)
+    cdef dict hiddens, lasts         # where activations and outputs are in their tables
+    cdef char format                 # of the dtype, in a buffer
 
     def __cinit__(self, size_t index):
         cdef ptrdiff_t n
@@ -198,6 +218,9 @@ cdef class Engine:
         self.outputs = {name: row[2] for name, *row in self.table(BP_OUTPUTS)}
         self.targets = {name: tuple(row[3:]) for name, *row in self.table(BP_OUTPUTS)}
         self.rules = {name: tuple(row[:2]) for name, *row in self.table(BP_RULES)}
+        self.hiddens = {name: i for i, name in enumerate(self.activations)}
+        self.lasts = {name: i for i, name in enumerate(self.outputs)}
+        self.format = ord(self.dtype.char)
 
     cdef list table(self, int which):
         """The rows (name, parameters, slots, classifies, least, most) of one of the core's
@@ -327,6 +350,9 @@ cdef class Order:
                 or getattr(source.shuffle, "__func__", None) is not _SHUFFLE):
             self.shuffle_by(source.shuffle)
             return
+        if end < FEW:
+            self.shuffle_few(generator.getrandbits)
+            return
         version, words, gauss_next = generator.getstate()
         state = _array.array("I", words)
         items = self.items.copy()
@@ -342,6 +368,21 @@ cdef class Order:
         generator.setstate((version, tuple(state), gauss_next))
         # Nothing can fail from here on: both have changed, or neither.
         self.items, self.buffer = items, shuffled
+
+    cdef shuffle_few(self, getrandbits):
+        """Draw each index from the generator, as CPython's shuffle does."""
+        cdef int64_t *items
+        cdef ptrdiff_t i, j
+        shuffled = self.items.copy()
+        cdef _Buffer buffer = _Buffer(shuffled, "items", shuffled.dtype, shuffled.shape, True)
+        items = <int64_t *>buffer.view.buf
+        for i in range(self.n - 1, 0, -1):
+            bits = (i + 1).bit_length()
+            j = getrandbits(bits)
+            while j > i:
+                j = getrandbits(bits)
+            items[i], items[j] = items[j], items[i]
+        self.items, self.buffer = shuffled, buffer
 
     cdef shuffle_by(self, shuffle):
         """Let Python code shuffle; what it leaves must be n indices of examples."""
@@ -911,6 +952,175 @@ cdef class Net:
             raise MemoryError(f"dense inputs of a network of sizes {list(self.sizes)} take "
                               f"{size - BP_ALIGN:,} bytes")
         bp_lay_out_inputs(<void *>_aligned(<uintptr_t>self.inputs), self.nets, itemsize)
+
+
+cdef class Column:
+    """One example on its way through a network: the book's arrays are read where they are.
+
+    ``ready`` says whether it can go: not if anything is other than the core has it, x
+    (sizes[0], 1), biases and weights lists of C-contiguous arrays of the engine's dtype, and
+    sizes a list or a tuple of ints.  Then a Net is the way, and its caller says what is wrong.
+    """
+
+    cdef Engine engine
+    cdef bp_column of
+    cdef list sizes, holders
+    cdef Py_buffer *views  # of the parameters, and one more
+    cdef int viewed
+    cdef void *block
+    cdef readonly bint ready
+
+    def __cinit__(self, Engine engine not None, hidden, output, sizes, biases, weights, x):
+        self.engine = engine
+        self.of.kind.hidden = engine.hiddens.get(hidden, -1)
+        self.of.kind.output = engine.lasts.get(output, -1)
+        if (type(sizes) not in (list, tuple) or type(biases) is not list
+                or type(weights) is not list or len(sizes) < 2
+                or len(biases) != len(sizes) - 1 or len(weights) != len(sizes) - 1
+                or self.of.kind.hidden < 0 or self.of.kind.output < 0):
+            return
+        self.sizes = list(sizes)
+        self.ready = self.lay_out() and self.look(biases, weights, x)
+
+    def __dealloc__(self):
+        while self.viewed:
+            self.viewed -= 1
+            PyBuffer_Release(&self.views[self.viewed])
+        PyMem_RawFree(self.block)
+
+    cdef bint lay_out(self) except -1:
+        """Take memory, in one block: views, pointers, and vectors for each layer."""
+        cdef ptrdiff_t i, n = 0, layers = len(self.sizes)
+        cdef size_t itemsize = self.engine.row.itemsize, vectors = 0
+        for size in self.sizes:
+            if type(size) is not int or not 0 < size < 1 << 31:
+                return False
+            n = size
+            vectors += 2 * _aligned(n * itemsize)
+        if n < self.engine.row.row(BP_OUTPUTS, self.of.kind.output).classifies:
+            return False
+        cdef size_t pointers = _aligned(
+            layers * (2 * sizeof(Py_buffer) + 7 * sizeof(void *)))
+        self.block = PyMem_RawMalloc(pointers + vectors + _aligned(n * itemsize) + BP_ALIGN)
+        if self.block == NULL:
+            raise MemoryError(f"sizes {self.sizes} do not fit in memory")
+        cdef char *at = <char *>_aligned(<uintptr_t>self.block)
+        self.views = <Py_buffer *>at
+        cdef void **row = <void **>(self.views + 2 * layers)
+        at += pointers
+        self.of.num_layers, self.of.sizes = layers - 1, <ptrdiff_t *>row
+        self.of.weights, self.of.biases = <const void **>(row + layers), <const void **>(
+            row + 2 * layers)
+        self.of.a, self.of.delta, self.of.z = row + 3 * layers, row + 4 * layers, at
+        at += _aligned(n * itemsize)
+        for i in range(layers):
+            n = self.sizes[i]
+            (<ptrdiff_t *>row)[i] = n
+            n = _aligned(n * itemsize)
+            self.of.a[i], self.of.delta[i] = at, at + n
+            at += 2 * n
+        return True
+
+    cdef const void *view(self, array, ptrdiff_t rows, ptrdiff_t columns) except? NULL:
+        """Where an array of the engine's dtype and this shape lies; NULL if it is another."""
+        cdef Py_buffer *view = &self.views[self.viewed]
+        if type(array) is not _ARRAY:
+            return NULL
+        try:
+            PyObject_GetBuffer(array, view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
+        except (BufferError, ValueError):  # of dates there is none
+            return NULL
+        if (view.ndim != 2 or view.shape[0] != rows or view.shape[1] != columns
+                or view.format[0] != self.engine.format or view.format[1] != 0
+                or not PyBuffer_IsContiguous(view, b"C")):
+            PyBuffer_Release(view)
+            return NULL
+        self.viewed += 1
+        return view.buf
+
+    cdef bint copy_in(self, array, ptrdiff_t n, void *to) except -1:
+        """Copy a column of n items, if it is one."""
+        cdef const void *items = self.view(array, n, 1)
+        if items != NULL:
+            memcpy(to, items, n * self.engine.row.itemsize)
+            self.viewed -= 1
+            PyBuffer_Release(&self.views[self.viewed])
+        return items != NULL
+
+    cdef bint look(self, list biases, list weights, x) except -1:
+        """Take pointers to all arrays, and a copy of x; False if one is not the core's."""
+        cdef ptrdiff_t l, n_in, n_out
+        self.holders = []
+        for l in range(self.of.num_layers):
+            n_in, n_out = self.of.sizes[l], self.of.sizes[l + 1]
+            self.of.weights[l] = self.view(weights[l], n_out, n_in)
+            self.of.biases[l] = self.view(biases[l], n_out, 1)
+            if self.of.weights[l] == NULL or self.of.biases[l] == NULL:
+                return False
+            self.holders.append((_holder(weights[l]), _holder(biases[l])))
+        return self.copy_in(x, self.of.sizes[0], self.of.a[0])
+
+    def forward(self):
+        """Go to the last layer; return whether x is finite, without which nothing is done."""
+        cdef int finite
+        with nogil:
+            finite = self.engine.row.forward_column(&self.of)
+        return bool(finite)
+
+    @property
+    def a(self):
+        """The activations of the last layer, (n_out, 1)."""
+        return self.fresh(self.of.a[self.of.num_layers])
+
+    @property
+    def z(self):
+        """Its weighted inputs."""
+        return self.fresh(self.of.z)
+
+    cdef fresh(self, const void *items):
+        out = np.empty((self.sizes[-1], 1), self.engine.dtype)
+        memcpy(_writable(out), items, self.sizes[-1] * self.engine.row.itemsize)
+        return out
+
+    def backward(self, y, bint is_error=False):
+        """Return (nabla_b, nabla_w), the gradient of the cost where y, (n_out, 1), is desired,
+        or, if y is dC/dz of the last layer, of that C; None if y is not as x must be."""
+        return self.finish(y, is_error, None)
+
+    def descend(self, y, double eta):
+        """Return (biases, weights) after a step on this one example; None if y or x is not
+        finite, or y out of the output's range, or not as x must be."""
+        return self.finish(y, False, eta)
+
+    cdef finish(self, y, bint is_error, eta):
+        cdef ptrdiff_t l, last = self.of.num_layers
+        cdef void **pointers = self.of.delta + last + 1
+        cdef double rate = eta or 0.0
+        cdef bint descends = eta is not None, done
+        if not self.copy_in(y, self.of.sizes[last], self.of.delta[last]):
+            return None
+        biases, weights = [], []
+        for l in range(last):
+            biases.append(np.empty((self.sizes[l + 1], 1), self.engine.dtype))
+            weights.append(np.empty((self.sizes[l + 1], self.sizes[l]), self.engine.dtype))
+            pointers[l] = _writable(biases[l])
+            pointers[last + l] = _writable(weights[l])
+        with nogil:
+            if descends:
+                done = self.engine.row.descend_column(&self.of, rate, pointers,
+                                                      pointers + last)
+            else:
+                done = self.engine.row.backward_column(&self.of, is_error, pointers,
+                                                       pointers + last)
+        return (biases, weights) if done else None
+
+
+cdef void *_writable(array) except NULL:
+    """The memory of an array that nobody else has yet."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
+    PyBuffer_Release(&view)
+    return view.buf
 
 
 cdef uintptr_t _aligned(uintptr_t n):

@@ -170,6 +170,19 @@ typedef struct {
                        * of one output, whether it is above 1/2 */
 } bp_questions;
 
+/* One example on its way through weights as the book has them.  a and delta are whole vectors
+ * on boundaries of BP_ALIGN. */
+typedef struct {
+    ptrdiff_t num_layers;
+    const ptrdiff_t *sizes; /* (num_layers + 1) */
+    bp_kind kind;
+    const void **weights;   /* real (n_out, n_in), anywhere */
+    const void **biases;
+    void **a;               /* activations; a[0] is the input */
+    void **delta;           /* errors; delta[0] is not used */
+    void *z;                /* the weighted inputs of the last layer */
+} bp_column;
+
 /* Where each of up to BP_CODES values is in a table of them; all zero at first.  Slots are
  * many, so that few values collide: a second look is a branch that cannot be foreseen. */
 #define BP_CODES 256
@@ -207,6 +220,17 @@ typedef struct {
     ptrdiff_t (*sgd)(bp_net *net, const bp_descent *descent, ptrdiff_t end);
     /* Make the factor 1, as all entries but sgd take it to be. */
     void (*settle)(bp_net *net);
+
+    /* Activations of every layer; return 0, at once, if the input is not finite. */
+    int (*forward_column)(const bp_column *column);
+    /* Then the gradient, in arrays as the book's.  The last delta is y, or the error if that is
+     * given; return 0, at once, if y is not finite. */
+    int (*backward_column)(const bp_column *column, int given_error, void *const *nabla_b,
+                           void *const *nabla_w);
+    /* Instead of both, the parameters after sgd of this one example; return 0 if the input or
+     * y is not finite, or y is out of the output's range. */
+    int (*descend_column)(const bp_column *column, bp_wide eta, void *const *biases,
+                          void *const *weights);
 
     /* CSR of dense rows x (n, n_in): offsets[1..n], counted from offsets[0] on, and the rows'
      * items, the first at columns[0]; once there are more than `limit`, nothing.  There is room

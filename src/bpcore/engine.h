@@ -36,6 +36,8 @@
 
 #include "train.h"
 
+#include "column.h"
+
 #define ROW(table) (i < (ptrdiff_t)(sizeof table / sizeof *table) ? &table[i].row : NULL)
 
 static const bp_row *row(int table, ptrdiff_t i)
@@ -73,6 +75,9 @@ const bp_engine ENGINE = {
     .backprop = backprop,
     .sgd = sgd,
     .settle = settle,
+    .forward_column = forward_column,
+    .backward_column = backward_column,
+    .descend_column = descend_column,
     .csr_append = csr_append,
     .csr_encode = csr_encode,
     .gemm = gemm_entry,

@@ -21,6 +21,9 @@ CSR_MAX_DENSITY = 0.3
 # Rows of which one look says that inputs are dense: more than twice that share is not zero.
 LOOKED_AT = 32
 
+# Items that are looked at all at once, sooner than row by row.
+FEW = 2**14
+
 # Bytes of rows that are taken at a time: they stay in cache from being read to being packed.
 BLOCK_BYTES = 2**18
 
@@ -96,6 +99,8 @@ class _TooDenseError(Exception):
 def _may_be_sparse(engine: Engine, x: Array | Source) -> bool:
     """Whether some rows leave it open: dense inputs are not packed in order to be unpacked."""
     n, n_in = x.shape
+    if not isinstance(x, Source) and x.size <= FEW:
+        return bool(np.count_nonzero(x) <= CSR_MAX_DENSITY * x.size)
     if n < 2 * LOOKED_AT:
         return True
     found, block = 0, np.empty((1, n_in), engine.dtype)
@@ -114,6 +119,8 @@ def _form(engine: Engine, x: Array | Source, sparse: bool | None, coded: bool) -
         raise ValueError(
             f"rows to pack must have at most {NARROW_CSR_INPUTS} inputs, got {n_in}"
         )
+    if isinstance(x, Source) and n * n_in <= FEW and not sparse:
+        x = x.dense()
     packs = n > 0 and 0 < n_in <= NARROW_CSR_INPUTS and sparse is None
     if sparse or (packs and _may_be_sparse(engine, x)):
         limit = n * n_in if sparse else int(CSR_MAX_DENSITY * (n * n_in))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Its methods take any object that has the parameters and the steps.
 _TEXT: Any = reference.Network
 
+# Inputs, and weights, for which loading the weights costs more than to read them each time.
+_FEW, _SMALL = 16, 2**15
+
 
 class Book(Layers):
     """A network whose methods scripts of the book call, and replace.
@@ -30,6 +33,7 @@ class Book(Layers):
 
     _steps: ClassVar[dict[str, Any]]
     _module: ClassVar[Any]
+    _output_error: Callable[[Array, Array, Array], Any]  # BP1 of a class's own cost
 
     def predictor(self, n_threads: int = 1) -> Predictor:
         """Return what answers as the network does now, ready to be asked: a ``Predictor``.
@@ -48,6 +52,10 @@ class Book(Layers):
         is read so as well, whatever its rows are: its shape cannot tell, and a warning would be
         wrong for all who do it right.
         """
+        if not byhand.sigmoid_replaced(self):
+            column = self._column(a)
+            if column.ready and column.forward():
+                return column.a
         layers = check.layers(self.sizes)
         x = data.as_rows("x", a, layers[0], self.dtype)
         if "sigmoid" in byhand.own_steps(self):
@@ -66,15 +74,49 @@ class Book(Layers):
 
         Equations BP1-BP4, Nielsen, Neural Networks and Deep Learning, ch. 2.
         """
+        own = byhand.own_error(self)
+        if "sigmoid" not in own:
+            column = self._column(x)
+            if column.ready and column.forward():
+                gradient = self._backward(column, _of(y, self.dtype), "cost" in own)
+                if gradient is not None:
+                    return gradient
         layers = check.layers(self.sizes)
         row = data.as_row("x", x, layers[0], self.dtype)
         target = data.as_row("y", y, layers[-1], self.dtype)
-        if byhand.own_steps(self) & {"sigmoid", "cost"}:
+        if own:
             self._parameters()
             with np.errstate(under="ignore"):
                 return _TEXT.backprop(self, row.T, target.T)
         packed = bpcore.Data(bpcore.engine(self.dtype), row, layers[-1], y=target)
         return self._in_core(1).backprop(packed)
+
+    def _column(self, x: Any) -> bpcore.Column:
+        """Return an example about to go through the network, if all is of the usual form."""
+        engine = bpcore.engine(self.dtype)
+        x = _of(x, engine.dtype)
+        return bpcore.Column(
+            engine,
+            self.hidden,
+            self.output or "quadratic",
+            self.sizes,
+            self.biases,
+            self.weights,
+            x,
+        )
+
+    def _backward(self, column: bpcore.Column, y: Any, own_cost: bool) -> Parameters | None:
+        """Return the gradient of a column's example; None if y is not of the usual form."""
+        if not own_cost:
+            return column.backward(y)
+        a = column.a
+        if type(y) is not np.ndarray or y.dtype != self.dtype or y.shape != a.shape:
+            return None
+        if not np.isfinite(y).all():
+            return None
+        with np.errstate(under="ignore"):
+            delta = self._output_error(column.z, a, y)
+        return column.backward(_of(delta, self.dtype), True)
 
     def evaluate(self, test_data: Iterable[Any]) -> int:
         """Return how many examples have their label as the most active output.
@@ -94,11 +136,25 @@ class Book(Layers):
     def _learns_its_own_way(self) -> bool:
         return bool(byhand.own_steps(self) & {"update_mini_batch", *byhand.GRADIENT})
 
+    def _answers(self, layers: list[int], xs: list[Any]) -> list[int] | None:
+        """Return the most active output for each of a few inputs, if that is the faster way."""
+        if sum(n_in * n_out for n_in, n_out in zip(layers, layers[1:])) > _SMALL:
+            return None
+        columns = list(map(self._column, xs))
+        if not all([column.ready and column.forward() for column in columns]):
+            return None
+        return [int(column.a.argmax()) for column in columns]
+
     @np.errstate(under="ignore")
     def _evaluate(self, name: str, given: Any) -> int:
         """Return how many examples have their label as the argmax of the outputs."""
         examples, layers = data.accept(name, given), check.layers(self.sizes)
         own = byhand.own_steps(self) & byhand.ANSWERS
+        if not own and len(examples) <= _FEW and _are_tuples(given):
+            answers = self._answers(layers, [x for x, _ in given])
+            if answers is not None:
+                labels = examples.labels(name, layers[-1], by_argmax=True)
+                return int(np.count_nonzero(labels == answers))
         if own or layers[-1] == 1:
             labels = examples.labels(name, layers[-1], by_argmax=True)
             if not own:  # of one output it is 0, whatever the output
@@ -107,8 +163,9 @@ class Book(Layers):
                 return int(np.count_nonzero(labels == 0))
             pairs = zip((x for x, _ in examples.pairs(layers[-1])), labels)
             return _TEXT.evaluate(self, list(pairs))
-        packed = self._pack(name, examples, labels=True)
-        return self._in_core(ROWS).evaluate(packed)
+        sparse = False if len(examples) <= _FEW else None
+        packed = self._pack(name, examples, labels=True, sparse=sparse)
+        return self._in_core(min(len(examples), ROWS)).evaluate(packed)
 
     @np.errstate(under="ignore")
     def _mean_cost(
@@ -133,11 +190,16 @@ class Book(Layers):
 
     def _update(self, mini_batch: Iterable[Any], eta: Any, step: Step, n: int) -> None:
         """Take one step of gradient descent on mini_batch: all of it, or nothing."""
+        rate, own = check.finite("eta", eta, self.dtype), byhand.own_steps(self)
+        if type(mini_batch) is list and len(mini_batch) == 1 and step.is_plain:
+            found = None if own & byhand.GRADIENT else self._step_on(mini_batch[0], rate)
+            if found is not None:
+                self.biases, self.weights = found
+                return
         layers = check.layers(self.sizes)
-        rate = check.finite("eta", eta, self.dtype)
         examples = data.accept("mini_batch", mini_batch)
         packed = self._pack("mini_batch", examples, outputs=True, sparse=False)
-        if byhand.own_steps(self) & byhand.GRADIENT:
+        if own & byhand.GRADIENT:
             self._parameters()
             slots = reference.empty_slots(self, step.rule.name)
             pairs = examples.pairs(layers[-1])
@@ -147,6 +209,13 @@ class Book(Layers):
         net, m = self._in_core(len(packed)), len(packed)
         net.sgd(packed, bpcore.Order(m), m, rate, l2=step.lmbda / n, l1=step.l1 / n)
         self.biases, self.weights = net.store()
+
+    def _step_on(self, pair: Any, eta: float) -> Parameters | None:
+        """Return the parameters after a step on one example, if all is of the usual form."""
+        if type(pair) is not tuple or len(pair) != 2:
+            return None
+        column = self._column(pair[0])
+        return column.descend(_of(pair[1], self.dtype), eta) if column.ready else None
 
     # What the book's text asks of the network.  The sigmoid is the module's, which scripts
     # assign to.
@@ -168,3 +237,15 @@ class Book(Layers):
         if function in byhand.SIGMOIDS:
             return byhand.assigned(self._module, function.__name__)
         return function
+
+
+def _are_tuples(given: Any) -> bool:
+    """Whether this lists examples as they usually are, and is no pair of arrays."""
+    return type(given) is list and all([type(pair) is tuple for pair in given])
+
+
+def _of(array: Any, dtype: Any) -> Any:
+    """Return an array of real numbers as the core takes it, and all else as it is."""
+    if type(array) is not np.ndarray or array.dtype.kind not in check.REAL:
+        return array
+    return check.require(array, dtype)

@@ -49,11 +49,25 @@ def own_steps(net: Any) -> frozenset[str]:
     "cost" is a derivative of the cost that the core does not have.
     """
     own = {name for name, function in net._steps.items() if _replaced(net, name, function)}
-    if any(assigned(net._module, f.__name__) is not f for f in SIGMOIDS):
-        own.add("sigmoid")
-    if net.output is None or "cost_derivative" in own:
+    return frozenset(own | own_error(net))
+
+
+def own_error(net: Any) -> set[str]:
+    """Return which of "sigmoid" and "cost" are the script's own: the error is then another."""
+    own = {"sigmoid"} if sigmoid_replaced(net) else set()
+    derivative = net._steps.get("cost_derivative")
+    if net.output is None or (derivative and _replaced(net, "cost_derivative", derivative)):
         own.add("cost")
-    return frozenset(own)
+    return own
+
+
+def sigmoid_replaced(net: Any) -> bool:
+    """Whether a script has assigned to the sigmoid of net's module, or to its derivative."""
+    module, (sigmoid, prime) = net._module, SIGMOIDS
+    return not (
+        module.sigmoid is module.sigmoid_vec is sigmoid
+        and module.sigmoid_prime is module.sigmoid_prime_vec is prime
+    )
 
 
 def assigned(module: Any, name: str) -> Any:
@@ -108,10 +122,13 @@ class HandTrainer(Trainer):
                 "training_data must have no weights where update_mini_batch is overridden"
             )
 
-    def epoch(self, eta: float, progress: Callable[[int], object] | None = None) -> None:
-        """Shuffle, and train the network on every example once."""
+    def epoch(
+        self, eta: float, progress: Callable[[int], object] | None = None
+    ) -> tuple[Parameters, Parameters]:
+        """Shuffle, and train the network on every example once; see Trainer."""
         if not self.by_hand:
             return super().epoch(eta, progress)
+        before = self._parameters()
         self.order.shuffle(self.source)
         order = self.order.tolist()
         for k in range(0, self.n, self.m):
@@ -134,10 +151,11 @@ class HandTrainer(Trainer):
                 )
             if progress is not None:
                 progress(len(mini_batch))
+        return before, self._parameters()
 
-    def parameters(self) -> Parameters:
+    def _parameters(self) -> Parameters:
         """Return copies of the network's parameters: a script's step may write to its own."""
-        return copies(super().parameters())
+        return copies(self.net._parameters())
 
     @np.errstate(under="ignore")
     def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
@@ -149,7 +167,7 @@ class HandTrainer(Trainer):
             costs=monitor.costs and not own_cost, counts=monitor.counts and not own_count
         )
         if self.by_hand and (rest.costs or rest.counts):
-            self.core.load(*self.parameters())
+            self.core.load(*self.net._parameters())
         cost, count = super().cost_and_count(rest)
         if monitor.costs and own_cost:
             cost = self.calls.cost(monitor.examples.original, not training)

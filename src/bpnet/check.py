@@ -25,6 +25,7 @@ AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 _DOUBLE = np.dtype(np.float64)
+_MOST = {np.dtype(d): float(np.finfo(d).max) for d in (np.float32, np.float64)}
 
 
 def integer(name: str, value: Any, least: int = -sys.maxsize, most: int = sys.maxsize) -> int:
@@ -56,7 +57,7 @@ def finite(name: str, value: Any, dtype: np.dtype[Any]) -> float:
         raise TypeError(f"{name} must be a number, got {value!r}") from None
     except OverflowError:
         number = float("inf")
-    if not abs(number) <= float(np.finfo(dtype).max):
+    if not abs(number) <= _MOST[np.dtype(dtype)]:
         raise ValueError(f"{name} must be finite in {dtype}, got {value!r}")
     return number
 
@@ -117,6 +118,8 @@ def layers(sizes: Any) -> list[int]:
         found = list(sizes)
     except TypeError:
         raise TypeError(f"sizes must list the neurons of each layer, got {sizes!r}") from None
+    if len(found) > 1 and all([type(n) is int and 0 < n <= sys.maxsize for n in found]):
+        return found
     if len(found) < 2:
         raise ValueError(f"sizes must list two layers or more, got {sizes!r}")
     return [integer(f"sizes[{l}]", n, 1) for l, n in enumerate(found)]
@@ -284,4 +287,4 @@ def require(array: Array, dtype: np.dtype[Any]) -> Array:
     if array.dtype == dtype and flags.c_contiguous and flags.aligned:
         return array if type(array) is np.ndarray else np.asarray(array)
     with np.errstate(over="ignore", under="ignore"):
-        return np.require(array, dtype, ["C", "A"])
+        return np.array(array, dtype, order="C")

@@ -26,7 +26,8 @@ if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
 
 _UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 _NO_LABEL = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1)"
-_LOOKED_AT, _LARGE = 64, 10.0  # rows, and a root mean square: see look_at_scale
+# Rows, items, and a root mean square: see look_at_scale.
+_LOOKED_AT, _FEW, _LARGE = 64, 2**14, 10.0
 
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
@@ -668,9 +669,10 @@ def look_at_scale(name: str, packed: bpcore.Data, saturates: Callable[[], bool])
     that: mean squares that are 1 on average are over 100 in at most one row of a hundred.
     """
     n = len(packed)
-    step = max(1, -(-n // _LOOKED_AT))
-    if packed.coded and _are_small(packed.inputs[3]):  # the few values that occur
+    inputs = packed.inputs[3] if packed.sparse else packed.inputs
+    if inputs.size <= _FEW and _are_small(inputs):  # faster than row by row
         return
+    step = max(1, -(-n // _LOOKED_AT))
     rows = [packed.held(i) for i in range(0, n, step)]
     if all(map(_are_small, rows)):
         return
@@ -703,6 +705,8 @@ def _signed(y: Any, n: int) -> Array:
 
 def _finite(name: str, array: Array, first: int | None = None) -> Array:
     """Return array; ValueError if an item is not finite, with its row, if first is row 0's."""
+    if array.size <= _FEW and np.isfinite(array).all():
+        return array
     for begin, block in bpcore.blocks(array):
         finite = np.isfinite(block)
         if not finite.all():

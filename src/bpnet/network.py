@@ -189,7 +189,8 @@ class Network(Book):
         return output_activations - y
 
     def _output_error(self, z: Array, a: Array, y: Array) -> Array:
-        return self.cost_derivative(a, y) * self._output_prime(z)  # BP1
+        slope = self._output_prime(z) if byhand.sigmoid_replaced(self) else a * (1 - a)
+        return self.cost_derivative(a, y) * slope  # BP1
 
     def _call_evaluate(self, examples: Any, vectors: bool) -> Any:
         if vectors and isinstance(examples, list):

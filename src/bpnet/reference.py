@@ -193,8 +193,6 @@ class Network:
 
     def backprop(self, x, y):
         """Return (nabla_b, nabla_w), the gradient of the cost of one example."""
-        nabla_b = [np.zeros_like(b) for b in self.biases]
-        nabla_w = [np.zeros_like(w) for w in self.weights]
         a = x
         activations = [x]  # of every layer but the last
         zs = []  # the weighted input of every hidden layer
@@ -204,12 +202,12 @@ class Network:
             activations.append(a)
         z = np.dot(self.weights[-1], a) + self.biases[-1]
         delta = self._output_error(z, self._output(z), y)
-        nabla_b[-1] = delta  # BP3
-        nabla_w[-1] = np.dot(delta, activations[-1].T)  # BP4
-        for l in range(2, len(self.weights) + 1):
-            delta = np.dot(self.weights[-l + 1].T, delta) * self._hidden_prime(zs[1 - l])  # BP2
-            nabla_b[-l] = delta
-            nabla_w[-l] = np.dot(delta, activations[-l].T)
+        nabla_b = [delta]  # BP3
+        nabla_w = [np.dot(delta, a.T)]  # BP4
+        for l in range(len(self.weights) - 1, 0, -1):
+            delta = np.dot(self.weights[l].T, delta) * self._hidden_prime(zs[l - 1])  # BP2
+            nabla_b.insert(0, delta)
+            nabla_w.insert(0, np.dot(delta, activations[l - 1].T))
         return nabla_b, nabla_w
 
     def evaluate(self, test_data):
@@ -337,12 +335,15 @@ class MLP(Network2):
 
 def sum_of_gradients(net, mini_batch, weights=None):
     """Return (nabla_b, nabla_w) summed over the mini-batch, each example times its weight."""
-    nabla_b = [np.zeros_like(b) for b in net.biases]
-    nabla_w = [np.zeros_like(w) for w in net.weights]
-    for (x, y), weight in zip(mini_batch, weights or [1] * len(mini_batch)):
+    nabla_b = [np.zeros(b.shape, b.dtype) for b in net.biases]
+    nabla_w = [np.zeros(w.shape, w.dtype) for w in net.weights]
+    for i, (x, y) in enumerate(mini_batch):
         delta_nabla_b, delta_nabla_w = net.backprop(x, y)
-        nabla_b = [nb + weight * dnb for nb, dnb in zip(nabla_b, delta_nabla_b)]
-        nabla_w = [nw + weight * dnw for nw, dnw in zip(nabla_w, delta_nabla_w)]
+        if weights:
+            delta_nabla_b = [weights[i] * dnb for dnb in delta_nabla_b]
+            delta_nabla_w = [weights[i] * dnw for dnw in delta_nabla_w]
+        nabla_b = [nb + dnb for nb, dnb in zip(nabla_b, delta_nabla_b)]
+        nabla_w = [nw + dnw for nw, dnw in zip(nabla_w, delta_nabla_w)]
     return nabla_b, nabla_w
 
 
@@ -350,6 +351,12 @@ def empty_slots(net, rule):
     """Return what a rule keeps of each bias and weight before the first step."""
     n = RULES[rule][1]
     return [[np.zeros_like(p) for _ in range(n)] for p in (*net.biases, *net.weights)]
+
+
+def regularised(g, w, l2, l1):
+    """Return g + l2 w + l1 sgn(w), of which what is 0 is left out."""
+    g = g + l2 * w if l2 else g
+    return g + l1 * np.sign(w) if l1 else g
 
 
 def descend(net, mini_batch, eta, rule, slots, t, l2=0.0, l1=0.0, weights=None, **parameters):
@@ -367,6 +374,6 @@ def descend(net, mini_batch, eta, rule, slots, t, l2=0.0, l1=0.0, weights=None, 
         for b, nb, kept in zip(net.biases, nabla_b, slots[:depth])
     ]
     net.weights = [
-        w + step(nw / m + l2 * w + l1 * np.sign(w), kept, t, eta, **parameters)
+        w + step(regularised(nw / m, w, l2, l1), kept, t, eta, **parameters)
         for w, nw, kept in zip(net.weights, nabla_w, slots[depth:])
     ]

@@ -113,6 +113,11 @@ class Step(NamedTuple):
             check.not_negative("l1", l1, dtype),
         )
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is made of the gradient but a step against it."""
+        return self.rule.name == "plain" and not (self.lmbda or self.l1)
+
     @np.errstate(under="ignore")
     def penalty(self, weights: Iterable[Array], n: float) -> float:
         """Return what regularisation adds to the mean cost of n examples."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -56,11 +57,17 @@ class Trainer:
         self.order, self.source = bpcore.Order(self.n), net._rng or random
         self.core = net._core(max(self.m, ROWS), n_threads, step.rule.name)
 
-    def epoch(self, eta: float, progress: Callable[[int], object] | None = None) -> None:
-        """Shuffle, and train the network on every example once."""
+    def epoch(
+        self, eta: float, progress: Callable[[int], object] | None = None
+    ) -> tuple[Parameters, Parameters]:
+        """Shuffle, and train the network on every example once.
+
+        Return its parameters before and after, checked; not to be written to.
+        """
         net, step = self.net, self.step
+        before = net._parameters()
         self.order.shuffle(self.source)
-        self.core.load(*net._parameters())
+        self.core.load(*before)
         try:
             self.core.sgd(
                 self.packed,
@@ -73,11 +80,8 @@ class Trainer:
                 progress=progress,
             )
         finally:  # whatever looks next finds the trained parameters
-            net.biases, net.weights = self.core.store()
-
-    def parameters(self) -> Parameters:
-        """Return the network's parameters, checked; not to be written to."""
-        return self.net._parameters()
+            net.biases, net.weights = after = self.core.store()
+        return before, after
 
     def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
         """Return what is asked about a monitor's examples, as the network is after an epoch."""
@@ -123,9 +127,13 @@ def total_weight(examples: Examples) -> float:
     return len(examples) if weights is None else float(weights.sum(dtype=np.float64))
 
 
-def finite(parameters: Parameters) -> bool:
-    """Whether all parameters are numbers."""
-    return all(np.isfinite(array).all() for array in (*parameters[0], *parameters[1]))
+def finite(arrays: Iterable[Array]) -> bool:
+    """Whether all items are numbers: then their sum is one, unless it overflows."""
+    with np.errstate(all="ignore"):
+        return all(
+            math.isfinite(np.add.reduce(array, axis=None)) or np.isfinite(array).all()
+            for array in arrays
+        )
 
 
 def copies(parameters: Parameters) -> Parameters:

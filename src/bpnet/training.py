@@ -214,16 +214,14 @@ class Run:
         net, start = self.net, time.perf_counter()
         eta = self.eta(epoch) if callable(self.eta) else self.eta
         rate = check.finite("eta", eta, net.dtype)
-        before = self.trainer.parameters()
-        self.trainer.epoch(eta, self.watch.advance)
-        after = self.trainer.parameters()
-        if not finite(after):
+        before, after = self.trainer.epoch(eta, self.watch.advance)
+        change = _relative_change(before[1], after[1])
+        if not (math.isfinite(change) and finite(after[0])) and not finite(after[0] + after[1]):
             net.biases, net.weights = before
             raise FloatingPointError(
                 f"training diverged in epoch {epoch} at eta {rate:g}: there were weights or "
                 f"biases that are not finite; the network is as it was before that epoch"
             )
-        change = _relative_change(before[1], after[1])
         record: Record = {"epoch": epoch, "eta": rate, "seconds": 0.0, "update": change}
         counts: dict[str, tuple[Any, int]] = {}
         costs: dict[str, Any] = {}
@@ -456,15 +454,24 @@ def _plain(figure: Any) -> Any:
 
 @np.errstate(all="ignore")
 def _relative_change(before: list[Array], after: list[Array]) -> float:
-    """Return the norm of the difference, relative to the larger of both norms."""
-    largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
-    if not largest:
-        return 0.0
-    if not 1e-100 < largest < 1e100:  # squares would overflow, or all of them underflow
+    """Return the norm of the difference, relative to the larger of both norms.
+
+    It is not finite if a weight is not.
+    """
+    size = max(_norm(before), _norm(after))
+    if not 1e-100 < size < 1e100:  # squares would overflow, or underflow
+        largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
+        if not 0 < largest < math.inf:
+            return 0.0 if largest == 0 else math.nan
         before, after = ([w / largest for w in ws] for ws in (before, after))
-    moved = _norm(np.subtract(new, old, dtype=np.float64) for old, new in zip(before, after))
-    return moved / max(_norm(before), _norm(after))
+        size = max(_norm(before), _norm(after))
+    return _norm(map(_difference, after, before)) / size
+
+
+def _difference(new: Array, old: Array) -> Array:
+    return np.subtract(new, old, dtype=np.float64)
 
 
 def _norm(arrays: Iterable[Array]) -> float:
-    return math.sqrt(sum(float(np.sum(np.square(a, dtype=np.float64))) for a in arrays))
+    squares = [np.add.reduce(np.square(a, dtype=np.float64), axis=None) for a in arrays]
+    return math.sqrt(sum(squares))
