@@ -182,14 +182,24 @@ static void single_step(ptrdiff_t n, ptrdiff_t depth, const real *x, const real 
                      s->z + j);
 }
 
+/* How many inputs' weights, n of each, are updated and read again at a time: what fits a cache,
+ * but enough that sums are seldom stored; all where wide rows are not read again. */
+static ptrdiff_t dense_block(const first_step *s, ptrdiff_t n, ptrdiff_t n_in)
+{
+    enum { FEWEST = 8 };
+    const ptrdiff_t bytes = n * REAL_BYTES;
+    const int wide = bytes >= DENSE_ROW_BYTES;
+    const ptrdiff_t fit = (wide ? DENSE_WIDE_BYTES : DENSE_BLOCK_BYTES) / (bytes + !bytes);
+    if (wide && !(s->of.due.m && s->of.next.m))
+        return n_in;
+    return fit < FEWEST ? FEWEST : fit;
+}
+
 /* The step for dense inputs, gathered in x and next_x, and n neurons. */
 static void dense_step(const bp_net *net, const bp_data *data, const first_step *s, ptrdiff_t n)
 {
-    const ptrdiff_t n_in = data->n_in;
-    const ptrdiff_t bytes = n * REAL_BYTES;
+    const ptrdiff_t n_in = data->n_in, block = dense_block(s, n, n_in);
     const int single = s->of.due.m == 1 && s->of.next.m == 1;
-    const ptrdiff_t fit = DENSE_BLOCK_BYTES / (bytes + !bytes);
-    const ptrdiff_t block = bytes >= DENSE_ROW_BYTES && !single ? n_in : fit < 8 ? 8 : fit;
     const matrix x = by_rows(net->scratch.x, n_in), next_x = by_rows(net->scratch.next_x, n_in);
     for (ptrdiff_t k = 0; k < n_in; k += block) {
         const ptrdiff_t depth = least(block, n_in - k);

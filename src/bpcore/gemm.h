@@ -266,13 +266,13 @@ static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, mat
 }
 
 /* Whether gemm copies what it reads: the tiles cannot read it where it is, or enough of them
- * read it again and its rows are long (measured: 1 kB, and 256 kB of c). */
+ * read it again and its rows are long (measured: 32 rows, 1 kB, and 256 kB of c). */
 static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
 {
     if ((a.row != 1 && a.column != 1) || b.column != 1 || n % LANES || b.row % LANES ||
         (uintptr_t)b.at % sizeof(vreal))
         return 1;
-    return k >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
+    return k >= 32 && m >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
 }
 
 enum { TURNED = 4 * LANES };
