@@ -96,7 +96,7 @@ def test_a_network_too_large_for_memory_is_an_error():
     code = "import bpcore; bpcore.Net(bpcore.engine('float32'), [2**28, 2**28], 1)"
     run = python(code, ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1")
     assert run.returncode == 1
-    start = "MemoryError: a network of sizes [268435456, 268435456] takes 576,460,7"
+    start = "MemoryError: a network of sizes [268435456, 268435456] takes 576,460,8"
     assert run.stderr.splitlines()[-1].startswith(start)
 
 

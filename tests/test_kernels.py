@@ -141,6 +141,19 @@ def test_gemm_of_few_columns_gives_the_bits_of_whole_vectors(engine):
 
 
 @each_engine
+def test_gemm_of_one_row_gives_the_bits_of_several(engine):
+    # Columns of b that lie as rows of whole vectors, NaN beyond k, are turned on their way.
+    lanes, dtype = engine.lanes, engine.dtype
+    for n, k in itertools.product((lanes, 16, 33, 100), (lanes, lanes + 1, 100)):
+        a, b = normal((3, k), dtype, 1), layouts(normal((n, k), dtype, 2))["padded"].T
+        start = normal((3, whole(engine, n)), dtype, 3)
+        c = product(engine, a, b, start)
+        for i in range(3):
+            one = slice(i, i + 1)
+            assert same_bits(product(engine, a[one], b, start[one]), c[one].copy()), (n, k)
+
+
+@each_engine
 def test_gemm_adds_in_ascending_order_of_the_summed_index(engine):
     # 1 + big - big is 0, and -big + big + 1 is 1: only the order tells them apart.
     big = 4 / np.finfo(engine.dtype).eps

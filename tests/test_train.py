@@ -267,6 +267,16 @@ def test_dense_and_csr_give_the_same_bits(engine, depth):
 
 
 @each_engine
+@pytest.mark.parametrize("m", [1, 2, 17])
+def test_dense_and_csr_give_the_same_bits_in_blocks_of_any_width(engine, m):
+    # Dense inputs' weights are updated and read again by blocks of fewer inputs than these.
+    for sizes in ([150, 5, 3], [400, 130, 3], [150, 520, 3]):
+        x, y = examples(17, sizes[0], sizes[-1], engine.dtype)
+        forms = [trained(engine, sizes, x, y, sparse=form, m=m) for form in (DENSE, VALUES)]
+        assert same_bits(*forms), sizes
+
+
+@each_engine
 @pytest.mark.parametrize("density", [0, 1])
 def test_dense_and_csr_give_the_same_bits_of_no_zeros_and_of_nothing_else(engine, density):
     sizes = [33, 30, 3]

@@ -46,7 +46,7 @@ typedef double bp_wide;
  * whole vectors must leave it so. */
 typedef struct {
     ptrdiff_t n_in, n_out; /* neurons of the layer before, of this layer */
-    ptrdiff_t stride;      /* n_out rounded up to BP_ALIGN bytes */
+    ptrdiff_t stride;      /* at least n_out: a whole number of BP_ALIGN bytes */
     int shared;            /* threads own columns of it; else each has its own, and does all */
     void *weights[BP_PLACES]; /* real (n_in, stride): input-major */
     void *biases[BP_PLACES];  /* real (stride) */

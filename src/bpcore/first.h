@@ -146,22 +146,73 @@ static void gather(const bp_net *net, const bp_data *data, batch examples, real 
     bp_wait(net->barrier);
 }
 
+/* V vectors of neurons, of one example that is due and one that is next: while the one's sums
+ * wait for one another, the other's products are written. */
+INLINED void single_panel(const int V, ptrdiff_t depth, const real *x, const real *delta,
+                          const real *next_x, real *w, ptrdiff_t ldw, const real *start,
+                          real *z)
+{
+    vreal sum[SUM_VECTORS];
+    for (int v = 0; v < V; v++)
+        sum[v] = vectors(start ? start : z)[v];
+    for (ptrdiff_t k = 0; k < depth; k++, w += ldw)
+        for (int v = 0; v < V; v++) {
+            vreal *item = (vreal *)w + v;
+            *item += splat(x[k]) * vectors(delta)[v];
+            sum[v] += splat(next_x[k]) * *item;
+        }
+    for (int v = 0; v < V; v++)
+        ((vreal *)z)[v] = sum[v];
+}
+
+/* The step for n neurons of the inputs [k, k + depth), likewise. */
+COMPILED_ONCE
+static void single_step(ptrdiff_t n, ptrdiff_t depth, const real *x, const real *next_x,
+                        const first_step *s, origin start, real *w)
+{
+    ptrdiff_t j = 0;
+    for (; j + SUM_VECTORS * LANES <= n; j += SUM_VECTORS * LANES)
+        single_panel(SUM_VECTORS, depth, x, s->delta + j, next_x, w + j, s->ldw,
+                     after(start, j).row, s->z + j);
+    for (; j + 2 * LANES <= n; j += 2 * LANES)
+        single_panel(2, depth, x, s->delta + j, next_x, w + j, s->ldw, after(start, j).row,
+                     s->z + j);
+    for (; j < n; j += LANES)
+        single_panel(1, depth, x, s->delta + j, next_x, w + j, s->ldw, after(start, j).row,
+                     s->z + j);
+}
+
+/* How many inputs' weights, n of each, are updated and read again at a time: what fits a cache,
+ * but enough that sums are seldom stored; all where wide rows are not read again. */
+static ptrdiff_t dense_block(const first_step *s, ptrdiff_t n, ptrdiff_t n_in)
+{
+    enum { FEWEST = 8 };
+    const ptrdiff_t bytes = n * REAL_BYTES;
+    const int wide = bytes >= DENSE_ROW_BYTES;
+    const ptrdiff_t fit = (wide ? DENSE_WIDE_BYTES : DENSE_BLOCK_BYTES) / (bytes + !bytes);
+    if (wide && !(s->of.due.m && s->of.next.m))
+        return n_in;
+    return fit < FEWEST ? FEWEST : fit;
+}
+
 /* The step for dense inputs, gathered in x and next_x, and n neurons. */
 static void dense_step(const bp_net *net, const bp_data *data, const first_step *s, ptrdiff_t n)
 {
-    const ptrdiff_t n_in = data->n_in;
-    const ptrdiff_t bytes = n * REAL_BYTES;
-    const ptrdiff_t fit = DENSE_BLOCK_BYTES / (bytes + !bytes);
-    const ptrdiff_t block = bytes >= DENSE_ROW_BYTES ? n_in : fit;
+    const ptrdiff_t n_in = data->n_in, block = dense_block(s, n, n_in);
+    const int single = s->of.due.m == 1 && s->of.next.m == 1;
     const matrix x = by_rows(net->scratch.x, n_in), next_x = by_rows(net->scratch.next_x, n_in);
     for (ptrdiff_t k = 0; k < n_in; k += block) {
         const ptrdiff_t depth = least(block, n_in - k);
         real *w = s->w + k * s->ldw;
-        if (s->of.due.m)
+        const origin start = k ? itself() : s->start;
+        if (s->of.due.m && !single)
             gemm(depth, n, s->of.due.m, itself(), transposed(from(x, 0, k)),
                  by_rows(s->delta, s->stride), w, s->ldw, net->own.packed);
-        gemm(s->of.next.m, n, depth, k ? itself() : s->start,
-             from(next_x, 0, k), by_rows(w, s->ldw), s->z, s->stride, net->own.packed);
+        if (single)
+            single_step(n, depth, x.at + k, next_x.at + k, s, start, w);
+        else
+            gemm(s->of.next.m, n, depth, start, from(next_x, 0, k), by_rows(w, s->ldw), s->z,
+                 s->stride, net->own.packed);
         for (ptrdiff_t i = 0; i < s->of.ahead.m && i < s->of.next.m && block < n_in; i++) {
             const real *row = (const real *)data->x + s->of.ahead.examples[i] * n_in + k;
             fetch(row, row + depth);

@@ -245,6 +245,10 @@ static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, mat
     }
 }
 
+/* Rows of a tile where rows are far apart, maybe by a power of two: then they share a few lines
+ * of the first cache. */
+enum { DIRECT_ROWS = 6 };
+
 /* Blocks of b are 128 kB: read along its rows from far away, then again for every tile. */
 static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a,
                         matrix b, real *c, ptrdiff_t ldc)
@@ -253,7 +257,7 @@ static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, mat
     for (ptrdiff_t p = 0, deep; p < k; p += deep) {
         deep = piece(k - p, most);
         for (ptrdiff_t i = 0, R; i < m; i += R) {
-            R = piece(m - i, TILE_ROWS);
+            R = piece(m - i, DIRECT_ROWS);
             add_tile_row(R, &(tile_row){n, deep, p ? itself() : start, from(a, i, p).at, a.row,
                                         a.column, b.at + p * b.row, b.row, PANEL, c + i * ldc,
                                         ldc});
@@ -262,13 +266,13 @@ static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, mat
 }
 
 /* Whether gemm copies what it reads: the tiles cannot read it where it is, or enough of them
- * read it again and its rows are long (measured: 1 kB, and 256 kB of c). */
+ * read it again and its rows are long (measured: 32 rows, 1 kB, and 256 kB of c). */
 static int gemm_packs(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b)
 {
     if ((a.row != 1 && a.column != 1) || b.column != 1 || n % LANES || b.row % LANES ||
         (uintptr_t)b.at % sizeof(vreal))
         return 1;
-    return k >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
+    return k >= 32 && m >= 32 && n * REAL_BYTES >= 1 << 10 && m * n > (1 << 18) / REAL_BYTES;
 }
 
 enum { TURNED = 4 * LANES };
@@ -324,37 +328,57 @@ INLINED vreal add_square(ptrdiff_t deep, matrix a, matrix b, vreal sum)
 /* Squares side by side, whose chains of additions do not wait for one another; their rows. */
 enum { SQUARES = LANES < 16 ? 16 / LANES : 1, COLUMN_ROWS = SQUARES * LANES };
 
-/* c (COLUMN_ROWS, 1) = start + a (COLUMN_ROWS, k) b (k, 1): squares of a, whose rows are whole
- * vectors, are turned, so that every lane is of a row. */
+/* c (COLUMN_ROWS), items beside one another, += a (COLUMN_ROWS, k) b (k, 1): squares of a,
+ * whose rows are whole vectors, are turned, so that every lane is of a row. */
 COMPILED_ONCE
-static void column_tile(ptrdiff_t k, origin start, matrix a, matrix b, real *c, ptrdiff_t ldc)
+static void column_tile(ptrdiff_t k, matrix a, matrix b, real *c)
 {
-    real items[COLUMN_ROWS];
     vreal sum[SQUARES];
     ptrdiff_t p = 0;
-    for (int i = 0; i < COLUMN_ROWS; i++)
-        items[i] = start.row ? start.row[0] : c[i * ldc];
-    memcpy(sum, items, sizeof sum);
+    memcpy(sum, c, sizeof sum);
     for (; p + LANES <= k; p += LANES)
         for (int q = 0; q < SQUARES; q++)
             sum[q] = add_square(LANES, from(a, q * LANES, p), from(b, p, 0), sum[q]);
     for (int q = 0; q < SQUARES && p < k; q++)
         sum[q] = add_square(k - p, from(a, q * LANES, p), from(b, p, 0), sum[q]);
-    memcpy(items, sum, sizeof sum);
-    for (int i = 0; i < COLUMN_ROWS; i++) {
-        if (start.row)
-            *(vreal *)(c + i * ldc) = *vectors(start.row);
-        c[i * ldc] = items[i];
-    }
+    memcpy(c, sum, sizeof sum);
 }
 
-/* How many rows of c are computed so: whole tiles of one column, where its lanes would be empty
- * else. */
-static ptrdiff_t column_rows(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a)
+/* How many rows of c = a (m, k) b (k, 1) are computed so. */
+static ptrdiff_t column_rows(ptrdiff_t m, ptrdiff_t k, matrix a)
 {
     const int whole = a.column == 1 && a.row % LANES == 0 && a.row >= whole_vectors(k) &&
                       (uintptr_t)a.at % sizeof(vreal) == 0;
-    return LANES > 1 && n == 1 && k >= LANES && whole ? m / COLUMN_ROWS * COLUMN_ROWS : 0;
+    return LANES > 1 && k >= LANES && whole ? m / COLUMN_ROWS * COLUMN_ROWS : 0;
+}
+
+/* c (m, 1) = start + a (m, k) b (k, 1), m of whole tiles, where else lanes would be empty. */
+static void gemm_column(ptrdiff_t m, ptrdiff_t k, origin start, matrix a, matrix b, real *c,
+                        ptrdiff_t ldc)
+{
+    vreal lines[SQUARES];
+    real *items = (real *)lines;
+    for (ptrdiff_t i = 0; i < m; i += COLUMN_ROWS, c += COLUMN_ROWS * ldc) {
+        for (int r = 0; r < COLUMN_ROWS; r++)
+            items[r] = start.row ? start.row[0] : c[r * ldc];
+        column_tile(k, from(a, i, 0), b, items);
+        for (int r = 0; r < COLUMN_ROWS; r++) {
+            if (start.row)
+                *(vreal *)(c + r * ldc) = *vectors(start.row);
+            c[r * ldc] = items[r];
+        }
+    }
+}
+
+/* c (1, n) = start + a (1, k) b (k, n), n of whole tiles, where each column of b lies in memory
+ * as a row does: a copy would be read only once. */
+static void gemm_row(ptrdiff_t n, ptrdiff_t k, origin start, matrix a, matrix b, real *c)
+{
+    for (ptrdiff_t j = 0; j < n; j += COLUMN_ROWS) {
+        for (int v = 0; v < COLUMN_ROWS && start.row; v += LANES)
+            *(vreal *)(c + j + v) = *vectors(after(start, j + v).row);
+        column_tile(k, transposed(from(b, 0, j)), transposed(a), c + j);
+    }
 }
 
 /* c (m, n) = start + a (m, k) b (k, n), k > 0.  Rows of c, ldc apart, are whole vectors; what
@@ -363,12 +387,20 @@ COMPILED_ONCE
 static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a, matrix b,
                  real *c, ptrdiff_t ldc, void *scratch)
 {
-    const ptrdiff_t rows = column_rows(m, n, k, a);
-    for (ptrdiff_t i = 0; i < rows; i += COLUMN_ROWS)
-        column_tile(k, start, from(a, i, 0), b, c + i * ldc, ldc);
-    m -= rows;
-    a = from(a, rows, 0);
-    c += rows * ldc;
+    if (n == 1) {
+        const ptrdiff_t rows = column_rows(m, k, a);
+        gemm_column(rows, k, start, a, b, c, ldc);
+        m -= rows;
+        a = from(a, rows, 0);
+        c += rows * ldc;
+    } else if (m == 1) {
+        const ptrdiff_t columns = column_rows(n, k, transposed(b));
+        gemm_row(columns, k, start, a, b, c);
+        n -= columns;
+        b = from(b, 0, columns);
+        c += columns;
+        start = after(start, columns);
+    }
     if (!start.row && gemm_turns(m, n, k, a, b))
         gemm_turned(m, n, k, a, b, c, ldc);
     else if (gemm_packs(m, n, k, a, b))
@@ -382,7 +414,7 @@ static void gemm(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a, 
 static void gemm_padded(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a, matrix b,
                         real *c, ptrdiff_t ldc, void *scratch)
 {
-    const ptrdiff_t rows = gemm_turns(m, n, k, a, b) ? m : column_rows(m, n, k, a);
+    const ptrdiff_t rows = gemm_turns(m, n, k, a, b) ? m : n == 1 ? column_rows(m, k, a) : 0;
     if (rows > 0)
         gemm(rows, n, k, start, a, b, c, ldc, scratch);
     if (rows < m)

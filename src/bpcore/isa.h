@@ -49,10 +49,11 @@
  * some of them. */
 #define CSR_BLOCK_ITEMS 16
 
-/* The same of dense inputs' weights, all of which are touched; from rows of DENSE_ROW_BYTES on
- * gemm cuts its own. */
+/* The same of dense inputs' weights, all of which are touched; rows of DENSE_ROW_BYTES and more
+ * are too few there, and stay in the second cache. */
 #define DENSE_BLOCK_BYTES (24 * 1024)
 #define DENSE_ROW_BYTES 1024
+#define DENSE_WIDE_BYTES (128 * 1024)
 
 #ifdef TARGET
 #define PRAGMA_(text) _Pragma(#text)

@@ -203,12 +203,12 @@ INLINED real largest(ptrdiff_t n, const real *a)
 static void transpose_in(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n_in, ptrdiff_t n_out,
                          const real *w, real *inside, ptrdiff_t stride)
 {
-    ptrdiff_t k = begin;
-    for (; k + LANES <= end; k += LANES)
-        for (ptrdiff_t j = 0; j < n_out; j += LANES)
+    const ptrdiff_t squares = (end - begin) / LANES * LANES + begin;
+    for (ptrdiff_t j = 0; j < n_out; j += LANES)
+        for (ptrdiff_t k = begin; k < squares; k += LANES)
             transpose_lanes(n_out - j, LANES, w + j * n_in + k, n_in, inside + k * stride + j,
                             stride);
-    for (; k < end; k++)
+    for (ptrdiff_t k = squares; k < end; k++)
         for (ptrdiff_t j = 0; j < n_out; j++)
             inside[k * stride + j] = w[j * n_in + k];
 }
@@ -217,12 +217,12 @@ static void transpose_in(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n_in, ptrdiff
 static void transpose_out(ptrdiff_t begin, ptrdiff_t end, ptrdiff_t n_in, ptrdiff_t n_out,
                           const real *inside, ptrdiff_t stride, real *w)
 {
-    ptrdiff_t k = begin;
-    for (; k + LANES <= end; k += LANES)
-        for (ptrdiff_t j = 0; j < n_out; j += LANES)
+    const ptrdiff_t squares = (end - begin) / LANES * LANES + begin;
+    for (ptrdiff_t j = 0; j < n_out; j += LANES)
+        for (ptrdiff_t k = begin; k < squares; k += LANES)
             transpose_lanes(LANES, n_out - j, inside + k * stride + j, stride,
                             w + j * n_in + k, n_in);
-    for (; k < end; k++)
+    for (ptrdiff_t k = squares; k < end; k++)
         for (ptrdiff_t j = 0; j < n_out; j++)
             w[j * n_in + k] = inside[k * stride + j];
 }

@@ -47,10 +47,14 @@ static void *take(arena *arena, size_t n, size_t itemsize)
     return taken;
 }
 
-/* A row of n items, in whole lines. */
+/* Rows whose distance is a multiple of so many bytes share a few lines of the first cache. */
+enum { ALIASED = 4096 };
+
+/* The distance of rows of n items: whole lines. */
 static size_t line_bytes(ptrdiff_t n, size_t itemsize)
 {
-    return (times((size_t)n, itemsize) + BP_ALIGN - 1) / BP_ALIGN * BP_ALIGN;
+    const size_t bytes = (times((size_t)n, itemsize) + BP_ALIGN - 1) / BP_ALIGN * BP_ALIGN;
+    return bytes % ALIASED == 0 && bytes < MOST ? bytes + BP_ALIGN : bytes;
 }
 
 static bp_layer lay_out_layer(arena *arena, const bp_shape *shape, ptrdiff_t l)
