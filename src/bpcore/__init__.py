@@ -10,9 +10,12 @@ from bpcore._core import (
     Engine,
     Net,
     Order,
+    are_columns,
     columns_dtype,
     compiler,
     engines,
+    gather,
+    split,
 )
 from bpcore.packing import CSR, Source, blocks, pack
 
@@ -25,12 +28,15 @@ __all__ = [
     "Net",
     "Order",
     "Source",
+    "are_columns",
     "blocks",
     "columns_dtype",
     "compiler",
     "engine",
     "engines",
+    "gather",
     "pack",
+    "split",
 ]
 
 

@@ -12,6 +12,9 @@ from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF
                              PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from cpython.list cimport PyList_GET_ITEM
+from cpython.ref cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM
 from cpython.weakref cimport PyWeakref_NewRef
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.string cimport memcpy
@@ -124,6 +127,8 @@ cdef extern from "core.h" nogil:
     const char *bp_compiler()
     const char *bp_csr_fault(const bp_data *, int64_t, int64_t, ptrdiff_t, ptrdiff_t)
     const bp_engine *const *bp_engines(ptrdiff_t *)
+    void bp_fetch(const void *)
+    void bp_gather(ptrdiff_t, ptrdiff_t, const void *const *, size_t, size_t, void *)
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t, ptrdiff_t)
     size_t bp_lay_out(void *, const bp_shape *, bp_net **)
     size_t bp_lay_out_inputs(void *, bp_net *, size_t)
@@ -131,6 +136,30 @@ cdef extern from "core.h" nogil:
     void bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *,
                      const bp_questions *, bp_look *, void *)
     void bp_backprop(const bp_engine *, bp_net *, const bp_data *, bp_look *, void *)
+
+
+cdef extern from *:
+    """
+    /* An array as NumPy's ABI lays it out for whatever is compiled; see _foretold. */
+    typedef struct {
+        PyObject_HEAD
+        char *data;
+        int nd;
+        Py_ssize_t *shape, *strides;
+        PyObject *base, *dtype;
+        int flags;
+    } bp_array;
+    enum { BP_C_CONTIGUOUS = 0x1, BP_ALIGNED = 0x100 };
+    """
+    ctypedef struct bp_array:
+        char *data
+        int nd
+        Py_ssize_t *shape
+        PyObject *dtype
+        int flags
+    enum:
+        BP_C_CONTIGUOUS
+        BP_ALIGNED
 
 
 # No list comprehensions here: Cython 3.3 frees an item twice where the list cannot grow.
@@ -402,6 +431,109 @@ cdef class Order:
     def tolist(self):
         """Return the order as a list of Python ints."""
         return self.items.tolist()
+
+
+# Lists of arrays, which are looked at as NumPy's ABI has them: an attribute each would take
+# longer than to read what they hold.  The GIL is held all the while, so none can change.
+
+# How far ahead what is next is asked for.
+cdef enum:
+    NEAR = 8
+    FAR = 16
+
+
+cdef bint _foretold() except -1:
+    """Whether arrays of this NumPy are laid out as bp_array says."""
+    cdef Py_buffer view
+    array = np.zeros((3, 2), np.float32)
+    cdef bp_array *found = <bp_array *>array
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDED_RO)
+    PyBuffer_Release(&view)  # the array lives on
+    return (found.data == view.buf and found.nd == 2
+            and found.shape[0] == 3 and found.shape[1] == 2
+            and <object>found.dtype is array.dtype
+            and found.flags & (BP_C_CONTIGUOUS | BP_ALIGNED)
+            and not (<bp_array *>array.T).flags & BP_C_CONTIGUOUS)
+
+
+cdef bint _FORETOLD = _foretold()
+cdef object _FLOAT, _DOUBLE
+_FLOAT, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+
+cdef inline const void *_matrix(array, dtype, ptrdiff_t rows, ptrdiff_t columns):
+    """Where a C-contiguous array of this dtype and shape lies; NULL if it is another."""
+    cdef bp_array *found = <bp_array *>array
+    if (not _FORETOLD or type(array) is not _ARRAY or found.nd != 2
+            or found.shape[0] != rows or found.shape[1] != columns
+            or ~found.flags & (BP_C_CONTIGUOUS | BP_ALIGNED)
+            or <object>found.dtype is not dtype and <object>found.dtype != dtype):
+        return NULL
+    return found.data
+
+
+cdef inline void _fetch_ahead(list values, ptrdiff_t i):
+    """Ask for the items that come after values[i], and what those nearer point to."""
+    cdef ptrdiff_t n = len(values)
+    if i + FAR < n:
+        bp_fetch(PyList_GET_ITEM(values, i + FAR))
+        bp_fetch(<char *>PyList_GET_ITEM(values, i + FAR) + BP_ALIGN)
+    if i + NEAR < n and type(<object>PyList_GET_ITEM(values, i + NEAR)) is _ARRAY:
+        bp_fetch((<bp_array *>PyList_GET_ITEM(values, i + NEAR)).shape)
+
+
+def are_columns(list values not None, ptrdiff_t n, dtype):
+    """Whether all values are C-contiguous arrays (n, 1) of this dtype."""
+    cdef ptrdiff_t i
+    for i in range(len(values)):
+        _fetch_ahead(values, i)
+        if _matrix(values[i], dtype, n, 1) == NULL:
+            return False
+    return True
+
+
+def gather(list values not None, out):
+    """Write values, C-contiguous arrays (n, 1) of float32 or float64, to the rows of out (m, n).
+
+    Return False if one of them is something else: then nothing is written.
+    """
+    cdef ptrdiff_t i, m = len(values), n = out.shape[1]
+    cdef _Buffer buffer = _Buffer(out, "out", out.dtype, (m, n), True, True)
+    if m == 0:
+        return True
+    dtype = _FLOAT if _matrix(values[0], _FLOAT, n, 1) != NULL else _DOUBLE
+    cdef const void **rows = <const void **>PyMem_RawMalloc(m * sizeof(void *))
+    if rows == NULL:
+        raise MemoryError()
+    for i in range(m):
+        _fetch_ahead(values, i)
+        rows[i] = _matrix(values[i], dtype, n, 1)
+        if rows[i] == NULL:
+            PyMem_RawFree(rows)
+            return False
+    bp_gather(m, n, rows, dtype.itemsize, out.itemsize, buffer.view.buf)
+    PyMem_RawFree(rows)
+    return True
+
+
+def split(list pairs not None):
+    """Return two lists, of the first and of the second items; None if one is no tuple of two."""
+    cdef ptrdiff_t i, n = len(pairs)
+    firsts, seconds = [], []
+    for i in range(n):
+        if i + FAR < n:
+            bp_fetch(PyList_GET_ITEM(pairs, i + FAR))
+        if i + NEAR < n and type(<object>PyList_GET_ITEM(pairs, i + NEAR)) is tuple:
+            ahead = <tuple>PyList_GET_ITEM(pairs, i + NEAR)
+            if len(ahead) == 2:
+                bp_fetch(PyTuple_GET_ITEM(ahead, 0))
+                bp_fetch(PyTuple_GET_ITEM(ahead, 1))
+        pair = pairs[i]
+        if type(pair) is not tuple or len(<tuple>pair) != 2:
+            return None
+        firsts.append((<tuple>pair)[0])
+        seconds.append((<tuple>pair)[1])
+    return firsts, seconds
 
 
 # The most inputs in CSR form; the most with columns of 16 bits, which alone are packed from

@@ -287,6 +287,20 @@ const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values, p
 /* The compiler that built this, and its version. */
 const char *bp_compiler(void);
 
+/* Ask the cache for what lies there, which will be read soon; it need not exist. */
+static inline void bp_fetch(const void *there)
+{
+#if defined(__GNUC__) && !defined(BP_SCALAR)
+    __builtin_prefetch(there);
+#else
+    (void)there;
+#endif
+}
+
+/* Copy n rows of n_in items of `from` bytes, float or double, to out, where they have `to`. */
+void bp_gather(ptrdiff_t n, ptrdiff_t n_in, const void *const *rows, size_t from, size_t to,
+               void *out);
+
 /* Choose the items [begin, n) of order as CPython's random.shuffle of n would from this
  * Mersenne Twister state, 624 words, then the position in them: it goes on with n = begin, to
  * 0.  n < 2^32. */

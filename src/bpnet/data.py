@@ -29,6 +29,7 @@ _NO_LABEL = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1
 # Rows, items, and a root mean square: see look_at_scale.
 _LOOKED_AT, _FEW, _LARGE = 64, 2**14, 10.0
 
+_FLOAT32 = np.dtype(np.float32)
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
 
@@ -83,6 +84,8 @@ def accept(name: str, given: Any) -> Examples:
         raise TypeError(
             f"{name} must be a list of (x, y) or a pair of arrays (X, Y), got {got}"
         ) from None
+    if parts := bpcore.split(pairs):
+        return _Tuples(*parts, pairs)
     xs, ys = [], []
     for i, pair in enumerate(pairs):
         try:
@@ -529,18 +532,13 @@ class _Columns(bpcore.Source):
     def __init__(self, name: str, part: str, values: list[Any], n: int, dtype: DType):
         super().__init__((len(values), n), dtype)
         self.name, self.part, self.values = name, part, values
-        # Arrays of n real numbers may be put one after the other, unless a shape is wrong.
-        self.are_arrays = set(map(type, values)) == {np.ndarray}
-        if self.are_arrays:
-            sizes, dtypes = set(map(_size, values)), set(map(_dtype, values))
-            self.are_arrays = sizes == {n} and all(each.kind in check.REAL for each in dtypes)
-            if n == 1 and part == "y":  # (1,) is a column, too
-                self.are_arrays = self.are_arrays and set(map(np.ndim, values)) == {2}
-            self.exact_in_float32 = dtypes == {np.dtype(np.float32)}
+        self.exact_in_float32 = bpcore.are_columns(values, n, _FLOAT32)
 
     def read(self, begin: int, out: Array) -> None:
         arrays = self.values[begin : begin + len(out)]
-        if not self.are_arrays:
+        if bpcore.gather(arrays, out):
+            return
+        if not self._may_be_joined(arrays):
             arrays = [self._column(i, value) for i, value in enumerate(arrays, begin)]
         try:
             with np.errstate(over="ignore", under="ignore"):  # what overflows is not finite
@@ -554,6 +552,14 @@ class _Columns(bpcore.Source):
         if not np.isfinite(rows).all():
             for i, row in enumerate(rows, begin):
                 _finite(self._where(i), row)
+
+    def _may_be_joined(self, values: list[Any]) -> bool:
+        """Whether these are arrays of n real numbers, of which only a shape may be wrong."""
+        if set(map(type, values)) != {np.ndarray} or set(map(_size, values)) != {self.shape[1]}:
+            return False
+        if self.shape[1] == 1 and self.part == "y" and set(map(np.ndim, values)) != {2}:
+            return False  # (1,) is a column, too
+        return all(each.kind in check.REAL for each in set(map(_dtype, values)))
 
     def _column(self, i: int, value: Any) -> Array:
         array = check.array(self._where(i), value)
