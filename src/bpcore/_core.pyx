@@ -115,6 +115,7 @@ cdef extern from "core.h" nogil:
         int (*forward_column)(const bp_column *) noexcept nogil
         int (*backward_column)(const bp_column *, int, void **, void **) noexcept nogil
         int (*descend_column)(const bp_column *, double, void **, void **) noexcept nogil
+        void (*squares)(ptrdiff_t, const void *, const void *, double *) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
@@ -181,6 +182,8 @@ _SHUFFLE = _random.Random.shuffle
 
 
 cdef object _ARRAY = np.ndarray
+cdef object _FLOAT = np.dtype(np.float32)
+cdef object _DOUBLE = np.dtype(np.float64)
 
 
 cdef object _holder(array):
@@ -198,6 +201,34 @@ cdef object _holder(array):
     return reference if base is None else (reference, _holder(base))
 
 
+cdef bint _foretold() except -1:
+    """Whether arrays of this NumPy are laid out as bp_array says."""
+    cdef Py_buffer view
+    array = np.zeros((3, 2), np.float32)
+    cdef bp_array *found = <bp_array *>array
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDED_RO)
+    PyBuffer_Release(&view)  # the array lives on
+    return (found.data == view.buf and found.nd == 2
+            and found.shape[0] == 3 and found.shape[1] == 2
+            and <object>found.dtype is array.dtype
+            and found.flags & (BP_C_CONTIGUOUS | BP_ALIGNED)
+            and not (<bp_array *>array.T).flags & BP_C_CONTIGUOUS)
+
+
+cdef bint _FORETOLD = _foretold()  # else no array is as expected at a glance
+
+
+cdef inline const void *_matrix(array, dtype, ptrdiff_t rows, ptrdiff_t columns):
+    """Where a C-contiguous array of this dtype and shape lies; NULL if it is another."""
+    cdef bp_array *found = <bp_array *>array
+    if (not _FORETOLD or type(array) is not _ARRAY or found.nd != 2
+            or found.shape[0] != rows or found.shape[1] != columns
+            or ~found.flags & (BP_C_CONTIGUOUS | BP_ALIGNED)
+            or <object>found.dtype is not dtype and <object>found.dtype != dtype):
+        return NULL
+    return found.data
+
+
 cdef class _Buffer:
     """The memory of a C-contiguous array of a known dtype and shape, held while this lives."""
 
@@ -207,6 +238,15 @@ cdef class _Buffer:
     def __cinit__(self, array, str name, dtype, tuple shape, bint writable=False,
                   bint ours=False):
         """ours: nobody else has the array yet."""
+        if len(shape) != 2 or _matrix(array, dtype, shape[0], shape[1]) == NULL:
+            self.check(array, name, dtype, shape)
+        PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
+        self.holder = None if ours else _holder(array)
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+    cdef check(self, array, str name, dtype, tuple shape):
         if type(array) is not np.ndarray:  # a subclass may hide what is in its memory
             raise TypeError(f"{name} must be an array of {dtype}, got {type(array).__name__}")
         if array.dtype != dtype:
@@ -215,11 +255,6 @@ cdef class _Buffer:
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
         if not (array.flags.c_contiguous and array.flags.aligned):
             raise ValueError(f"{name} must be C-contiguous and aligned")
-        PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
-        self.holder = None if ours else _holder(array)
-
-    def __dealloc__(self):
-        PyBuffer_Release(&self.view)
 
 
 cdef class Engine:
@@ -299,6 +334,20 @@ cdef class Engine:
                           <const void *>b_address, b_row, b_column, c_buffer.view.buf, ldc,
                           scratch)
             PyMem_RawFree(block)
+
+    def squares(self, list before not None, list after not None):
+        """Return sums of squares: of the items before, of those after, and of their change."""
+        cdef double sums[3]
+        cdef ptrdiff_t n
+        cdef _Buffer old, new
+        sums[0] = sums[1] = sums[2] = 0
+        for array, moved in zip(before, after, strict=True):
+            old = _Buffer(array, "before", self.dtype, array.shape)
+            new = _Buffer(moved, "after", self.dtype, array.shape)
+            n = array.size
+            with nogil:
+                self.row.squares(n, old.view.buf, new.view.buf, sums)
+        return sums[0], sums[1], sums[2]
 
     def activate(self, str name, z):
         """Replace z, C-contiguous with a multiple of ``lanes`` items, by its activation."""
@@ -433,43 +482,12 @@ cdef class Order:
         return self.items.tolist()
 
 
-# Lists of arrays, which are looked at as NumPy's ABI has them: an attribute each would take
-# longer than to read what they hold.  The GIL is held all the while, so none can change.
+# Lists of arrays.  The GIL is held from a look at one until it is read, so none can change.
 
 # How far ahead what is next is asked for.
 cdef enum:
     NEAR = 8
     FAR = 16
-
-
-cdef bint _foretold() except -1:
-    """Whether arrays of this NumPy are laid out as bp_array says."""
-    cdef Py_buffer view
-    array = np.zeros((3, 2), np.float32)
-    cdef bp_array *found = <bp_array *>array
-    PyObject_GetBuffer(array, &view, PyBUF_STRIDED_RO)
-    PyBuffer_Release(&view)  # the array lives on
-    return (found.data == view.buf and found.nd == 2
-            and found.shape[0] == 3 and found.shape[1] == 2
-            and <object>found.dtype is array.dtype
-            and found.flags & (BP_C_CONTIGUOUS | BP_ALIGNED)
-            and not (<bp_array *>array.T).flags & BP_C_CONTIGUOUS)
-
-
-cdef bint _FORETOLD = _foretold()
-cdef object _FLOAT, _DOUBLE
-_FLOAT, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
-
-
-cdef inline const void *_matrix(array, dtype, ptrdiff_t rows, ptrdiff_t columns):
-    """Where a C-contiguous array of this dtype and shape lies; NULL if it is another."""
-    cdef bp_array *found = <bp_array *>array
-    if (not _FORETOLD or type(array) is not _ARRAY or found.nd != 2
-            or found.shape[0] != rows or found.shape[1] != columns
-            or ~found.flags & (BP_C_CONTIGUOUS | BP_ALIGNED)
-            or <object>found.dtype is not dtype and <object>found.dtype != dtype):
-        return NULL
-    return found.data
 
 
 cdef inline void _fetch_ahead(list values, ptrdiff_t i):
@@ -480,6 +498,22 @@ cdef inline void _fetch_ahead(list values, ptrdiff_t i):
         bp_fetch(<char *>PyList_GET_ITEM(values, i + FAR) + BP_ALIGN)
     if i + NEAR < n and type(<object>PyList_GET_ITEM(values, i + NEAR)) is _ARRAY:
         bp_fetch((<bp_array *>PyList_GET_ITEM(values, i + NEAR)).shape)
+
+
+def are_parameters(sizes, biases, weights, dtype):
+    """Whether these are lists of C-contiguous arrays of dtype, biases (n_out, 1) and weights
+    (n_out, n_in), of layers of these sizes."""
+    cdef ptrdiff_t l, n_out, n_in = sizes[0]
+    if (type(biases) is not list or type(weights) is not list
+            or not len(<list>biases) == len(<list>weights) == len(sizes) - 1):
+        return False
+    for l in range(len(<list>biases)):
+        n_out = sizes[l + 1]
+        if (_matrix((<list>biases)[l], dtype, n_out, 1) == NULL
+                or _matrix((<list>weights)[l], dtype, n_out, n_in) == NULL):
+            return False
+        n_in = n_out
+    return True
 
 
 def are_columns(list values not None, ptrdiff_t n, dtype):

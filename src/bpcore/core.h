@@ -232,6 +232,9 @@ typedef struct {
     int (*descend_column)(const bp_column *column, bp_wide eta, void *const *biases,
                           void *const *weights);
 
+    /* Add to sums[0..2] the squares of n items before, of those after, and of their change. */
+    void (*squares)(ptrdiff_t n, const void *before, const void *after, bp_wide *sums);
+
     /* CSR of dense rows x (n, n_in): offsets[1..n], counted from offsets[0] on, and the rows'
      * items, the first at columns[0]; once there are more than `limit`, nothing.  There is room
      * for limit - offsets[0] + n_in. */

@@ -38,6 +38,8 @@
 
 #include "column.h"
 
+#include "norms.h"
+
 #define ROW(table) (i < (ptrdiff_t)(sizeof table / sizeof *table) ? &table[i].row : NULL)
 
 static const bp_row *row(int table, ptrdiff_t i)
@@ -78,6 +80,7 @@ const bp_engine ENGINE = {
     .forward_column = forward_column,
     .backward_column = backward_column,
     .descend_column = descend_column,
+    .squares = squares,
     .csr_append = csr_append,
     .csr_encode = csr_encode,
     .gemm = gemm_entry,

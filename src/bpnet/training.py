@@ -205,9 +205,9 @@ class Run:
                 net.biases, net.weights = self.best
         finally:
             self.watch.close()
-            if isinstance(self.given, list) and isinstance(self.examples.original, list):
-                order = self.trainer.order.tolist()
-                shuffled = [self.examples.original[i] for i in order]
+            original = self.examples.original
+            if isinstance(self.given, list) and isinstance(original, list):
+                shuffled = map(original.__getitem__, self.trainer.order.tolist())
                 self.given[: self.n] = shuffled  # what was appended meanwhile stays
 
     def _epoch(self, epoch: int) -> None:
@@ -452,26 +452,18 @@ def _plain(figure: Any) -> Any:
     return figure.item() if isinstance(figure, np.generic) else figure
 
 
-@np.errstate(all="ignore")
 def _relative_change(before: list[Array], after: list[Array]) -> float:
     """Return the norm of the difference, relative to the larger of both norms.
 
     It is not finite if a weight is not.
     """
-    size = max(_norm(before), _norm(after))
-    if not 1e-100 < size < 1e100:  # squares would overflow, or underflow
-        largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
-        if not 0 < largest < math.inf:
-            return 0.0 if largest == 0 else math.nan
-        before, after = ([w / largest for w in ws] for ws in (before, after))
-        size = max(_norm(before), _norm(after))
-    return _norm(map(_difference, after, before)) / size
-
-
-def _difference(new: Array, old: Array) -> Array:
-    return np.subtract(new, old, dtype=np.float64)
-
-
-def _norm(arrays: Iterable[Array]) -> float:
-    squares = [np.add.reduce(np.square(a, dtype=np.float64), axis=None) for a in arrays]
-    return math.sqrt(sum(squares))
+    engine = bpcore.engine(after[0].dtype)
+    squares = engine.squares(before, after)
+    if not 1e-200 < max(squares) < 1e200:  # they would overflow, or underflow
+        with np.errstate(all="ignore"):
+            largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
+            if not 0 < largest < math.inf:
+                return 0.0 if largest == 0 else math.nan
+            before, after = ([w / largest for w in ws] for ws in (before, after))
+        squares = engine.squares(before, after)
+    return math.sqrt(squares[2] / max(squares[:2]))
