@@ -15,7 +15,6 @@ from bpcore._core import (
     columns_dtype,
     compiler,
     engines,
-    gather,
     split,
 )
 from bpcore.packing import CSR, Source, blocks, pack
@@ -36,7 +35,6 @@ __all__ = [
     "compiler",
     "engine",
     "engines",
-    "gather",
     "pack",
     "split",
 ]

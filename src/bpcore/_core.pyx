@@ -115,7 +115,10 @@ cdef extern from "core.h" nogil:
         int (*forward_column)(const bp_column *) noexcept nogil
         int (*backward_column)(const bp_column *, int, void **, void **) noexcept nogil
         int (*descend_column)(const bp_column *, double, void **, void **) noexcept nogil
+        int (*are_within)(double, double, ptrdiff_t, const void *) noexcept nogil
         void (*squares)(ptrdiff_t, const void *, const void *, double *) noexcept nogil
+        void (*stack)(ptrdiff_t, ptrdiff_t, const void *const *, size_t, void *) noexcept nogil
+        void (*fetch)(const void *, ptrdiff_t) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
@@ -128,8 +131,6 @@ cdef extern from "core.h" nogil:
     const char *bp_compiler()
     const char *bp_csr_fault(const bp_data *, int64_t, int64_t, ptrdiff_t, ptrdiff_t)
     const bp_engine *const *bp_engines(ptrdiff_t *)
-    void bp_fetch(const void *)
-    void bp_gather(ptrdiff_t, ptrdiff_t, const void *const *, size_t, size_t, void *)
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t, ptrdiff_t)
     size_t bp_lay_out(void *, const bp_shape *, bp_net **)
     size_t bp_lay_out_inputs(void *, bp_net *, size_t)
@@ -335,6 +336,15 @@ cdef class Engine:
                           scratch)
             PyMem_RawFree(block)
 
+    def are_within(self, array, double least=-np.inf, double most=np.inf):
+        """Whether all items of a C-contiguous array are finite and in [least, most]."""
+        cdef _Buffer buffer = _Buffer(array, "array", self.dtype, array.shape)
+        cdef ptrdiff_t n = array.size
+        cdef int within
+        with nogil:
+            within = self.row.are_within(least, most, n, buffer.view.buf)
+        return bool(within)
+
     def squares(self, list before not None, list after not None):
         """Return sums of squares: of the items before, of those after, and of their change."""
         cdef double sums[3]
@@ -348,6 +358,26 @@ cdef class Engine:
             with nogil:
                 self.row.squares(n, old.view.buf, new.view.buf, sums)
         return sums[0], sums[1], sums[2]
+
+    def stack(self, list values not None, out):
+        """Write values, C-contiguous arrays (n, 1) of float32 or float64, to the rows of out
+        (m, n).  Return False if one of them is something else: then nothing is written."""
+        cdef ptrdiff_t i, m = len(values), n = out.shape[1]
+        cdef _Buffer buffer = _Buffer(out, "out", self.dtype, (m, n), True, True)
+        dtype = _FLOAT if m and _matrix(values[0], _FLOAT, n, 1) != NULL else _DOUBLE
+        cdef const void **rows = <const void **>PyMem_RawMalloc(max(m, 1) * sizeof(void *))
+        if rows == NULL:
+            raise MemoryError()
+        for i in range(m):
+            _fetch_ahead(values, i)
+            rows[i] = _matrix(values[i], dtype, n, 1)
+            if rows[i] == NULL:
+                break
+        else:
+            self.row.stack(m, n, rows, dtype.itemsize, buffer.view.buf)
+            i = m
+        PyMem_RawFree(rows)
+        return i == m
 
     def activate(self, str name, z):
         """Replace z, C-contiguous with a multiple of ``lanes`` items, by its activation."""
@@ -454,8 +484,10 @@ cdef class Order:
         shuffled = self.items.copy()
         cdef _Buffer buffer = _Buffer(shuffled, "items", shuffled.dtype, shuffled.shape, True)
         items = <int64_t *>buffer.view.buf
+        bits = self.n.bit_length()
         for i in range(self.n - 1, 0, -1):
-            bits = (i + 1).bit_length()
+            if (i + 1) >> (bits - 1) == 0:  # one bit less from here on
+                bits -= 1
             j = getrandbits(bits)
             while j > i:
                 j = getrandbits(bits)
@@ -490,14 +522,17 @@ cdef enum:
     FAR = 16
 
 
+cdef ptrdiff_t _n_engines
+cdef const bp_engine *_ANY = bp_engines(&_n_engines)[0]
+
+
 cdef inline void _fetch_ahead(list values, ptrdiff_t i):
-    """Ask for the items that come after values[i], and what those nearer point to."""
+    """Ask for the arrays that come after values[i], and for what those nearer point to."""
     cdef ptrdiff_t n = len(values)
     if i + FAR < n:
-        bp_fetch(PyList_GET_ITEM(values, i + FAR))
-        bp_fetch(<char *>PyList_GET_ITEM(values, i + FAR) + BP_ALIGN)
+        _ANY.fetch(PyList_GET_ITEM(values, i + FAR), sizeof(bp_array))
     if i + NEAR < n and type(<object>PyList_GET_ITEM(values, i + NEAR)) is _ARRAY:
-        bp_fetch((<bp_array *>PyList_GET_ITEM(values, i + NEAR)).shape)
+        _ANY.fetch((<bp_array *>PyList_GET_ITEM(values, i + NEAR)).shape, 1)
 
 
 def are_parameters(sizes, biases, weights, dtype):
@@ -526,42 +561,18 @@ def are_columns(list values not None, ptrdiff_t n, dtype):
     return True
 
 
-def gather(list values not None, out):
-    """Write values, C-contiguous arrays (n, 1) of float32 or float64, to the rows of out (m, n).
-
-    Return False if one of them is something else: then nothing is written.
-    """
-    cdef ptrdiff_t i, m = len(values), n = out.shape[1]
-    cdef _Buffer buffer = _Buffer(out, "out", out.dtype, (m, n), True, True)
-    if m == 0:
-        return True
-    dtype = _FLOAT if _matrix(values[0], _FLOAT, n, 1) != NULL else _DOUBLE
-    cdef const void **rows = <const void **>PyMem_RawMalloc(m * sizeof(void *))
-    if rows == NULL:
-        raise MemoryError()
-    for i in range(m):
-        _fetch_ahead(values, i)
-        rows[i] = _matrix(values[i], dtype, n, 1)
-        if rows[i] == NULL:
-            PyMem_RawFree(rows)
-            return False
-    bp_gather(m, n, rows, dtype.itemsize, out.itemsize, buffer.view.buf)
-    PyMem_RawFree(rows)
-    return True
-
-
 def split(list pairs not None):
     """Return two lists, of the first and of the second items; None if one is no tuple of two."""
     cdef ptrdiff_t i, n = len(pairs)
     firsts, seconds = [], []
     for i in range(n):
         if i + FAR < n:
-            bp_fetch(PyList_GET_ITEM(pairs, i + FAR))
+            _ANY.fetch(PyList_GET_ITEM(pairs, i + FAR), 1)
         if i + NEAR < n and type(<object>PyList_GET_ITEM(pairs, i + NEAR)) is tuple:
             ahead = <tuple>PyList_GET_ITEM(pairs, i + NEAR)
             if len(ahead) == 2:
-                bp_fetch(PyTuple_GET_ITEM(ahead, 0))
-                bp_fetch(PyTuple_GET_ITEM(ahead, 1))
+                _ANY.fetch(PyTuple_GET_ITEM(ahead, 0), 1)
+                _ANY.fetch(PyTuple_GET_ITEM(ahead, 1), 1)
         pair = pairs[i]
         if type(pair) is not tuple or len(<tuple>pair) != 2:
             return None

@@ -2,24 +2,32 @@
  * no copy of them.  Each sum is the same chain as in a network that has loaded them.
  */
 
-/* z += w x for a vector of neurons, of which `rows` exist: squares of w are transposed on their
- * way.  Of one vector, not of several: few rows at a time are what processors foresee. */
-INLINED void add_neurons(ptrdiff_t rows, ptrdiff_t n_in, const real *w, const real *x, real *z)
+/* z += w x for V vectors of neurons, of which `rows` exist: squares of w are transposed on their
+ * way.  A sum waits for the one before it, so two vectors take little longer than one; of more,
+ * there are more rows at a time than processors foresee. */
+INLINED void add_neurons(const int V, ptrdiff_t rows, ptrdiff_t n_in, const real *w,
+                         const real *x, real *z)
 {
-    vreal sum = *vectors(z), square[LANES];
+    vreal sum[2], square[LANES];
     ptrdiff_t p = 0;
-    for (; p + LANES <= n_in; p += LANES) {
-        transpose_lanes(rows, LANES, w + p, n_in, (real *)square, LANES);
-        for (int i = 0; i < LANES; i++)
-            sum += splat(x[p + i]) * square[i];
-    }
-    for (; p < n_in; p++) {
-        real column[LANES] = {0};
-        for (ptrdiff_t j = 0; j < rows; j++)
-            column[j] = w[j * n_in + p];
-        sum += splat(x[p]) * unaligned(column);
-    }
-    *(vreal *)z = sum;
+    for (int v = 0; v < V; v++)
+        sum[v] = vectors(z)[v];
+    for (; p + LANES <= n_in; p += LANES)
+        for (int v = 0; v < V; v++) {
+            transpose_lanes(rows - v * LANES, LANES, w + v * LANES * n_in + p, n_in,
+                            (real *)square, LANES);
+            for (int i = 0; i < LANES; i++)
+                sum[v] += splat(x[p + i]) * square[i];
+        }
+    for (; p < n_in; p++)
+        for (int v = 0; v < V; v++) {
+            real column[LANES] = {0};
+            for (ptrdiff_t j = v * LANES; j < least(rows, (v + 1) * LANES); j++)
+                column[j - v * LANES] = w[j * n_in + p];
+            sum[v] += splat(x[p]) * unaligned(column);
+        }
+    for (int v = 0; v < V; v++)
+        ((vreal *)z)[v] = sum[v];
 }
 
 /* z = w x + b, in whole vectors: what is beyond n_out is 0. */
@@ -30,10 +38,12 @@ static void weighted_input(ptrdiff_t n_out, ptrdiff_t n_in, const real *w, const
     memcpy(z, b, (size_t)n_out * sizeof(real));
     for (; (n_out + j) % LANES; j++)
         z[n_out + j] = R(0.0);
-    for (j = 0; j + LANES <= n_out; j += LANES)
-        add_neurons(LANES, n_in, w + j * n_in, x, z + j);
+    for (j = 0; j + 2 * LANES <= n_out; j += 2 * LANES)
+        add_neurons(2, 2 * LANES, n_in, w + j * n_in, x, z + j);
+    for (; j + LANES <= n_out; j += LANES)
+        add_neurons(1, LANES, n_in, w + j * n_in, x, z + j);
     if (j < n_out)
-        add_neurons(n_out - j, n_in, w + j * n_in, x, z + j);
+        add_neurons(1, n_out - j, n_in, w + j * n_in, x, z + j);
 }
 
 /* Up to a vector of items, then zeros. */
@@ -76,15 +86,6 @@ static void add_outer_product(ptrdiff_t n_out, ptrdiff_t n_in, const real *delta
         for (; i < end; i++, item++)
             out[i] = (start ? start[i] : R(0.0)) + delta[j] * *item;
     }
-}
-
-/* Whether all items are numbers in [least, most]. */
-static int are_within(bp_wide least, bp_wide most, ptrdiff_t n, const real *items)
-{
-    int within = 1;
-    for (ptrdiff_t k = 0; k < n; k++)
-        within &= items[k] >= least && items[k] <= most && items[k] - items[k] == R(0.0);
-    return within;
 }
 
 static int forward_column(const bp_column *c)

@@ -232,8 +232,16 @@ typedef struct {
     int (*descend_column)(const bp_column *column, bp_wide eta, void *const *biases,
                           void *const *weights);
 
+    /* Whether n items are finite and in [least, most]. */
+    int (*are_within)(bp_wide least, bp_wide most, ptrdiff_t n, const void *items);
     /* Add to sums[0..2] the squares of n items before, of those after, and of their change. */
     void (*squares)(ptrdiff_t n, const void *before, const void *after, bp_wide *sums);
+
+    /* Copy n rows of n_in items, which are floats or doubles as their bytes say, to out. */
+    void (*stack)(ptrdiff_t n, ptrdiff_t n_in, const void *const *rows, size_t given_bytes,
+                   void *out);
+    /* Ask the cache for bytes that will be read soon; they need not exist. */
+    void (*fetch)(const void *there, ptrdiff_t bytes);
 
     /* CSR of dense rows x (n, n_in): offsets[1..n], counted from offsets[0] on, and the rows'
      * items, the first at columns[0]; once there are more than `limit`, nothing.  There is room
@@ -289,20 +297,6 @@ const char *bp_csr_fault(const bp_data *data, int64_t items, int64_t n_values, p
 
 /* The compiler that built this, and its version. */
 const char *bp_compiler(void);
-
-/* Ask the cache for what lies there, which will be read soon; it need not exist. */
-static inline void bp_fetch(const void *there)
-{
-#if defined(__GNUC__) && !defined(BP_SCALAR)
-    __builtin_prefetch(there);
-#else
-    (void)there;
-#endif
-}
-
-/* Copy n rows of n_in items of `from` bytes, float or double, to out, where they have `to`. */
-void bp_gather(ptrdiff_t n, ptrdiff_t n_in, const void *const *rows, size_t from, size_t to,
-               void *out);
 
 /* Choose the items [begin, n) of order as CPython's random.shuffle of n would from this
  * Mersenne Twister state, 624 words, then the position in them: it goes on with n = begin, to

@@ -1,4 +1,15 @@
-/* How long parameters are, and how far they have moved. */
+/* What is asked of numbers: whether they are in a range, how large they are, how far they
+ * moved. */
+
+/* Whether all items are numbers in [least, most]. */
+static int are_within(bp_wide least, bp_wide most, ptrdiff_t n, const void *items)
+{
+    const real *x = items;
+    lane_int outside = 0;
+    for (ptrdiff_t k = 0; k < n; k++)
+        outside |= !(x[k] >= least) | !(x[k] <= most) | !(x[k] - x[k] == R(0.0));
+    return !outside;
+}
 
 /* Chains of additions, which fill vectors whatever the instruction set; they are added last. */
 enum { CHAINS = 16 };

@@ -29,7 +29,7 @@ _NO_LABEL = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1
 # Rows, items, and a root mean square: see look_at_scale.
 _LOOKED_AT, _FEW, _LARGE = 64, 2**14, 10.0
 
-_FLOAT32 = np.dtype(np.float32)
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
 
@@ -221,6 +221,8 @@ class Examples:
         first = self._y[0] if len(self._y) else []
         if isinstance(first, (list, tuple)):
             return False
+        if type(first) is np.ndarray:
+            return not first.ndim or (first.shape == (1,) and n_out > 1)
         return np.ndim(first) == 0 or (np.shape(first) == (1,) and n_out > 1)
 
     def _items(self) -> list[tuple[Any, Any]]:
@@ -536,7 +538,7 @@ class _Columns(bpcore.Source):
 
     def read(self, begin: int, out: Array) -> None:
         arrays = self.values[begin : begin + len(out)]
-        if bpcore.gather(arrays, out):
+        if bpcore.engine(out.dtype).stack(arrays, out):
             return
         if not self._may_be_joined(arrays):
             arrays = [self._column(i, value) for i, value in enumerate(arrays, begin)]
@@ -549,7 +551,7 @@ class _Columns(bpcore.Source):
             raise
 
     def check(self, begin: int, rows: Array) -> None:
-        if not np.isfinite(rows).all():
+        if not _are_within(rows):
             for i, row in enumerate(rows, begin):
                 _finite(self._where(i), row)
 
@@ -652,7 +654,7 @@ def _check_reach(
     least, most = engine.targets[output]
     rounding = 8 * float(np.finfo(np.float32).eps)
     for begin, block in bpcore.blocks(y):
-        if block.min() < least - rounding or block.max() > most + rounding:
+        if not _are_within(block, least - rounding, most + rounding):
             wrong = np.argmax((block < least - rounding) | (block > most + rounding))
             got, i = block.ravel()[wrong], begin * y.shape[1] + int(wrong)
             wanted = f"in [{least:g}, {most:g}]" if np.isfinite(most) else f"at least {least:g}"
@@ -695,7 +697,14 @@ def look_at_scale(name: str, packed: bpcore.Data, saturates: Callable[[], bool])
 
 
 def _are_small(values: Array) -> bool:
-    return bool(values.max(initial=0) <= _LARGE and values.min(initial=0) >= -_LARGE)
+    return _are_within(values, -_LARGE, _LARGE)
+
+
+def _are_within(array: Array, least: float = -np.inf, most: float = np.inf) -> bool:
+    """Whether all items are finite and in [least, most]."""
+    if array.flags.c_contiguous and array.dtype in (_FLOAT32, _FLOAT64):
+        return bpcore.engine(array.dtype).are_within(array, least, most)
+    return bool(((array >= least) & (array <= most) & np.isfinite(array)).all())
 
 
 def _array(value: Any) -> Array:
@@ -711,11 +720,9 @@ def _signed(y: Any, n: int) -> Array:
 
 def _finite(name: str, array: Array, first: int | None = None) -> Array:
     """Return array; ValueError if an item is not finite, with its row, if first is row 0's."""
-    if array.size <= _FEW and np.isfinite(array).all():
-        return array
     for begin, block in bpcore.blocks(array):
-        finite = np.isfinite(block)
-        if not finite.all():
+        if not _are_within(block):
+            finite = np.isfinite(block)
             i, where = int(np.argmin(finite)), ""
             if first is not None:
                 where = check.place(

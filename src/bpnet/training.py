@@ -51,9 +51,11 @@ _FIGURES = ("eta", "seconds") + tuple(
     for figure in ("cost", "accuracy")
 )
 
-# The runs under way, by process and network: in a fork's child, those of its parent are not.
+# The runs under way, by network: in a fork's child, those of its parent are not.
 # It is a table, and no attribute of the network, since a copy of that is not being trained.
-_RUNS: dict[tuple[int, int], Run] = {}
+_RUNS: dict[int, Run] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_RUNS.clear)
 
 _STOPPING = ("min_update", "max_error", "patience", "min_delta", "max_seconds", "callback")
 
@@ -166,7 +168,7 @@ class Run:
 
         Raises RuntimeError, with nothing changed, if another call is training the network.
         """
-        key = os.getpid(), id(self.net)
+        key = id(self.net)
         try:
             if _RUNS.setdefault(key, self) is not self:  # asked and taken in one step
                 self.watch.close()
