@@ -2,28 +2,34 @@
  * no copy of them.  Each sum is the same chain as in a network that has loaded them.
  */
 
+/* Vectors of neurons at a time: a sum waits for the one before it, so several take little longer
+ * than one.  Rows that lie whole pages apart are those of eight neurons, all that caches keep. */
+enum { NEURON_VECTORS = LANES < 8 ? 4 : 2, PAGED_VECTORS = LANES < 8 ? 2 : 1, PAGE = 4096 };
+
 /* z += w x for V vectors of neurons, of which `rows` exist: squares of w are transposed on their
- * way.  A sum waits for the one before it, so two vectors take little longer than one; of more,
- * there are more rows at a time than processors foresee. */
+ * way. */
 INLINED void add_neurons(const int V, ptrdiff_t rows, ptrdiff_t n_in, const real *w,
                          const real *x, real *z)
 {
-    vreal sum[2], square[LANES];
+    const vreal zero = {0};
+    vreal sum[NEURON_VECTORS], square[LANES];
     ptrdiff_t p = 0;
     for (int v = 0; v < V; v++)
         sum[v] = vectors(z)[v];
     for (; p + LANES <= n_in; p += LANES)
         for (int v = 0; v < V; v++) {
-            transpose_lanes(rows - v * LANES, LANES, w + v * LANES * n_in + p, n_in,
-                            (real *)square, LANES);
+            for (int i = 0; i < LANES; i++)
+                square[i] = V > 1 || i < rows ? unaligned(w + (v * LANES + i) * n_in + p)
+                                              : zero;
+            transpose_square(square);
             for (int i = 0; i < LANES; i++)
                 sum[v] += splat(x[p + i]) * square[i];
         }
     for (; p < n_in; p++)
         for (int v = 0; v < V; v++) {
             real column[LANES] = {0};
-            for (ptrdiff_t j = v * LANES; j < least(rows, (v + 1) * LANES); j++)
-                column[j - v * LANES] = w[j * n_in + p];
+            for (int i = 0; i < LANES && (V > 1 || i < rows); i++)
+                column[i] = w[(v * LANES + i) * n_in + p];
             sum[v] += splat(x[p]) * unaligned(column);
         }
     for (int v = 0; v < V; v++)
@@ -34,12 +40,17 @@ INLINED void add_neurons(const int V, ptrdiff_t rows, ptrdiff_t n_in, const real
 static void weighted_input(ptrdiff_t n_out, ptrdiff_t n_in, const real *w, const real *b,
                            const real *x, real *z)
 {
+    const ptrdiff_t many = NEURON_VECTORS * LANES, some = PAGED_VECTORS * LANES;
     ptrdiff_t j = 0;
     memcpy(z, b, (size_t)n_out * sizeof(real));
     for (; (n_out + j) % LANES; j++)
         z[n_out + j] = R(0.0);
-    for (j = 0; j + 2 * LANES <= n_out; j += 2 * LANES)
-        add_neurons(2, 2 * LANES, n_in, w + j * n_in, x, z + j);
+    j = 0;
+    if ((size_t)n_in * sizeof(real) % PAGE)
+        for (; j + many <= n_out; j += many)
+            add_neurons(NEURON_VECTORS, many, n_in, w + j * n_in, x, z + j);
+    for (; j + some <= n_out; j += some)
+        add_neurons(PAGED_VECTORS, some, n_in, w + j * n_in, x, z + j);
     for (; j + LANES <= n_out; j += LANES)
         add_neurons(1, LANES, n_in, w + j * n_in, x, z + j);
     if (j < n_out)

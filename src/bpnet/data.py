@@ -41,12 +41,19 @@ def as_rows(name: str, value: Any, n: int, dtype: DType) -> Array:
     return _finite(name, check.require(array.T, dtype))
 
 
-def as_row(name: str, value: Any, n: int, dtype: DType) -> Array:
-    """Return value of shape (n, 1) as one row (1, n) of finite dtype."""
+def as_column(name: str, value: Any, n: int, dtype: DType) -> Array:
+    """Return value of shape (n, 1), C-contiguous and of finite dtype."""
+    if is_column(value, n, dtype):
+        return value
     rows = as_rows(name, value, n, dtype)
     if len(rows) != 1:
         raise _misfit(name, rows.T, (n, 1), columns=True)
-    return rows
+    return rows.T
+
+
+def is_column(value: Any, n: int, dtype: DType) -> bool:
+    """Whether value is a C-contiguous array (n, 1) of dtype and finite."""
+    return bpcore.are_columns([value], n, dtype) and bpcore.engine(dtype).are_within(value)
 
 
 def accept(name: str, given: Any) -> Examples:
