@@ -34,6 +34,7 @@ INCLUDES = {
     "threads.c": ["threads.h", "<time.h>", "<pthread.h>", "<sched.h>"],
     "net.c": ["core.h", "<string.h>"],
     "csr.c": ["core.h"],
+    "column.c": ["core.h"],
     "dispatch.c": ["core.h", "<cpuid.h>"],
     "shuffle.c": ["core.h"],
     **{name: ["engine.h"] for name in ENGINE_FILES},

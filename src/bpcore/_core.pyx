@@ -8,8 +8,8 @@ from operator import index as _index
 import numpy as np
 
 from cpython.array cimport array
-from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE,
-                             PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
+from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE,
+                             PyBuffer_Release, PyObject_GetBuffer)
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
 from cpython.list cimport PyList_GET_ITEM
@@ -97,6 +97,8 @@ cdef extern from "core.h" nogil:
         void **a
         void **delta
         void *z
+        void **new_weights
+        void **new_biases
 
     ctypedef struct bp_codes:
         int used
@@ -113,12 +115,12 @@ cdef extern from "core.h" nogil:
         void (*store)(const bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, int, void *,
                       void *) noexcept nogil
         int (*forward_column)(const bp_column *) noexcept nogil
-        int (*backward_column)(const bp_column *, int, void **, void **) noexcept nogil
-        int (*descend_column)(const bp_column *, double, void **, void **) noexcept nogil
+        int (*backward_column)(const bp_column *, int) noexcept nogil
+        int (*descend_column)(const bp_column *, double) noexcept nogil
         int (*are_within)(double, double, ptrdiff_t, const void *) noexcept nogil
         void (*squares)(ptrdiff_t, const void *, const void *, double *) noexcept nogil
         void (*stack)(ptrdiff_t, ptrdiff_t, const void *const *, size_t, void *) noexcept nogil
-        void (*fetch)(const void *, ptrdiff_t) noexcept nogil
+        void (*ask_for)(const void *, ptrdiff_t) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
@@ -134,6 +136,7 @@ cdef extern from "core.h" nogil:
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t, ptrdiff_t)
     size_t bp_lay_out(void *, const bp_shape *, bp_net **)
     size_t bp_lay_out_inputs(void *, bp_net *, size_t)
+    size_t bp_lay_out_column(void *, const int64_t *, ptrdiff_t, size_t, bp_column *)
     void bp_sgd(const bp_engine *, bp_net *, ptrdiff_t, const bp_descent *, bp_look *, void *)
     void bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *,
                      const bp_questions *, bp_look *, void *)
@@ -269,7 +272,6 @@ cdef class Engine:
     cdef readonly dict targets       # names of last layers: (least, most) that y may be
     cdef readonly dict rules         # names of steps: (names of parameters, slots)
     cdef dict hiddens, lasts         # where activations and outputs are in their tables
-    cdef char format                 # of the dtype, in a buffer
 
     def __cinit__(self, size_t index):
         cdef ptrdiff_t n
@@ -285,7 +287,6 @@ cdef class Engine:
         self.rules = {name: tuple(row[:2]) for name, *row in self.table(BP_RULES)}
         self.hiddens = {name: i for i, name in enumerate(self.activations)}
         self.lasts = {name: i for i, name in enumerate(self.outputs)}
-        self.format = ord(self.dtype.char)
 
     cdef list table(self, int which):
         """The rows (name, parameters, slots, classifies, least, most) of one of the core's
@@ -530,9 +531,9 @@ cdef inline void _fetch_ahead(list values, ptrdiff_t i):
     """Ask for the arrays that come after values[i], and for what those nearer point to."""
     cdef ptrdiff_t n = len(values)
     if i + FAR < n:
-        _ANY.fetch(PyList_GET_ITEM(values, i + FAR), sizeof(bp_array))
+        _ANY.ask_for(PyList_GET_ITEM(values, i + FAR), sizeof(bp_array))
     if i + NEAR < n and type(<object>PyList_GET_ITEM(values, i + NEAR)) is _ARRAY:
-        _ANY.fetch((<bp_array *>PyList_GET_ITEM(values, i + NEAR)).shape, 1)
+        _ANY.ask_for((<bp_array *>PyList_GET_ITEM(values, i + NEAR)).shape, 1)
 
 
 def are_parameters(sizes, biases, weights, dtype):
@@ -562,17 +563,17 @@ def are_columns(list values not None, ptrdiff_t n, dtype):
 
 
 def split(list pairs not None):
-    """Return two lists, of the first and of the second items; None if one is no tuple of two."""
+    """Return the lists of first and of second items; None if one is no tuple of two."""
     cdef ptrdiff_t i, n = len(pairs)
     firsts, seconds = [], []
     for i in range(n):
         if i + FAR < n:
-            _ANY.fetch(PyList_GET_ITEM(pairs, i + FAR), 1)
+            _ANY.ask_for(PyList_GET_ITEM(pairs, i + FAR), 1)
         if i + NEAR < n and type(<object>PyList_GET_ITEM(pairs, i + NEAR)) is tuple:
             ahead = <tuple>PyList_GET_ITEM(pairs, i + NEAR)
             if len(ahead) == 2:
-                _ANY.fetch(PyTuple_GET_ITEM(ahead, 0), 1)
-                _ANY.fetch(PyTuple_GET_ITEM(ahead, 1), 1)
+                _ANY.ask_for(PyTuple_GET_ITEM(ahead, 0), 1)
+                _ANY.ask_for(PyTuple_GET_ITEM(ahead, 1), 1)
         pair = pairs[i]
         if type(pair) is not tuple or len(<tuple>pair) != 2:
             return None
@@ -1141,9 +1142,7 @@ cdef class Column:
 
     cdef Engine engine
     cdef bp_column of
-    cdef list sizes, holders
-    cdef Py_buffer *views  # of the parameters, and one more
-    cdef int viewed
+    cdef list sizes, held  # held: the arrays, and what keeps their memory where it is
     cdef void *block
     cdef readonly bint ready
 
@@ -1160,82 +1159,49 @@ cdef class Column:
         self.ready = self.lay_out() and self.look(biases, weights, x)
 
     def __dealloc__(self):
-        while self.viewed:
-            self.viewed -= 1
-            PyBuffer_Release(&self.views[self.viewed])
         PyMem_RawFree(self.block)
 
     cdef bint lay_out(self) except -1:
-        """Take memory, in one block: views, pointers, and vectors for each layer."""
-        cdef ptrdiff_t i, n = 0, layers = len(self.sizes)
-        cdef size_t itemsize = self.engine.row.itemsize, vectors = 0
+        """Take memory; False if the sizes are not the core's."""
+        cdef array numbers
+        cdef size_t itemsize = self.engine.row.itemsize
         for size in self.sizes:
             if type(size) is not int or not 0 < size < 1 << 31:
                 return False
-            n = size
-            vectors += 2 * _aligned(n * itemsize)
-        if n < self.engine.row.row(BP_OUTPUTS, self.of.kind.output).classifies:
+        if size < self.engine.row.row(BP_OUTPUTS, self.of.kind.output).classifies:
             return False
-        cdef size_t pointers = _aligned(
-            layers * (2 * sizeof(Py_buffer) + 7 * sizeof(void *)))
-        self.block = PyMem_RawMalloc(pointers + vectors + _aligned(n * itemsize) + BP_ALIGN)
+        numbers = _array.array("q", self.sizes)
+        cdef const int64_t *layers = <int64_t *>numbers.data.as_longlongs
+        cdef ptrdiff_t last = len(numbers) - 1
+        self.block = PyMem_RawMalloc(
+            bp_lay_out_column(NULL, layers, last, itemsize, &self.of) + BP_ALIGN)
         if self.block == NULL:
             raise MemoryError(f"sizes {self.sizes} do not fit in memory")
-        cdef char *at = <char *>_aligned(<uintptr_t>self.block)
-        self.views = <Py_buffer *>at
-        cdef void **row = <void **>(self.views + 2 * layers)
-        at += pointers
-        self.of.num_layers, self.of.sizes = layers - 1, <ptrdiff_t *>row
-        self.of.weights, self.of.biases = <const void **>(row + layers), <const void **>(
-            row + 2 * layers)
-        self.of.a, self.of.delta, self.of.z = row + 3 * layers, row + 4 * layers, at
-        at += _aligned(n * itemsize)
-        for i in range(layers):
-            n = self.sizes[i]
-            (<ptrdiff_t *>row)[i] = n
-            n = _aligned(n * itemsize)
-            self.of.a[i], self.of.delta[i] = at, at + n
-            at += 2 * n
+        bp_lay_out_column(<void *>_aligned(<uintptr_t>self.block), layers, last, itemsize,
+                          &self.of)
         return True
-
-    cdef const void *view(self, array, ptrdiff_t rows, ptrdiff_t columns) except? NULL:
-        """Where an array of the engine's dtype and this shape lies; NULL if it is another."""
-        cdef Py_buffer *view = &self.views[self.viewed]
-        if type(array) is not _ARRAY:
-            return NULL
-        try:
-            PyObject_GetBuffer(array, view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
-        except (BufferError, ValueError):  # of dates there is none
-            return NULL
-        if (view.ndim != 2 or view.shape[0] != rows or view.shape[1] != columns
-                or view.format[0] != self.engine.format or view.format[1] != 0
-                or not PyBuffer_IsContiguous(view, b"C")):
-            PyBuffer_Release(view)
-            return NULL
-        self.viewed += 1
-        return view.buf
-
-    cdef bint copy_in(self, array, ptrdiff_t n, void *to) except -1:
-        """Copy a column of n items, if it is one."""
-        cdef const void *items = self.view(array, n, 1)
-        if items != NULL:
-            memcpy(to, items, n * self.engine.row.itemsize)
-            self.viewed -= 1
-            PyBuffer_Release(&self.views[self.viewed])
-        return items != NULL
 
     cdef bint look(self, list biases, list weights, x) except -1:
         """Take pointers to all arrays, and a copy of x; False if one is not the core's."""
         cdef ptrdiff_t l, n_in, n_out
-        self.holders = []
+        cdef object dtype = self.engine.dtype
+        self.held = []
         for l in range(self.of.num_layers):
             n_in, n_out = self.of.sizes[l], self.of.sizes[l + 1]
-            self.of.weights[l] = self.view(weights[l], n_out, n_in)
-            self.of.biases[l] = self.view(biases[l], n_out, 1)
+            w, b = weights[l], biases[l]
+            self.of.weights[l] = _matrix(w, dtype, n_out, n_in)
+            self.of.biases[l] = _matrix(b, dtype, n_out, 1)
             if self.of.weights[l] == NULL or self.of.biases[l] == NULL:
                 return False
-            self.holders.append((_holder(weights[l]), _holder(biases[l])))
+            self.held.append((w, b, _holder(w), _holder(b)))
         return self.copy_in(x, self.of.sizes[0], self.of.a[0])
+
+    cdef bint copy_in(self, array, ptrdiff_t n, void *to):
+        """Copy a column of n items, if it is one."""
+        cdef const void *items = _matrix(array, self.engine.dtype, n, 1)
+        if items != NULL:
+            memcpy(to, items, n * self.engine.row.itemsize)
+        return items != NULL
 
     def forward(self):
         """Go to the last layer; return whether x is finite, without which nothing is done."""
@@ -1271,7 +1237,6 @@ cdef class Column:
 
     cdef finish(self, y, bint is_error, eta):
         cdef ptrdiff_t l, last = self.of.num_layers
-        cdef void **pointers = self.of.delta + last + 1
         cdef double rate = eta or 0.0
         cdef bint descends = eta is not None, done
         if not self.copy_in(y, self.of.sizes[last], self.of.delta[last]):
@@ -1280,15 +1245,13 @@ cdef class Column:
         for l in range(last):
             biases.append(np.empty((self.sizes[l + 1], 1), self.engine.dtype))
             weights.append(np.empty((self.sizes[l + 1], self.sizes[l]), self.engine.dtype))
-            pointers[l] = _writable(biases[l])
-            pointers[last + l] = _writable(weights[l])
+            self.of.new_biases[l] = _writable(biases[l])
+            self.of.new_weights[l] = _writable(weights[l])
         with nogil:
             if descends:
-                done = self.engine.row.descend_column(&self.of, rate, pointers,
-                                                      pointers + last)
+                done = self.engine.row.descend_column(&self.of, rate)
             else:
-                done = self.engine.row.backward_column(&self.of, is_error, pointers,
-                                                       pointers + last)
+                done = self.engine.row.backward_column(&self.of, is_error)
         return (biases, weights) if done else None
 
 

@@ -2,8 +2,8 @@
  * no copy of them.  Each sum is the same chain as in a network that has loaded them.
  */
 
-/* Vectors of neurons at a time: a sum waits for the one before it, so several take little longer
- * than one.  Rows that lie whole pages apart are those of eight neurons, all that caches keep. */
+/* Vectors of neurons at a time: a sum waits for the one before it, so several take little
+ * longer than one.  Of rows that lie whole pages apart, caches keep no more than eight. */
 enum { NEURON_VECTORS = LANES < 8 ? 4 : 2, PAGED_VECTORS = LANES < 8 ? 2 : 1, PAGE = 4096 };
 
 /* z += w x for V vectors of neurons, of which `rows` exist: squares of w are transposed on their
@@ -143,13 +143,12 @@ static void error_before(const bp_column *c, ptrdiff_t l)
 }
 
 /* The gradient, or where alpha is given the parameters that are alpha times it further on. */
-static void move_column(const bp_column *c, const real *alpha, void *const *biases,
-                        void *const *weights)
+static void move_column(const bp_column *c, const real *alpha)
 {
     for (ptrdiff_t l = c->num_layers; l-- > 0;) {
         const ptrdiff_t n_in = c->sizes[l], n_out = c->sizes[l + 1];
         const real *b = c->biases[l], *w = c->weights[l];
-        real *delta = c->delta[l + 1], *sums = biases[l];
+        real *delta = c->delta[l + 1], *sums = c->new_biases[l];
         if (l > 0)
             error_before(c, l);
         for (ptrdiff_t j = 0; j < n_out; j++) { /* BP3 */
@@ -157,24 +156,22 @@ static void move_column(const bp_column *c, const real *alpha, void *const *bias
                 delta[j] *= *alpha;
             sums[j] = (alpha ? b[j] : R(0.0)) + (R(0.0) + delta[j]);
         }
-        add_outer_product(n_out, n_in, delta, c->a[l], alpha ? w : NULL, weights[l]);
+        add_outer_product(n_out, n_in, delta, c->a[l], alpha ? w : NULL, c->new_weights[l]);
     }
 }
 
-static int backward_column(const bp_column *c, int given_error, void *const *biases,
-                           void *const *weights)
+static int backward_column(const bp_column *c, int given_error)
 {
     const ptrdiff_t n_out = c->sizes[c->num_layers];
     if (!given_error && !are_within(-INFINITY, INFINITY, n_out, c->delta[c->num_layers]))
         return 0;
     if (!given_error)
         output_error_column(c);
-    move_column(c, NULL, biases, weights);
+    move_column(c, NULL);
     return 1;
 }
 
-static int descend_column(const bp_column *c, bp_wide eta, void *const *biases,
-                          void *const *weights)
+static int descend_column(const bp_column *c, bp_wide eta)
 {
     const bp_row *row = &OUTPUT_TABLE[c->kind.output].row;
     const real alpha = (real)-eta;
@@ -184,7 +181,7 @@ static int descend_column(const bp_column *c, bp_wide eta, void *const *biases,
     const int finite = forward_column(c);
     if (finite) {
         output_error_column(c);
-        move_column(c, &alpha, biases, weights);
+        move_column(c, &alpha);
     }
     restore_arithmetic(arithmetic);
     return finite;

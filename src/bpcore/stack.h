@@ -7,7 +7,7 @@
 /* Rows ahead, and of each the bytes from which on it is foreseen. */
 enum { ROWS_AHEAD = 3, UNFORESEEN = 512 };
 
-/* Copy n rows of n_in items, of this type or as given_bytes says of the other, to out. */
+/* Copy n rows of n_in items, of this item type or, as given_bytes says, the other, to out. */
 static void stack(ptrdiff_t n, ptrdiff_t n_in, const void *const *rows, size_t given_bytes,
                   void *out)
 {
@@ -20,16 +20,14 @@ static void stack(ptrdiff_t n, ptrdiff_t n_in, const void *const *rows, size_t g
         }
         if (given_bytes == sizeof(real))
             memcpy(to, rows[i], (size_t)bytes);
-        else if (given_bytes == sizeof(float))
-            for (ptrdiff_t k = 0; k < n_in; k++)
-                to[k] = (real)((const float *)rows[i])[k];
         else
             for (ptrdiff_t k = 0; k < n_in; k++)
-                to[k] = (real)((const double *)rows[i])[k];
+                to[k] = (real)((const other_real *)rows[i])[k];
     }
 }
 
-static void fetch_entry(const void *there, ptrdiff_t bytes)
+/* Called by way of the engine's row, so no compiler can drop it for doing nothing. */
+static void ask_for(const void *there, ptrdiff_t bytes)
 {
     fetch(there, (const char *)there + bytes);
 }
