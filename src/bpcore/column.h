@@ -6,8 +6,8 @@
  * longer than one.  Of rows that lie whole pages apart, caches keep no more than eight. */
 enum { NEURON_VECTORS = LANES < 8 ? 4 : 2, PAGED_VECTORS = LANES < 8 ? 2 : 1, PAGE = 4096 };
 
-/* z += w x for V vectors of neurons, of which `rows` exist: squares of w are transposed on their
- * way. */
+/* z += w x for V vectors of neurons, of which `rows` exist: squares of w are transposed on
+ * their way. */
 INLINED void add_neurons(const int V, ptrdiff_t rows, ptrdiff_t n_in, const real *w,
                          const real *x, real *z)
 {
