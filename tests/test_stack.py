@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nets import FAST, each_dtype, examples, make
 
 import bpcore
+from bpnet import data
 
 ENGINES = bpcore.engines()
 each_engine = pytest.mark.parametrize("engine", ENGINES, ids=repr)
@@ -103,6 +104,20 @@ def test_pairs_are_split():
     for odd in [[1, 2], (1,), (1, 2, 3), None, 5]:
         for where in (0, 30, 49):
             assert bpcore.split([*pairs[:where], odd, *pairs[where:]]) is None
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, "f2", ">f8", "i4", "?"], ids=str)
+@pytest.mark.parametrize("layout", ["plain", "strides", "unaligned"])
+def test_numbers_of_any_layout_are_looked_at(dtype, layout):
+    numbers = np.ones((7, 3), dtype)
+    if layout == "strides":
+        numbers = np.ones((14, 3), dtype)[::2]
+    elif layout == "unaligned":
+        raw = np.frombuffer(bytearray(b" " + numbers.tobytes()), np.uint8, offset=1)
+        numbers = raw.view(dtype).reshape(7, 3)
+    assert data._are_within(numbers) and data._are_within(numbers, 0, 1)
+    numbers[5, 2] = 0
+    assert data._are_within(numbers) and not data._are_within(numbers, 0.5, 1)
 
 
 @each_engine

@@ -709,7 +709,8 @@ def _are_small(values: Array) -> bool:
 
 def _are_within(array: Array, least: float = -np.inf, most: float = np.inf) -> bool:
     """Whether all items are finite and in [least, most]."""
-    if array.flags.c_contiguous and array.dtype in (_FLOAT32, _FLOAT64):
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype in (_FLOAT32, _FLOAT64):
         return bpcore.engine(array.dtype).are_within(array, least, most)
     return bool(((array >= least) & (array <= most) & np.isfinite(array)).all())
 
