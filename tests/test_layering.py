@@ -21,7 +21,7 @@ by_name = {"ids": lambda path: str(path.relative_to(ROOT / "src"))}
 TEMPLATES = [
     *("dtype.h", "vec.h", "kernels.h", "gemm.h", "activations.h", "outputs.h", "rules.h"),
     *("parts.h", "sparse.h", "first.h", "last.h", "descent.h", "train.h"),
-    "column.h",
+    *("stack.h", "norms.h", "column.h"),
 ]
 
 # What each file of the core includes, in this order: textual order is dependency order.
@@ -34,6 +34,7 @@ INCLUDES = {
     "threads.c": ["threads.h", "<time.h>", "<pthread.h>", "<sched.h>"],
     "net.c": ["core.h", "<string.h>"],
     "csr.c": ["core.h"],
+    "column.c": ["core.h"],
     "dispatch.c": ["core.h", "<cpuid.h>"],
     "shuffle.c": ["core.h"],
     **{name: ["engine.h"] for name in ENGINE_FILES},

@@ -194,8 +194,11 @@ def test_a_run_of_version_1_goes_on_to_the_bits_of_one_that_did_not_end(tmp_path
     path = DATA / "version1-momentum-checkpoint.npz"
     net, whole = run_of_version_1(5, resume=path), run_of_version_1(5)
     assert bits([net.biases, net.weights]) == bits([whole.biases, whole.weights])
+    # A version sums the squares of so many weights in an order of its own.
+    rounding = 2 * sum(w.size for w in net.weights) * np.finfo(float).eps
     for record, wanted in zip(net.history, whole.history, strict=True):
-        assert record["update"] == wanted["update"] > 0
+        assert abs(record["update"] - wanted["update"]) <= rounding * wanted["update"]
+        assert record["update"] > 0
     assert net._rng.getstate() == whole._rng.getstate()
     best = bpnet.load(path)
     first = run_of_version_1(1)

@@ -10,9 +10,12 @@ from bpcore._core import (
     Engine,
     Net,
     Order,
+    are_columns,
+    are_parameters,
     columns_dtype,
     compiler,
     engines,
+    split,
 )
 from bpcore.packing import CSR, Source, blocks, pack
 
@@ -25,12 +28,15 @@ __all__ = [
     "Net",
     "Order",
     "Source",
+    "are_columns",
+    "are_parameters",
     "blocks",
     "columns_dtype",
     "compiler",
     "engine",
     "engines",
     "pack",
+    "split",
 ]
 
 

@@ -6,9 +6,12 @@ from bpcore._core import Data as Data
 from bpcore._core import Engine as Engine
 from bpcore._core import Net as Net
 from bpcore._core import Order as Order
+from bpcore._core import are_columns as are_columns
+from bpcore._core import are_parameters as are_parameters
 from bpcore._core import columns_dtype as columns_dtype
 from bpcore._core import compiler as compiler
 from bpcore._core import engines as engines
+from bpcore._core import split as split
 from bpcore.packing import CSR as CSR
 from bpcore.packing import Source as Source
 from bpcore.packing import blocks as blocks
@@ -23,12 +26,15 @@ __all__ = [
     "Net",
     "Order",
     "Source",
+    "are_columns",
+    "are_parameters",
     "blocks",
     "columns_dtype",
     "compiler",
     "engine",
     "engines",
     "pack",
+    "split",
 ]
 
 def engine(dtype: DTypeLike) -> Engine: ...

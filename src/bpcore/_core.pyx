@@ -8,10 +8,13 @@ from operator import index as _index
 import numpy as np
 
 from cpython.array cimport array
-from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE,
-                             PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
+from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE,
+                             PyBuffer_Release, PyObject_GetBuffer)
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree, PyMem_RawMalloc
+from cpython.list cimport PyList_GET_ITEM
+from cpython.ref cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM
 from cpython.weakref cimport PyWeakref_NewRef
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 from libc.string cimport memcpy
@@ -94,6 +97,8 @@ cdef extern from "core.h" nogil:
         void **a
         void **delta
         void *z
+        void **new_weights
+        void **new_biases
 
     ctypedef struct bp_codes:
         int used
@@ -110,8 +115,12 @@ cdef extern from "core.h" nogil:
         void (*store)(const bp_net *, ptrdiff_t, int, ptrdiff_t, ptrdiff_t, int, void *,
                       void *) noexcept nogil
         int (*forward_column)(const bp_column *) noexcept nogil
-        int (*backward_column)(const bp_column *, int, void **, void **) noexcept nogil
-        int (*descend_column)(const bp_column *, double, void **, void **) noexcept nogil
+        int (*backward_column)(const bp_column *, int) noexcept nogil
+        int (*descend_column)(const bp_column *, double) noexcept nogil
+        int (*are_within)(double, double, ptrdiff_t, const void *) noexcept nogil
+        void (*squares)(ptrdiff_t, const void *, const void *, double *) noexcept nogil
+        void (*stack)(ptrdiff_t, ptrdiff_t, const void *const *, size_t, void *) noexcept nogil
+        void (*ask_for)(const void *, ptrdiff_t) noexcept nogil
         void (*csr_append)(ptrdiff_t, ptrdiff_t, const void *, int64_t, int64_t *, uint16_t *,
                            void *) noexcept nogil
         int64_t (*csr_encode)(int64_t, const void *, bp_codes *, void *,
@@ -127,10 +136,35 @@ cdef extern from "core.h" nogil:
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t, ptrdiff_t)
     size_t bp_lay_out(void *, const bp_shape *, bp_net **)
     size_t bp_lay_out_inputs(void *, bp_net *, size_t)
+    size_t bp_lay_out_column(void *, const int64_t *, ptrdiff_t, size_t, bp_column *)
     void bp_sgd(const bp_engine *, bp_net *, ptrdiff_t, const bp_descent *, bp_look *, void *)
     void bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *,
                      const bp_questions *, bp_look *, void *)
     void bp_backprop(const bp_engine *, bp_net *, const bp_data *, bp_look *, void *)
+
+
+cdef extern from *:
+    """
+    /* An array as NumPy's ABI lays it out for whatever is compiled; see _foretold. */
+    typedef struct {
+        PyObject_HEAD
+        char *data;
+        int nd;
+        Py_ssize_t *shape, *strides;
+        PyObject *base, *dtype;
+        int flags;
+    } bp_array;
+    enum { BP_C_CONTIGUOUS = 0x1, BP_ALIGNED = 0x100 };
+    """
+    ctypedef struct bp_array:
+        char *data
+        int nd
+        Py_ssize_t *shape
+        PyObject *dtype
+        int flags
+    enum:
+        BP_C_CONTIGUOUS
+        BP_ALIGNED
 
 
 # No list comprehensions here: Cython 3.3 frees an item twice where the list cannot grow.
@@ -152,6 +186,8 @@ _SHUFFLE = _random.Random.shuffle
 
 
 cdef object _ARRAY = np.ndarray
+cdef object _FLOAT = np.dtype(np.float32)
+cdef object _DOUBLE = np.dtype(np.float64)
 
 
 cdef object _holder(array):
@@ -169,6 +205,34 @@ cdef object _holder(array):
     return reference if base is None else (reference, _holder(base))
 
 
+cdef bint _foretold() except -1:
+    """Whether arrays of this NumPy are laid out as bp_array says."""
+    cdef Py_buffer view
+    array = np.zeros((3, 2), np.float32)
+    cdef bp_array *found = <bp_array *>array
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDED_RO)
+    PyBuffer_Release(&view)  # the array lives on
+    return (found.data == view.buf and found.nd == 2
+            and found.shape[0] == 3 and found.shape[1] == 2
+            and <object>found.dtype is array.dtype
+            and found.flags & (BP_C_CONTIGUOUS | BP_ALIGNED)
+            and not (<bp_array *>array.T).flags & BP_C_CONTIGUOUS)
+
+
+cdef bint _FORETOLD = _foretold()  # else no array is as expected at a glance
+
+
+cdef inline const void *_matrix(array, dtype, ptrdiff_t rows, ptrdiff_t columns):
+    """Where a C-contiguous array of this dtype and shape lies; NULL if it is another."""
+    cdef bp_array *found = <bp_array *>array
+    if (not _FORETOLD or type(array) is not _ARRAY or found.nd != 2
+            or found.shape[0] != rows or found.shape[1] != columns
+            or ~found.flags & (BP_C_CONTIGUOUS | BP_ALIGNED)
+            or <object>found.dtype is not dtype and <object>found.dtype != dtype):
+        return NULL
+    return found.data
+
+
 cdef class _Buffer:
     """The memory of a C-contiguous array of a known dtype and shape, held while this lives."""
 
@@ -178,6 +242,15 @@ cdef class _Buffer:
     def __cinit__(self, array, str name, dtype, tuple shape, bint writable=False,
                   bint ours=False):
         """ours: nobody else has the array yet."""
+        if len(shape) != 2 or _matrix(array, dtype, shape[0], shape[1]) == NULL:
+            self.check(array, name, dtype, shape)
+        PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
+        self.holder = None if ours else _holder(array)
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+    cdef check(self, array, str name, dtype, tuple shape):
         if type(array) is not np.ndarray:  # a subclass may hide what is in its memory
             raise TypeError(f"{name} must be an array of {dtype}, got {type(array).__name__}")
         if array.dtype != dtype:
@@ -186,11 +259,6 @@ cdef class _Buffer:
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
         if not (array.flags.c_contiguous and array.flags.aligned):
             raise ValueError(f"{name} must be C-contiguous and aligned")
-        PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
-        self.holder = None if ours else _holder(array)
-
-    def __dealloc__(self):
-        PyBuffer_Release(&self.view)
 
 
 cdef class Engine:
@@ -204,7 +272,6 @@ cdef class Engine:
     cdef readonly dict targets       # names of last layers: (least, most) that y may be
     cdef readonly dict rules         # names of steps: (names of parameters, slots)
     cdef dict hiddens, lasts         # where activations and outputs are in their tables
-    cdef char format                 # of the dtype, in a buffer
 
     def __cinit__(self, size_t index):
         cdef ptrdiff_t n
@@ -220,7 +287,6 @@ cdef class Engine:
         self.rules = {name: tuple(row[:2]) for name, *row in self.table(BP_RULES)}
         self.hiddens = {name: i for i, name in enumerate(self.activations)}
         self.lasts = {name: i for i, name in enumerate(self.outputs)}
-        self.format = ord(self.dtype.char)
 
     cdef list table(self, int which):
         """The rows (name, parameters, slots, classifies, least, most) of one of the core's
@@ -270,6 +336,49 @@ cdef class Engine:
                           <const void *>b_address, b_row, b_column, c_buffer.view.buf, ldc,
                           scratch)
             PyMem_RawFree(block)
+
+    def are_within(self, array, double least=-np.inf, double most=np.inf):
+        """Whether all items of a C-contiguous array are finite and in [least, most]."""
+        cdef _Buffer buffer = _Buffer(array, "array", self.dtype, array.shape)
+        cdef ptrdiff_t n = array.size
+        cdef int within
+        with nogil:
+            within = self.row.are_within(least, most, n, buffer.view.buf)
+        return bool(within)
+
+    def squares(self, list before not None, list after not None):
+        """Return sums of squares: of the items before, of those after, and of their change."""
+        cdef double sums[3]
+        cdef ptrdiff_t n
+        cdef _Buffer old, new
+        sums[0] = sums[1] = sums[2] = 0
+        for array, moved in zip(before, after, strict=True):
+            old = _Buffer(array, "before", self.dtype, array.shape)
+            new = _Buffer(moved, "after", self.dtype, array.shape)
+            n = array.size
+            with nogil:
+                self.row.squares(n, old.view.buf, new.view.buf, sums)
+        return sums[0], sums[1], sums[2]
+
+    def stack(self, list values not None, out):
+        """Write values, C-contiguous arrays (n, 1) of float32 or float64, to the rows of out
+        (m, n).  Return False if one of them is something else: then nothing is written."""
+        cdef ptrdiff_t i, m = len(values), n = out.shape[1]
+        cdef _Buffer buffer = _Buffer(out, "out", self.dtype, (m, n), True, True)
+        dtype = _FLOAT if m and _matrix(values[0], _FLOAT, n, 1) != NULL else _DOUBLE
+        cdef const void **rows = <const void **>PyMem_RawMalloc(max(m, 1) * sizeof(void *))
+        if rows == NULL:
+            raise MemoryError()
+        for i in range(m):
+            _fetch_ahead(values, i)
+            rows[i] = _matrix(values[i], dtype, n, 1)
+            if rows[i] == NULL:
+                break
+        else:
+            self.row.stack(m, n, rows, dtype.itemsize, buffer.view.buf)
+            i = m
+        PyMem_RawFree(rows)
+        return i == m
 
     def activate(self, str name, z):
         """Replace z, C-contiguous with a multiple of ``lanes`` items, by its activation."""
@@ -376,8 +485,10 @@ cdef class Order:
         shuffled = self.items.copy()
         cdef _Buffer buffer = _Buffer(shuffled, "items", shuffled.dtype, shuffled.shape, True)
         items = <int64_t *>buffer.view.buf
+        bits = self.n.bit_length()
         for i in range(self.n - 1, 0, -1):
-            bits = (i + 1).bit_length()
+            if (i + 1) >> (bits - 1) == 0:  # one bit less from here on
+                bits -= 1
             j = getrandbits(bits)
             while j > i:
                 j = getrandbits(bits)
@@ -402,6 +513,73 @@ cdef class Order:
     def tolist(self):
         """Return the order as a list of Python ints."""
         return self.items.tolist()
+
+
+# Lists of arrays.  The GIL is held from a look at one until it is read, so none can change.
+
+# How far ahead what is next is asked for.
+cdef enum:
+    NEAR = 8
+    FAR = 16
+
+
+cdef ptrdiff_t _n_engines
+cdef const bp_engine *_ANY = bp_engines(&_n_engines)[0]
+
+
+cdef inline void _fetch_ahead(list values, ptrdiff_t i):
+    """Ask for the arrays that come after values[i], and for what those nearer point to."""
+    cdef ptrdiff_t n = len(values)
+    if i + FAR < n:
+        _ANY.ask_for(PyList_GET_ITEM(values, i + FAR), sizeof(bp_array))
+    if i + NEAR < n and type(<object>PyList_GET_ITEM(values, i + NEAR)) is _ARRAY:
+        _ANY.ask_for((<bp_array *>PyList_GET_ITEM(values, i + NEAR)).shape, 1)
+
+
+def are_parameters(sizes, biases, weights, dtype):
+    """Whether these are lists of C-contiguous arrays of dtype, biases (n_out, 1) and weights
+    (n_out, n_in), of layers of these sizes."""
+    cdef ptrdiff_t l, n_out, n_in = sizes[0]
+    if (type(biases) is not list or type(weights) is not list
+            or not len(<list>biases) == len(<list>weights) == len(sizes) - 1):
+        return False
+    for l in range(len(<list>biases)):
+        n_out = sizes[l + 1]
+        if (_matrix((<list>biases)[l], dtype, n_out, 1) == NULL
+                or _matrix((<list>weights)[l], dtype, n_out, n_in) == NULL):
+            return False
+        n_in = n_out
+    return True
+
+
+def are_columns(list values not None, ptrdiff_t n, dtype):
+    """Whether all values are C-contiguous arrays (n, 1) of this dtype."""
+    cdef ptrdiff_t i
+    for i in range(len(values)):
+        _fetch_ahead(values, i)
+        if _matrix(values[i], dtype, n, 1) == NULL:
+            return False
+    return True
+
+
+def split(list pairs not None):
+    """Return the lists of first and of second items; None if one is no tuple of two."""
+    cdef ptrdiff_t i, n = len(pairs)
+    firsts, seconds = [], []
+    for i in range(n):
+        if i + FAR < n:
+            _ANY.ask_for(PyList_GET_ITEM(pairs, i + FAR), 1)
+        if i + NEAR < n and type(<object>PyList_GET_ITEM(pairs, i + NEAR)) is tuple:
+            ahead = <tuple>PyList_GET_ITEM(pairs, i + NEAR)
+            if len(ahead) == 2:
+                _ANY.ask_for(PyTuple_GET_ITEM(ahead, 0), 1)
+                _ANY.ask_for(PyTuple_GET_ITEM(ahead, 1), 1)
+        pair = pairs[i]
+        if type(pair) is not tuple or len(<tuple>pair) != 2:
+            return None
+        firsts.append((<tuple>pair)[0])
+        seconds.append((<tuple>pair)[1])
+    return firsts, seconds
 
 
 # The most inputs in CSR form; the most with columns of 16 bits, which alone are packed from
@@ -964,9 +1142,7 @@ cdef class Column:
 
     cdef Engine engine
     cdef bp_column of
-    cdef list sizes, holders
-    cdef Py_buffer *views  # of the parameters, and one more
-    cdef int viewed
+    cdef list sizes, held  # held: the arrays, and what keeps their memory where it is
     cdef void *block
     cdef readonly bint ready
 
@@ -983,82 +1159,49 @@ cdef class Column:
         self.ready = self.lay_out() and self.look(biases, weights, x)
 
     def __dealloc__(self):
-        while self.viewed:
-            self.viewed -= 1
-            PyBuffer_Release(&self.views[self.viewed])
         PyMem_RawFree(self.block)
 
     cdef bint lay_out(self) except -1:
-        """Take memory, in one block: views, pointers, and vectors for each layer."""
-        cdef ptrdiff_t i, n = 0, layers = len(self.sizes)
-        cdef size_t itemsize = self.engine.row.itemsize, vectors = 0
+        """Take memory; False if the sizes are not the core's."""
+        cdef array numbers
+        cdef size_t itemsize = self.engine.row.itemsize
         for size in self.sizes:
             if type(size) is not int or not 0 < size < 1 << 31:
                 return False
-            n = size
-            vectors += 2 * _aligned(n * itemsize)
-        if n < self.engine.row.row(BP_OUTPUTS, self.of.kind.output).classifies:
+        if size < self.engine.row.row(BP_OUTPUTS, self.of.kind.output).classifies:
             return False
-        cdef size_t pointers = _aligned(
-            layers * (2 * sizeof(Py_buffer) + 7 * sizeof(void *)))
-        self.block = PyMem_RawMalloc(pointers + vectors + _aligned(n * itemsize) + BP_ALIGN)
+        numbers = _array.array("q", self.sizes)
+        cdef const int64_t *layers = <int64_t *>numbers.data.as_longlongs
+        cdef ptrdiff_t last = len(numbers) - 1
+        self.block = PyMem_RawMalloc(
+            bp_lay_out_column(NULL, layers, last, itemsize, &self.of) + BP_ALIGN)
         if self.block == NULL:
             raise MemoryError(f"sizes {self.sizes} do not fit in memory")
-        cdef char *at = <char *>_aligned(<uintptr_t>self.block)
-        self.views = <Py_buffer *>at
-        cdef void **row = <void **>(self.views + 2 * layers)
-        at += pointers
-        self.of.num_layers, self.of.sizes = layers - 1, <ptrdiff_t *>row
-        self.of.weights, self.of.biases = <const void **>(row + layers), <const void **>(
-            row + 2 * layers)
-        self.of.a, self.of.delta, self.of.z = row + 3 * layers, row + 4 * layers, at
-        at += _aligned(n * itemsize)
-        for i in range(layers):
-            n = self.sizes[i]
-            (<ptrdiff_t *>row)[i] = n
-            n = _aligned(n * itemsize)
-            self.of.a[i], self.of.delta[i] = at, at + n
-            at += 2 * n
+        bp_lay_out_column(<void *>_aligned(<uintptr_t>self.block), layers, last, itemsize,
+                          &self.of)
         return True
-
-    cdef const void *view(self, array, ptrdiff_t rows, ptrdiff_t columns) except? NULL:
-        """Where an array of the engine's dtype and this shape lies; NULL if it is another."""
-        cdef Py_buffer *view = &self.views[self.viewed]
-        if type(array) is not _ARRAY:
-            return NULL
-        try:
-            PyObject_GetBuffer(array, view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
-        except (BufferError, ValueError):  # of dates there is none
-            return NULL
-        if (view.ndim != 2 or view.shape[0] != rows or view.shape[1] != columns
-                or view.format[0] != self.engine.format or view.format[1] != 0
-                or not PyBuffer_IsContiguous(view, b"C")):
-            PyBuffer_Release(view)
-            return NULL
-        self.viewed += 1
-        return view.buf
-
-    cdef bint copy_in(self, array, ptrdiff_t n, void *to) except -1:
-        """Copy a column of n items, if it is one."""
-        cdef const void *items = self.view(array, n, 1)
-        if items != NULL:
-            memcpy(to, items, n * self.engine.row.itemsize)
-            self.viewed -= 1
-            PyBuffer_Release(&self.views[self.viewed])
-        return items != NULL
 
     cdef bint look(self, list biases, list weights, x) except -1:
         """Take pointers to all arrays, and a copy of x; False if one is not the core's."""
         cdef ptrdiff_t l, n_in, n_out
-        self.holders = []
+        cdef object dtype = self.engine.dtype
+        self.held = []
         for l in range(self.of.num_layers):
             n_in, n_out = self.of.sizes[l], self.of.sizes[l + 1]
-            self.of.weights[l] = self.view(weights[l], n_out, n_in)
-            self.of.biases[l] = self.view(biases[l], n_out, 1)
+            w, b = weights[l], biases[l]
+            self.of.weights[l] = _matrix(w, dtype, n_out, n_in)
+            self.of.biases[l] = _matrix(b, dtype, n_out, 1)
             if self.of.weights[l] == NULL or self.of.biases[l] == NULL:
                 return False
-            self.holders.append((_holder(weights[l]), _holder(biases[l])))
+            self.held.append((w, b, _holder(w), _holder(b)))
         return self.copy_in(x, self.of.sizes[0], self.of.a[0])
+
+    cdef bint copy_in(self, array, ptrdiff_t n, void *to):
+        """Copy a column of n items, if it is one."""
+        cdef const void *items = _matrix(array, self.engine.dtype, n, 1)
+        if items != NULL:
+            memcpy(to, items, n * self.engine.row.itemsize)
+        return items != NULL
 
     def forward(self):
         """Go to the last layer; return whether x is finite, without which nothing is done."""
@@ -1094,7 +1237,6 @@ cdef class Column:
 
     cdef finish(self, y, bint is_error, eta):
         cdef ptrdiff_t l, last = self.of.num_layers
-        cdef void **pointers = self.of.delta + last + 1
         cdef double rate = eta or 0.0
         cdef bint descends = eta is not None, done
         if not self.copy_in(y, self.of.sizes[last], self.of.delta[last]):
@@ -1103,15 +1245,13 @@ cdef class Column:
         for l in range(last):
             biases.append(np.empty((self.sizes[l + 1], 1), self.engine.dtype))
             weights.append(np.empty((self.sizes[l + 1], self.sizes[l]), self.engine.dtype))
-            pointers[l] = _writable(biases[l])
-            pointers[last + l] = _writable(weights[l])
+            self.of.new_biases[l] = _writable(biases[l])
+            self.of.new_weights[l] = _writable(weights[l])
         with nogil:
             if descends:
-                done = self.engine.row.descend_column(&self.of, rate, pointers,
-                                                      pointers + last)
+                done = self.engine.row.descend_column(&self.of, rate)
             else:
-                done = self.engine.row.backward_column(&self.of, is_error, pointers,
-                                                       pointers + last)
+                done = self.engine.row.backward_column(&self.of, is_error)
         return (biases, weights) if done else None
 
 

@@ -2,38 +2,59 @@
  * no copy of them.  Each sum is the same chain as in a network that has loaded them.
  */
 
-/* z += w x for a vector of neurons, of which `rows` exist: squares of w are transposed on their
- * way.  Of one vector, not of several: few rows at a time are what processors foresee. */
-INLINED void add_neurons(ptrdiff_t rows, ptrdiff_t n_in, const real *w, const real *x, real *z)
+/* Vectors of neurons at a time: a sum waits for the one before it, so several take little
+ * longer than one.  Of rows that lie whole pages apart, caches keep no more than eight. */
+enum { NEURON_VECTORS = LANES < 8 ? 4 : 2, PAGED_VECTORS = LANES < 8 ? 2 : 1, PAGE = 4096 };
+
+/* z += w x for V vectors of neurons, of which `rows` exist: squares of w are transposed on
+ * their way. */
+INLINED void add_neurons(const int V, ptrdiff_t rows, ptrdiff_t n_in, const real *w,
+                         const real *x, real *z)
 {
-    vreal sum = *vectors(z), square[LANES];
+    const vreal zero = {0};
+    vreal sum[NEURON_VECTORS], square[LANES];
     ptrdiff_t p = 0;
-    for (; p + LANES <= n_in; p += LANES) {
-        transpose_lanes(rows, LANES, w + p, n_in, (real *)square, LANES);
-        for (int i = 0; i < LANES; i++)
-            sum += splat(x[p + i]) * square[i];
-    }
-    for (; p < n_in; p++) {
-        real column[LANES] = {0};
-        for (ptrdiff_t j = 0; j < rows; j++)
-            column[j] = w[j * n_in + p];
-        sum += splat(x[p]) * unaligned(column);
-    }
-    *(vreal *)z = sum;
+    for (int v = 0; v < V; v++)
+        sum[v] = vectors(z)[v];
+    for (; p + LANES <= n_in; p += LANES)
+        for (int v = 0; v < V; v++) {
+            for (int i = 0; i < LANES; i++)
+                square[i] = V > 1 || i < rows ? unaligned(w + (v * LANES + i) * n_in + p)
+                                              : zero;
+            transpose_square(square);
+            for (int i = 0; i < LANES; i++)
+                sum[v] += splat(x[p + i]) * square[i];
+        }
+    for (; p < n_in; p++)
+        for (int v = 0; v < V; v++) {
+            real column[LANES] = {0};
+            for (int i = 0; i < LANES && (V > 1 || i < rows); i++)
+                column[i] = w[(v * LANES + i) * n_in + p];
+            sum[v] += splat(x[p]) * unaligned(column);
+        }
+    for (int v = 0; v < V; v++)
+        ((vreal *)z)[v] = sum[v];
 }
 
 /* z = w x + b, in whole vectors: what is beyond n_out is 0. */
 static void weighted_input(ptrdiff_t n_out, ptrdiff_t n_in, const real *w, const real *b,
                            const real *x, real *z)
 {
+    const ptrdiff_t many = NEURON_VECTORS * LANES, some = PAGED_VECTORS * LANES;
     ptrdiff_t j = 0;
     memcpy(z, b, (size_t)n_out * sizeof(real));
     for (; (n_out + j) % LANES; j++)
         z[n_out + j] = R(0.0);
-    for (j = 0; j + LANES <= n_out; j += LANES)
-        add_neurons(LANES, n_in, w + j * n_in, x, z + j);
+    j = 0;
+    if ((size_t)n_in * sizeof(real) % PAGE)
+        for (; j + many <= n_out; j += many)
+            add_neurons(NEURON_VECTORS, many, n_in, w + j * n_in, x, z + j);
+    for (; j + some <= n_out; j += some)
+        add_neurons(PAGED_VECTORS, some, n_in, w + j * n_in, x, z + j);
+    for (; j + LANES <= n_out; j += LANES)
+        add_neurons(1, LANES, n_in, w + j * n_in, x, z + j);
     if (j < n_out)
-        add_neurons(n_out - j, n_in, w + j * n_in, x, z + j);
+        add_neurons(1, n_out - j, n_in, w + j * n_in, x, z + j);
 }
 
 /* Up to a vector of items, then zeros. */
@@ -76,15 +97,6 @@ static void add_outer_product(ptrdiff_t n_out, ptrdiff_t n_in, const real *delta
         for (; i < end; i++, item++)
             out[i] = (start ? start[i] : R(0.0)) + delta[j] * *item;
     }
-}
-
-/* Whether all items are numbers in [least, most]. */
-static int are_within(bp_wide least, bp_wide most, ptrdiff_t n, const real *items)
-{
-    int within = 1;
-    for (ptrdiff_t k = 0; k < n; k++)
-        within &= items[k] >= least && items[k] <= most && items[k] - items[k] == R(0.0);
-    return within;
 }
 
 static int forward_column(const bp_column *c)
@@ -131,13 +143,12 @@ static void error_before(const bp_column *c, ptrdiff_t l)
 }
 
 /* The gradient, or where alpha is given the parameters that are alpha times it further on. */
-static void move_column(const bp_column *c, const real *alpha, void *const *biases,
-                        void *const *weights)
+static void move_column(const bp_column *c, const real *alpha)
 {
     for (ptrdiff_t l = c->num_layers; l-- > 0;) {
         const ptrdiff_t n_in = c->sizes[l], n_out = c->sizes[l + 1];
         const real *b = c->biases[l], *w = c->weights[l];
-        real *delta = c->delta[l + 1], *sums = biases[l];
+        real *delta = c->delta[l + 1], *sums = c->new_biases[l];
         if (l > 0)
             error_before(c, l);
         for (ptrdiff_t j = 0; j < n_out; j++) { /* BP3 */
@@ -145,24 +156,22 @@ static void move_column(const bp_column *c, const real *alpha, void *const *bias
                 delta[j] *= *alpha;
             sums[j] = (alpha ? b[j] : R(0.0)) + (R(0.0) + delta[j]);
         }
-        add_outer_product(n_out, n_in, delta, c->a[l], alpha ? w : NULL, weights[l]);
+        add_outer_product(n_out, n_in, delta, c->a[l], alpha ? w : NULL, c->new_weights[l]);
     }
 }
 
-static int backward_column(const bp_column *c, int given_error, void *const *biases,
-                           void *const *weights)
+static int backward_column(const bp_column *c, int given_error)
 {
     const ptrdiff_t n_out = c->sizes[c->num_layers];
     if (!given_error && !are_within(-INFINITY, INFINITY, n_out, c->delta[c->num_layers]))
         return 0;
     if (!given_error)
         output_error_column(c);
-    move_column(c, NULL, biases, weights);
+    move_column(c, NULL);
     return 1;
 }
 
-static int descend_column(const bp_column *c, bp_wide eta, void *const *biases,
-                          void *const *weights)
+static int descend_column(const bp_column *c, bp_wide eta)
 {
     const bp_row *row = &OUTPUT_TABLE[c->kind.output].row;
     const real alpha = (real)-eta;
@@ -172,7 +181,7 @@ static int descend_column(const bp_column *c, bp_wide eta, void *const *biases,
     const int finite = forward_column(c);
     if (finite) {
         output_error_column(c);
-        move_column(c, &alpha, biases, weights);
+        move_column(c, &alpha);
     }
     restore_arithmetic(arithmetic);
     return finite;

@@ -181,6 +181,8 @@ typedef struct {
     void **a;               /* activations; a[0] is the input */
     void **delta;           /* errors; delta[0] is not used */
     void *z;                /* the weighted inputs of the last layer */
+    void **new_weights;     /* of what comes back: a gradient, or parameters */
+    void **new_biases;
 } bp_column;
 
 /* Where each of up to BP_CODES values is in a table of them; all zero at first.  Slots are
@@ -223,14 +225,23 @@ typedef struct {
 
     /* Activations of every layer; return 0, at once, if the input is not finite. */
     int (*forward_column)(const bp_column *column);
-    /* Then the gradient, in arrays as the book's.  The last delta is y, or the error if that is
+    /* Then the gradient, to arrays as the book's.  The last delta is y, or the error if that is
      * given; return 0, at once, if y is not finite. */
-    int (*backward_column)(const bp_column *column, int given_error, void *const *nabla_b,
-                           void *const *nabla_w);
+    int (*backward_column)(const bp_column *column, int given_error);
     /* Instead of both, the parameters after sgd of this one example; return 0 if the input or
      * y is not finite, or y is out of the output's range. */
-    int (*descend_column)(const bp_column *column, bp_wide eta, void *const *biases,
-                          void *const *weights);
+    int (*descend_column)(const bp_column *column, bp_wide eta);
+
+    /* Whether n items are finite and in [least, most]. */
+    int (*are_within)(bp_wide least, bp_wide most, ptrdiff_t n, const void *items);
+    /* Add to sums[0..2] the squares of n items before, of those after, and of their change. */
+    void (*squares)(ptrdiff_t n, const void *before, const void *after, bp_wide *sums);
+
+    /* Copy n rows of n_in items, which are floats or doubles as their bytes say, to out. */
+    void (*stack)(ptrdiff_t n, ptrdiff_t n_in, const void *const *rows, size_t given_bytes,
+                  void *out);
+    /* Ask the cache for bytes that will be read soon; they need not exist. */
+    void (*ask_for)(const void *there, ptrdiff_t bytes);
 
     /* CSR of dense rows x (n, n_in): offsets[1..n], counted from offsets[0] on, and the rows'
      * items, the first at columns[0]; once there are more than `limit`, nothing.  There is room
@@ -264,6 +275,11 @@ size_t bp_lay_out(void *block, const bp_shape *shape, bp_net **nets);
  * there are many: in a block like the other, for nets that are laid out.  Return how many
  * bytes that takes, which is all that NULL is for. */
 size_t bp_lay_out_inputs(void *block, bp_net *nets, size_t itemsize);
+
+/* Lay out an example of these sizes, all but the parameters, in a block that starts on a
+ * boundary of BP_ALIGN.  Return how many bytes that takes; with block NULL do nothing else. */
+size_t bp_lay_out_column(void *block, const int64_t *sizes, ptrdiff_t num_layers,
+                         size_t itemsize, bp_column *column);
 
 /* Called about every 20 milliseconds with the number of examples done since; not 0: stop. */
 typedef int bp_look(void *context, ptrdiff_t done);

@@ -6,6 +6,7 @@
  */
 #if REAL_BYTES == 4
 typedef float real;
+typedef double other_real;
 typedef int32_t lane_int;
 #define R(x) x##f
 #define SQUARE_ROOT sqrtf
@@ -23,6 +24,7 @@ typedef int32_t lane_int;
 #define ATANH_TERMS 8
 #else
 typedef double real;
+typedef float other_real;
 typedef int64_t lane_int;
 #define R(x) x
 #define SQUARE_ROOT sqrt

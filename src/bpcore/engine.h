@@ -36,6 +36,10 @@
 
 #include "train.h"
 
+#include "stack.h"
+
+#include "norms.h"
+
 #include "column.h"
 
 #define ROW(table) (i < (ptrdiff_t)(sizeof table / sizeof *table) ? &table[i].row : NULL)
@@ -78,6 +82,10 @@ const bp_engine ENGINE = {
     .forward_column = forward_column,
     .backward_column = backward_column,
     .descend_column = descend_column,
+    .are_within = are_within,
+    .squares = squares,
+    .stack = stack,
+    .ask_for = ask_for,
     .csr_append = csr_append,
     .csr_encode = csr_encode,
     .gemm = gemm_entry,

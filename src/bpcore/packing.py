@@ -88,6 +88,8 @@ def pack(
 
 def blocks(array: Array) -> Iterator[tuple[int, Array]]:
     """Yield array in pieces of BLOCK_BYTES: (begin, rows from there on)."""
+    if array.nbytes <= BLOCK_BYTES and len(array):
+        return iter([(0, array)])
     rows = max(1, BLOCK_BYTES * len(array) // max(1, array.nbytes))
     return ((begin, array[begin : begin + rows]) for begin in range(0, len(array), rows))
 

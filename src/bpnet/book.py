@@ -82,13 +82,13 @@ class Book(Layers):
                 if gradient is not None:
                     return gradient
         layers = check.layers(self.sizes)
-        row = data.as_row("x", x, layers[0], self.dtype)
-        target = data.as_row("y", y, layers[-1], self.dtype)
+        x = data.as_column("x", x, layers[0], self.dtype)
+        y = data.as_column("y", y, layers[-1], self.dtype)
         if own:
             self._parameters()
             with np.errstate(under="ignore"):
-                return _TEXT.backprop(self, row.T, target.T)
-        packed = bpcore.Data(bpcore.engine(self.dtype), row, layers[-1], y=target)
+                return _TEXT.backprop(self, x, y)
+        packed = bpcore.Data(bpcore.engine(self.dtype), x.T, layers[-1], y=y.T)
         return self._in_core(1).backprop(packed)
 
     def _column(self, x: Any) -> bpcore.Column:
@@ -110,9 +110,7 @@ class Book(Layers):
         if not own_cost:
             return column.backward(y)
         a = column.a
-        if type(y) is not np.ndarray or y.dtype != self.dtype or y.shape != a.shape:
-            return None
-        if not np.isfinite(y).all():
+        if not data.is_column(y, len(a), self.dtype):
             return None
         with np.errstate(under="ignore"):
             delta = self._output_error(column.z, a, y)

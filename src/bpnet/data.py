@@ -29,6 +29,7 @@ _NO_LABEL = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1
 # Rows, items, and a root mean square: see look_at_scale.
 _LOOKED_AT, _FEW, _LARGE = 64, 2**14, 10.0
 
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
 
@@ -40,12 +41,19 @@ def as_rows(name: str, value: Any, n: int, dtype: DType) -> Array:
     return _finite(name, check.require(array.T, dtype))
 
 
-def as_row(name: str, value: Any, n: int, dtype: DType) -> Array:
-    """Return value of shape (n, 1) as one row (1, n) of finite dtype."""
+def as_column(name: str, value: Any, n: int, dtype: DType) -> Array:
+    """Return value of shape (n, 1), C-contiguous and of finite dtype."""
+    if is_column(value, n, dtype):
+        return value
     rows = as_rows(name, value, n, dtype)
     if len(rows) != 1:
         raise _misfit(name, rows.T, (n, 1), columns=True)
-    return rows
+    return rows.T
+
+
+def is_column(value: Any, n: int, dtype: DType) -> bool:
+    """Whether value is a C-contiguous array (n, 1) of dtype and finite."""
+    return bpcore.are_columns([value], n, dtype) and bpcore.engine(dtype).are_within(value)
 
 
 def accept(name: str, given: Any) -> Examples:
@@ -83,6 +91,8 @@ def accept(name: str, given: Any) -> Examples:
         raise TypeError(
             f"{name} must be a list of (x, y) or a pair of arrays (X, Y), got {got}"
         ) from None
+    if parts := bpcore.split(pairs):
+        return _Tuples(*parts, pairs)
     xs, ys = [], []
     for i, pair in enumerate(pairs):
         try:
@@ -218,6 +228,8 @@ class Examples:
         first = self._y[0] if len(self._y) else []
         if isinstance(first, (list, tuple)):
             return False
+        if type(first) is np.ndarray:
+            return not first.ndim or (first.shape == (1,) and n_out > 1)
         return np.ndim(first) == 0 or (np.shape(first) == (1,) and n_out > 1)
 
     def _items(self) -> list[tuple[Any, Any]]:
@@ -529,18 +541,13 @@ class _Columns(bpcore.Source):
     def __init__(self, name: str, part: str, values: list[Any], n: int, dtype: DType):
         super().__init__((len(values), n), dtype)
         self.name, self.part, self.values = name, part, values
-        # Arrays of n real numbers may be put one after the other, unless a shape is wrong.
-        self.are_arrays = set(map(type, values)) == {np.ndarray}
-        if self.are_arrays:
-            sizes, dtypes = set(map(_size, values)), set(map(_dtype, values))
-            self.are_arrays = sizes == {n} and all(each.kind in check.REAL for each in dtypes)
-            if n == 1 and part == "y":  # (1,) is a column, too
-                self.are_arrays = self.are_arrays and set(map(np.ndim, values)) == {2}
-            self.exact_in_float32 = dtypes == {np.dtype(np.float32)}
+        self.exact_in_float32 = bpcore.are_columns(values, n, _FLOAT32)
 
     def read(self, begin: int, out: Array) -> None:
         arrays = self.values[begin : begin + len(out)]
-        if not self.are_arrays:
+        if bpcore.engine(out.dtype).stack(arrays, out):
+            return
+        if not self._may_be_joined(arrays):
             arrays = [self._column(i, value) for i, value in enumerate(arrays, begin)]
         try:
             with np.errstate(over="ignore", under="ignore"):  # what overflows is not finite
@@ -551,9 +558,17 @@ class _Columns(bpcore.Source):
             raise
 
     def check(self, begin: int, rows: Array) -> None:
-        if not np.isfinite(rows).all():
+        if not _are_within(rows):
             for i, row in enumerate(rows, begin):
                 _finite(self._where(i), row)
+
+    def _may_be_joined(self, values: list[Any]) -> bool:
+        """Whether these are arrays of n real numbers, of which only a shape may be wrong."""
+        if set(map(type, values)) != {np.ndarray} or set(map(_size, values)) != {self.shape[1]}:
+            return False
+        if self.shape[1] == 1 and self.part == "y" and set(map(np.ndim, values)) != {2}:
+            return False  # (1,) is a column, too
+        return all(each.kind in check.REAL for each in set(map(_dtype, values)))
 
     def _column(self, i: int, value: Any) -> Array:
         array = check.array(self._where(i), value)
@@ -646,7 +661,7 @@ def _check_reach(
     least, most = engine.targets[output]
     rounding = 8 * float(np.finfo(np.float32).eps)
     for begin, block in bpcore.blocks(y):
-        if block.min() < least - rounding or block.max() > most + rounding:
+        if not _are_within(block, least - rounding, most + rounding):
             wrong = np.argmax((block < least - rounding) | (block > most + rounding))
             got, i = block.ravel()[wrong], begin * y.shape[1] + int(wrong)
             wanted = f"in [{least:g}, {most:g}]" if np.isfinite(most) else f"at least {least:g}"
@@ -689,7 +704,15 @@ def look_at_scale(name: str, packed: bpcore.Data, saturates: Callable[[], bool])
 
 
 def _are_small(values: Array) -> bool:
-    return bool(values.max(initial=0) <= _LARGE and values.min(initial=0) >= -_LARGE)
+    return _are_within(values, -_LARGE, _LARGE)
+
+
+def _are_within(array: Array, least: float = -np.inf, most: float = np.inf) -> bool:
+    """Whether all items are finite and in [least, most]."""
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype in (_FLOAT32, _FLOAT64):
+        return bpcore.engine(array.dtype).are_within(array, least, most)
+    return bool(((array >= least) & (array <= most) & np.isfinite(array)).all())
 
 
 def _array(value: Any) -> Array:
@@ -705,11 +728,9 @@ def _signed(y: Any, n: int) -> Array:
 
 def _finite(name: str, array: Array, first: int | None = None) -> Array:
     """Return array; ValueError if an item is not finite, with its row, if first is row 0's."""
-    if array.size <= _FEW and np.isfinite(array).all():
-        return array
     for begin, block in bpcore.blocks(array):
-        finite = np.isfinite(block)
-        if not finite.all():
+        if not _are_within(block):
+            finite = np.isfinite(block)
             i, where = int(np.argmin(finite)), ""
             if first is not None:
                 where = check.place(

@@ -113,8 +113,10 @@ class Layers:
 
     def _parameters(self) -> Parameters:
         """Return the parameters as arrays that the core can take; they are checked."""
-        layers = check.layers(self.sizes)
-        return check.parameters(layers, self.biases, self.weights, self.dtype)
+        layers, biases, weights = check.layers(self.sizes), self.biases, self.weights
+        if bpcore.are_parameters(layers, biases, weights, self.dtype):
+            return biases[:], weights[:]
+        return check.parameters(layers, biases, weights, self.dtype)
 
     def _core(self, rows: int, n_threads: int = 1, rule: str = "plain") -> bpcore.Net:
         """Return a network of this kind in the core, its parameters zero."""

@@ -342,9 +342,17 @@ def sum_of_gradients(net, mini_batch, weights=None):
         if weights:
             delta_nabla_b = [weights[i] * dnb for dnb in delta_nabla_b]
             delta_nabla_w = [weights[i] * dnw for dnw in delta_nabla_w]
-        nabla_b = [nb + dnb for nb, dnb in zip(nabla_b, delta_nabla_b)]
-        nabla_w = [nw + dnw for nw, dnw in zip(nabla_w, delta_nabla_w)]
+        nabla_b = [added(nb, dnb) for nb, dnb in zip(nabla_b, delta_nabla_b)]
+        nabla_w = [added(nw, dnw) for nw, dnw in zip(nabla_w, delta_nabla_w)]
     return nabla_b, nabla_w
+
+
+def added(total, part):
+    """Return total + part, in the memory of total where that can hold it."""
+    if type(part) is np.ndarray and part.dtype == total.dtype and part.shape == total.shape:
+        total += part
+        return total
+    return total + part
 
 
 def empty_slots(net, rule):

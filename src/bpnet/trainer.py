@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -128,12 +127,8 @@ def total_weight(examples: Examples) -> float:
 
 
 def finite(arrays: Iterable[Array]) -> bool:
-    """Whether all items are numbers: then their sum is one, unless it overflows."""
-    with np.errstate(all="ignore"):
-        return all(
-            math.isfinite(np.add.reduce(array, axis=None)) or np.isfinite(array).all()
-            for array in arrays
-        )
+    """Whether all items of a network's parameters are finite."""
+    return all([bpcore.engine(array.dtype).are_within(array) for array in arrays])
 
 
 def copies(parameters: Parameters) -> Parameters:

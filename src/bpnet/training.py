@@ -51,9 +51,11 @@ _FIGURES = ("eta", "seconds") + tuple(
     for figure in ("cost", "accuracy")
 )
 
-# The runs under way, by process and network: in a fork's child, those of its parent are not.
+# The runs under way, by network: in a fork's child, those of its parent are not.
 # It is a table, and no attribute of the network, since a copy of that is not being trained.
-_RUNS: dict[tuple[int, int], Run] = {}
+_RUNS: dict[int, Run] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_RUNS.clear)
 
 _STOPPING = ("min_update", "max_error", "patience", "min_delta", "max_seconds", "callback")
 
@@ -166,7 +168,7 @@ class Run:
 
         Raises RuntimeError, with nothing changed, if another call is training the network.
         """
-        key = os.getpid(), id(self.net)
+        key = id(self.net)
         try:
             if _RUNS.setdefault(key, self) is not self:  # asked and taken in one step
                 self.watch.close()
@@ -205,9 +207,9 @@ class Run:
                 net.biases, net.weights = self.best
         finally:
             self.watch.close()
-            if isinstance(self.given, list) and isinstance(self.examples.original, list):
-                order = self.trainer.order.tolist()
-                shuffled = [self.examples.original[i] for i in order]
+            original = self.examples.original
+            if isinstance(self.given, list) and isinstance(original, list):
+                shuffled = map(original.__getitem__, self.trainer.order.tolist())
                 self.given[: self.n] = shuffled  # what was appended meanwhile stays
 
     def _epoch(self, epoch: int) -> None:
@@ -452,26 +454,18 @@ def _plain(figure: Any) -> Any:
     return figure.item() if isinstance(figure, np.generic) else figure
 
 
-@np.errstate(all="ignore")
 def _relative_change(before: list[Array], after: list[Array]) -> float:
     """Return the norm of the difference, relative to the larger of both norms.
 
     It is not finite if a weight is not.
     """
-    size = max(_norm(before), _norm(after))
-    if not 1e-100 < size < 1e100:  # squares would overflow, or underflow
-        largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
-        if not 0 < largest < math.inf:
-            return 0.0 if largest == 0 else math.nan
-        before, after = ([w / largest for w in ws] for ws in (before, after))
-        size = max(_norm(before), _norm(after))
-    return _norm(map(_difference, after, before)) / size
-
-
-def _difference(new: Array, old: Array) -> Array:
-    return np.subtract(new, old, dtype=np.float64)
-
-
-def _norm(arrays: Iterable[Array]) -> float:
-    squares = [np.add.reduce(np.square(a, dtype=np.float64), axis=None) for a in arrays]
-    return math.sqrt(sum(squares))
+    engine = bpcore.engine(after[0].dtype)
+    squares = engine.squares(before, after)
+    if not 1e-200 < max(squares) < 1e200:  # they would overflow, or underflow
+        with np.errstate(all="ignore"):
+            largest = max(max(float(w.max()), -float(w.min())) for w in (*before, *after))
+            if not 0 < largest < math.inf:
+                return 0.0 if largest == 0 else math.nan
+            before, after = ([w / largest for w in ws] for ws in (before, after))
+        squares = engine.squares(before, after)
+    return math.sqrt(squares[2] / max(squares[:2]))
