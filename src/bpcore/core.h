@@ -131,7 +131,8 @@ typedef struct {
  * vectors (y), labels, or absent. */
 typedef struct {
     ptrdiff_t n, n_in, n_out;
-    const void *x;           /* real (n, n_in) */
+    const void *x;           /* (n, n_in) of float, double or uint8_t, whatever real is */
+    ptrdiff_t x_item, x_row; /* bytes of an item, which say what it is, and from row to row */
     const int64_t *offsets;  /* (n + 1): row i is [offsets[i], offsets[i + 1]) */
     const void *columns;     /* ascending in a row; uint16_t, or uint32_t where n_in is more
                               * than BP_NARROW_CSR_INPUTS */

@@ -29,6 +29,9 @@ _NO_LABEL = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1
 # Rows, items, and a root mean square: see look_at_scale.
 _LOOKED_AT, _FEW, _LARGE = 64, 2**14, 10.0
 
+# Bytes of rows in a network's dtype from which on they stay where they are, whatever they are.
+_LARGE_BYTES = 2**26
+
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
 
@@ -432,7 +435,10 @@ def _restored(dtype: str, inputs: Any, y: Array, weights: Array | None) -> Datas
         x = bpcore.Data(engine, inputs, sys.maxsize, labels=y)
     else:
         x = bpcore.Data(engine, inputs, y.shape[1], y=_finite("y", y))
-    _finite("x", inputs[3] if x.sparse else inputs)
+    if x.sparse:
+        _finite("x", inputs[3])
+    else:
+        _Rows("x", inputs, engine.dtype).inputs()
     if not all(x.shape) or not y.size:
         raise ValueError(f"a Dataset must hold examples, got shapes {x.shape} and {y.shape}")
     dataset = Dataset.__new__(Dataset)
@@ -500,6 +506,14 @@ def _sparse_rows(x: Any) -> Iterator[Array]:
         yield row
 
 
+def _is_mapped(array: Any) -> bool:
+    """Whether the memory of an array is a file's, which no program need hold."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    mmap = sys.modules.get("mmap")  # which is imported where there is one
+    return mmap is not None and isinstance(array, mmap.mmap)
+
+
 class _Rows(bpcore.Source):
     """The rows of an array of any real dtype and layout; with own, never its memory."""
 
@@ -521,6 +535,22 @@ class _Rows(bpcore.Source):
         if same and not self.own:
             return _finite(self.name, self.array, 0)
         return super().dense()
+
+    def inputs(self) -> Array:
+        """Return all rows as one array that Data takes: where they lie, if they are many.
+
+        Those of an array that is not the core's own are then converted each time that they are
+        visited.  A mapped file is taken for memory that is not the caller's.
+        """
+        array, flags = self.array, self.array.flags
+        taken = array.dtype in bpcore.INPUTS and flags.aligned and array[:1].flags.c_contiguous
+        large = array.size * self.dtype.itemsize > _LARGE_BYTES
+        if not (taken and large) or (self.own and not _is_mapped(array)):
+            return self.dense()
+        if array.dtype == self.dtype:
+            return _finite(self.name, array, 0)
+        self.check_all()
+        return array
 
 
 class _Columns(bpcore.Source):
