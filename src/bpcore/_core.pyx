@@ -24,9 +24,9 @@ cdef extern from "core.h" nogil:
         BP_GEMM_SCRATCH
         BP_MAX_CSR_INPUTS
         BP_MAX_THREADS
+        BP_MOST_ROWS
         BP_NARROW_CSR_INPUTS
         BP_PARAMETERS
-        BP_ROWS
         BP_WHOLE
         BP_ACTIVATIONS
         BP_OUTPUTS
@@ -708,7 +708,7 @@ cdef class Net:
             raise MemoryError(
                 f"a network of sizes {list(sizes)} does not fit in memory") from None
         shape.sizes = <ptrdiff_t *>numbers.data.as_longlongs
-        shape.num_layers, shape.rows = len(numbers) - 1, min(rows, BP_ROWS)
+        shape.num_layers, shape.rows = len(numbers) - 1, min(rows, BP_MOST_ROWS)
         shape.itemsize = engine.row.itemsize
         if shape.num_layers < 1 or min(numbers) < 1 or shape.rows < 1:
             raise ValueError(f"sizes must be two or more positive numbers and rows positive, "

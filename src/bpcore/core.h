@@ -151,6 +151,10 @@ typedef struct {
  * most: shares of it that were added one by one would each be rounded away. */
 #define BP_WHOLE 128
 #define BP_ROWS 128
+
+/* Scratch rows of a network: answers gain from as many, each block of weights being copied once
+ * for all of them. */
+#define BP_MOST_ROWS 512
 typedef struct {
     const bp_data *data;
     const int64_t *order;

@@ -12,8 +12,8 @@ from bpnet import check, data
 if TYPE_CHECKING:
     from bpnet.check import Array
 
-# Scratch rows: more do not make many examples faster, and fewer make them slower.
-ROWS = 128
+# Scratch rows: fewer make many examples slower, more do not make them faster.
+ROWS = 512
 
 
 class Predictor:
