@@ -325,11 +325,11 @@ class Dataset(Examples):
     a pair (X, Y) of n rows, Y being (n, n_out) or n integer labels, or a Dataset, whose weights
     are then kept unless others are given.  X and Y are arrays or what NumPy makes arrays of;
     X may be a sparse matrix, which is never made dense.  They are converted to dtype, float32
-    or float64; copied, so that they never change (but for X in a mapped file of more than 64 MB,
-    which is read there); and kept without their zeros if most inputs are zero.  weights are n numbers of at least 0, not all 0: a factor of each example's error
-    and cost.  The mean over a mini-batch is then over the sum of its weights.  Counts and
-    accuracies do not look at weights; where a script overrides update_mini_batch they are
-    refused.
+    or float64; copied, so that they never change (but for X in a mapped file of more than 64
+    MB, which is read there); and kept without their zeros if most inputs are zero.  weights are
+    n numbers of at least 0, not all 0: a factor of each example's error and cost.  The mean
+    over a mini-batch is then over the sum of its weights.  Counts and accuracies do not look at
+    weights; where a script overrides update_mini_batch they are refused.
 
     A Dataset takes the place of examples to train on and of those to look at, for a network of
     its dtype that has as many inputs and outputs, or an output for each of its labels; labels

@@ -12,7 +12,6 @@ import random
 
 import numpy as np
 
-
 quiet = np.errstate(over="ignore", under="ignore")  # of exp(-z): inf is right, and so is 0
 
 
