@@ -1,6 +1,6 @@
 """How long are the network's methods when a script calls them one at a time?
 
-784-30-10, on examples of MNIST as ``load_data_wrapper`` gives them: bpnet, the NumPy reference,
+784-30-10, on examples of MNIST as ``load_data_wrapper`` gives them: bpnet, the book's own text,
 the work in C that each call of bpnet's does, which begins with loading the parameters and ends
 with storing them, and that work on parameters that are loaded already.  The data are there
 already in both.  What bpnet takes longer is checking and packing.
@@ -9,10 +9,11 @@ already in both.  What bpnet takes longer is checking and packing.
 import statistics
 
 import numpy as np
+import original
 from harness import alternate, options, report, summary
 
 import bpcore
-from bpnet import Network, mnist_loader, reference
+from bpnet import Network, mnist_loader
 
 SIZES = [784, 30, 10]
 CALLS = {"feedforward": 300, "backprop": 300, "update 1": 300, "update 10": 100, "evaluate": 1}
@@ -24,7 +25,7 @@ def main():
     np.random.seed(1)
     contestants, counts = {}, {}
     for system, dtype, net in (
-        ("reference", "float64", reference.Network(SIZES)),
+        ("original", "float64", original.Network(SIZES)),
         ("bpnet", "float64", Network(SIZES, seed=1)),
         ("bpnet", "float32", Network(SIZES, seed=1, dtype=np.float32)),
         ("C work", "float64", None),
@@ -44,7 +45,7 @@ def main():
     rows = []
     for name in sorted(each, key=lambda name: list(CALLS).index(name[0])):
         method, system, dtype = name
-        base = statistics.median(each[method, "reference", "float64"])
+        base = statistics.median(each[method, "original", "float64"])
         work = statistics.median(each.get((method, "C work", dtype), [base]))
         rows.append(
             {
@@ -52,7 +53,7 @@ def main():
                 "system": system,
                 "dtype": dtype,
                 **summary(each[name], "microseconds", unit=1e-6),
-                "the reference takes": base / statistics.median(each[name]),
+                "the original takes": base / statistics.median(each[name]),
                 "times the C work": statistics.median(each[name]) / work,
                 "evaluate, %": 100 * counts[system, dtype]() / len(test_data),
             }

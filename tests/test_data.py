@@ -14,6 +14,7 @@ from nets import (
     FORMS,
     Frame,
     Sparse,
+    count,
     each_class,
     each_dtype,
     face_of,
@@ -629,3 +630,114 @@ def test_an_error_comes_before_a_warning_and_a_warning_before_any_change(kind, n
         train(net, given, -1)
     with nothing_changes(net), pytest.raises(UserWarning, match="the inputs are large"):
         train(net, given, 1)  # warnings are errors here
+
+
+# Rows that stay where they are
+
+FORMATS = {  # what the core reads, and how rows may lie
+    "float32": lambda x: x.astype("f4"),
+    "float64": lambda x: x,
+    "uint8": lambda x: np.abs(x * 3).astype("u1"),
+    "between others": lambda x: np.pad(x.astype("f4"), 1)[1:-1, 1:-1],
+    "every other": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "backwards": lambda x: x.astype("f4")[::-1],
+    "big-endian": lambda x: x.astype(">f4"),
+    "by columns": lambda x: np.asfortranarray(x, "f4"),
+    "float16": lambda x: x.astype("f2"),
+}
+
+
+def rows(n=50, n_in=400):
+    """Return rows that are not few, some of whose columns are no normal float32."""
+    draw = np.random.RandomState(0)
+    x = draw.randn(n, n_in)
+    x[:, ::10] = 3e-41
+    return x, np.eye(3)[draw.randint(3, size=n)]
+
+
+def asked(kind, dtype, given, n_threads, m):
+    """Return all that a network says of examples while it is trained on them."""
+    net = make(kind, dtype=dtype, sizes=[400, 20, 3])
+    net.weights[0][:, ::10] = 0  # so that numbers that are not normal are seen
+    figures = {**face_of(kind).figures, "n_threads": n_threads}
+    train(net, given, 2, judged_by=given, m=m, **figures)
+    said = [*parameters_of(net), net.predictor(n_threads)(given)]
+    if kind == "MLP":
+        nabla_b, nabla_w = net.gradient(given)
+        said += [*nabla_b, *nabla_w, np.array(net.cost(given)), net.predict(given)]
+    return said
+
+
+@each_class
+@each_dtype
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("n_threads", "m"), [(1, 1), (1, 8), (2, 8), (2, 200)])
+def test_rows_that_stay_where_they_are_have_the_bits_of_a_copy(
+    kind, dtype, form, n_threads, m, monkeypatch
+):
+    x, y = rows()
+    x = FORMATS[form](x)
+    copied = asked(kind, dtype, (x, y), n_threads, m)
+    monkeypatch.setattr(data, "_LARGE_BYTES", 0)
+    assert same_bits(asked(kind, dtype, (x, y), n_threads, m), copied)
+
+
+@pytest.fixture
+def mapped(tmp_path, monkeypatch):
+    """Return what writes rows to a file and maps them; they count as many."""
+    monkeypatch.setattr(data, "_LARGE_BYTES", 2**20)
+
+    def write(x, mode="r"):
+        np.save(tmp_path / "x.npy", x)
+        return np.load(tmp_path / "x.npy", mmap_mode=mode)
+
+    return write
+
+
+@each_class
+@each_dtype
+@pytest.mark.parametrize("form", ["float32", "float64", "uint8"])
+def test_a_mapped_file_takes_no_memory(kind, dtype, form, mapped):
+    x = mapped(FORMATS[form](np.random.RandomState(0).randn(30_000, 150)))
+    labels, net = np.arange(len(x)) % 3, make(kind, dtype=dtype, sizes=[150, 3])
+
+    def use():
+        dataset = Dataset((x, labels), dtype=dtype)
+        for given in (dataset, (x, labels)):
+            train(net, given, 1, m=100, judged_by=given)
+            count(net, given)
+        net.predictor()(x)
+
+    _, most = most_traced(use)
+    assert most < x.size  # a byte for each item
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_a_dataset_of_a_mapped_file_is_the_dataset_of_its_rows(mode, mapped):
+    x = np.random.RandomState(0).randn(6000, 50).astype("f4")
+    labels = np.arange(len(x)) % 3
+    copy, dataset = Dataset((x, labels)), Dataset((mapped(x, mode), labels))
+    again = pickle.loads(pickle.dumps(dataset))
+    for each in (dataset, again):
+        assert same_bits(each[7][0], copy[7][0])
+        assert all(same_bits(a, b) for (a, _), (b, _) in zip(each, copy))
+        assert repr(each)[:75] == repr(copy)[:75]
+    kept = x.copy()
+    x[...] = 7  # which is in memory, and so was copied
+    assert same_bits(copy[7][0], kept[7][:, None].astype(float))
+
+
+@pytest.mark.parametrize(("form", "wrong"), [("float32", np.nan), ("float64", 1e300)])
+def test_a_wrong_item_of_a_mapped_file_is_said_where(form, wrong, mapped):
+    x = FORMATS[form](np.random.RandomState(0).randn(6000, 50))
+    x[5000, 20] = wrong
+    x, net = mapped(x), Network([50, 3], dtype="float32")
+    got = "nan" if np.isnan(wrong) else "inf"
+    place = rf" must be finite in float32, got {got} in row 5000, column 20$"
+    for call, name in (
+        (lambda: Dataset((x, np.zeros(6000, int)), dtype="float32"), r"examples\[0\]"),
+        (lambda: net.SGD((x, np.zeros(6000, int)), 1, 10, 0.5), r"training_data\[0\]"),
+        (lambda: net.predictor()(x), "examples"),
+    ):
+        with pytest.raises(ValueError, match=name + place):
+            call()

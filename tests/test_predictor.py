@@ -34,7 +34,7 @@ def answers(net, x):
 def test_its_answers_are_the_networks_bits(net, n):
     x = inputs(n, net.dtype)
     wanted = answers(net, x) if n else np.empty((0, 3), net.dtype)
-    for n_threads in (1, 2):
+    for n_threads in (1, 2, 10**6):
         predictor = net.predictor(n_threads)
         for given in (x, np.asfortranarray(x), x[::-1][::-1]):
             found = predictor(given)

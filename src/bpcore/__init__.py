@@ -4,6 +4,7 @@ import functools
 import os
 
 from bpcore._core import (
+    INPUTS,
     MAX_CSR_INPUTS,
     Column,
     Data,
@@ -21,6 +22,7 @@ from bpcore.packing import CSR, Source, blocks, pack
 
 __all__ = [
     "CSR",
+    "INPUTS",
     "MAX_CSR_INPUTS",
     "Column",
     "Data",

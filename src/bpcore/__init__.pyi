@@ -1,5 +1,6 @@
 from numpy.typing import DTypeLike
 
+from bpcore._core import INPUTS as INPUTS
 from bpcore._core import MAX_CSR_INPUTS as MAX_CSR_INPUTS
 from bpcore._core import Column as Column
 from bpcore._core import Data as Data
@@ -19,6 +20,7 @@ from bpcore.packing import pack as pack
 
 __all__ = [
     "CSR",
+    "INPUTS",
     "MAX_CSR_INPUTS",
     "Column",
     "Data",

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 _Array = NDArray[Any]
 _Parameters = tuple[list[_Array], list[_Array]]
 
+INPUTS: tuple[np.dtype[Any], ...]
 MAX_CODES: int
 MAX_CSR_INPUTS: int
 NARROW_CSR_INPUTS: int

@@ -27,9 +27,9 @@ cdef extern from "core.h" nogil:
         BP_GEMM_SCRATCH
         BP_MAX_CSR_INPUTS
         BP_MAX_THREADS
+        BP_MOST_ROWS
         BP_NARROW_CSR_INPUTS
         BP_PARAMETERS
-        BP_ROWS
         BP_WHOLE
         BP_ACTIVATIONS
         BP_OUTPUTS
@@ -65,6 +65,7 @@ cdef extern from "core.h" nogil:
     ctypedef struct bp_data:
         ptrdiff_t n, n_in, n_out
         const void *x
+        ptrdiff_t x_item, x_row
         const int64_t *offsets
         const void *columns
         const void *values
@@ -240,24 +241,27 @@ cdef class _Buffer:
     cdef object holder
 
     def __cinit__(self, array, str name, dtype, tuple shape, bint writable=False,
-                  bint ours=False):
-        """ours: nobody else has the array yet."""
+                  bint ours=False, bint rows=False):
+        """ours: nobody else has the array yet.  rows: only each row is contiguous."""
         if len(shape) != 2 or _matrix(array, dtype, shape[0], shape[1]) == NULL:
-            self.check(array, name, dtype, shape)
-        PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
+            self.check(array, name, dtype, shape, rows)
+        PyObject_GetBuffer(array, &self.view, PyBUF_WRITABLE if writable else
+                           PyBUF_STRIDED_RO if rows else PyBUF_SIMPLE)
         self.holder = None if ours else _holder(array)
 
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
 
-    cdef check(self, array, str name, dtype, tuple shape):
+    cdef check(self, array, str name, dtype, tuple shape, bint rows):
         if type(array) is not np.ndarray:  # a subclass may hide what is in its memory
             raise TypeError(f"{name} must be an array of {dtype}, got {type(array).__name__}")
         if array.dtype != dtype:
             raise TypeError(f"{name} must be an array of {dtype}, got {array.dtype}")
         if array.shape != shape:
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-        if not (array.flags.c_contiguous and array.flags.aligned):
+        flags = array.flags
+        if not (flags.aligned and (flags.c_contiguous
+                                   or rows and array[:1].flags.c_contiguous)):
             raise ValueError(f"{name} must be C-contiguous and aligned")
 
 
@@ -587,6 +591,9 @@ def split(list pairs not None):
 MAX_CSR_INPUTS, NARROW_CSR_INPUTS = BP_MAX_CSR_INPUTS, BP_NARROW_CSR_INPUTS
 MAX_CODES = BP_CODES
 
+# What dense inputs may be; each has as many bytes as no other.
+INPUTS = tuple(map(np.dtype, (np.float32, np.float64, np.uint8)))
+
 _OFFSETS, _CODES = np.dtype(np.int64), np.dtype(np.uint8)
 _NARROW, _WIDE = np.dtype(np.uint16), np.dtype(np.uint32)
 
@@ -668,7 +675,8 @@ cdef class Encoder:
 cdef class Data:
     """Examples in the core's form: inputs dense or CSR, desired outputs vectors or labels.
 
-    x is a C-contiguous array (n, n_in) of the engine's dtype; or a CSR form, a tuple (n_in,
+    x is an array (n, n_in) of one of the dtypes INPUTS, each row of which is C-contiguous and
+    is converted to the engine's dtype whenever it is visited; or a CSR form, a tuple (n_in,
     offsets, columns, values, codes); or another Data, whose inputs are shared.  Row i of a CSR
     form is the items [offsets[i], offsets[i + 1]), int64: ascending columns, of the dtype that
     columns_dtype says, and their values; or, with columns of 16 bits, codes, uint8, that say
@@ -691,9 +699,7 @@ cdef class Data:
         elif isinstance(x, tuple):
             self.hold_csr(x)
         else:
-            self.data.n, self.data.n_in = x.shape
-            self.data.x = self.hold(x, "x", engine.dtype, self.shape)
-            self.inputs = x
+            self.hold_rows(x)
         n, n_out = self.data.n, _index(n_out)
         self.data.n_out = n_out
         if y is not None:
@@ -714,12 +720,23 @@ cdef class Data:
         self.buffers.append(buffer)
         return buffer.view.buf
 
+    cdef hold_rows(self, x):
+        given = getattr(x, "dtype", None)
+        dtype = given if given in INPUTS else self.engine.dtype
+        self.data.n, self.data.n_in = x.shape
+        cdef _Buffer buffer = _Buffer(x, "x", dtype, self.shape, rows=True)
+        self.buffers.append(buffer)
+        self.data.x, self.data.x_item = buffer.view.buf, buffer.view.itemsize
+        self.data.x_row = buffer.view.strides[0]
+        self.inputs = x
+
     cdef share(self, Data other):
         """Use the inputs of other, which are never written."""
         if other.engine.row != self.engine.row:
             raise ValueError("data that share inputs must be of the same engine")
         self.data.n, self.data.n_in = other.data.n, other.data.n_in
-        self.data.x, self.data.offsets = other.data.x, other.data.offsets
+        self.data.x, self.data.x_item = other.data.x, other.data.x_item
+        self.data.x_row, self.data.offsets = other.data.x_row, other.data.offsets
         self.data.columns, self.data.values = other.data.columns, other.data.values
         self.data.codes = other.data.codes
         self.inputs = other.inputs
@@ -787,7 +804,8 @@ cdef class Data:
         """Return inputs [begin, end) as a fresh array of rows; -0.0 may have become 0.0."""
         begin, end, _ = slice(begin, end).indices(self.data.n)
         if not self.sparse:
-            return self.inputs[begin:end].copy()
+            with np.errstate(over="ignore", under="ignore"):
+                return np.array(self.inputs[begin:end], self.engine.dtype, order="C")
         n_in, offsets, columns, _, _ = self.inputs
         ends = offsets[begin:end + 1] if begin < end else offsets[:1]
         out = np.zeros((len(ends) - 1, n_in), self.engine.dtype)
@@ -868,7 +886,7 @@ cdef class Net:
             raise MemoryError(
                 f"a network of sizes {list(sizes)} does not fit in memory") from None
         shape.sizes = <ptrdiff_t *>numbers.data.as_longlongs
-        shape.num_layers, shape.rows = len(numbers) - 1, min(rows, BP_ROWS)
+        shape.num_layers, shape.rows = len(numbers) - 1, min(rows, BP_MOST_ROWS)
         shape.itemsize = engine.row.itemsize
         if shape.num_layers < 1 or min(numbers) < 1 or shape.rows < 1:
             raise ValueError(f"sizes must be two or more positive numbers and rows positive, "

@@ -131,7 +131,8 @@ typedef struct {
  * vectors (y), labels, or absent. */
 typedef struct {
     ptrdiff_t n, n_in, n_out;
-    const void *x;           /* real (n, n_in) */
+    const void *x;           /* (n, n_in) of float, double or uint8_t, whatever real is */
+    ptrdiff_t x_item, x_row; /* bytes of an item, which say what it is, and from row to row */
     const int64_t *offsets;  /* (n + 1): row i is [offsets[i], offsets[i + 1]) */
     const void *columns;     /* ascending in a row; uint16_t, or uint32_t where n_in is more
                               * than BP_NARROW_CSR_INPUTS */
@@ -150,6 +151,10 @@ typedef struct {
  * most: shares of it that were added one by one would each be rounded away. */
 #define BP_WHOLE 128
 #define BP_ROWS 128
+
+/* Scratch rows of a network: answers gain from as many, each block of weights being copied once
+ * for all of them. */
+#define BP_MOST_ROWS 512
 typedef struct {
     const bp_data *data;
     const int64_t *order;

@@ -1,6 +1,6 @@
 /* One item type: `real` and the constants that belong to it.
  *
- * In:  REAL_BYTES, 4 or 8.  R(x) is a literal of type real.
+ * In:  REAL_BYTES, 4 or 8.  R(x) is a literal of type real; other_real is the other item type.
  * EXP_UNDERFLOW: exp of it rounds to 0.  LN2_HIGH: leading bits of ln 2, few enough that a
  * product with any exponent is exact; LN2_LOW the rest (the double split is fdlibm's).
  */

@@ -133,16 +133,43 @@ static void csr_step(const bp_data *data, const first_step *s, ptrdiff_t n)
         csr_panels(CSR_VALUES, data, s, n);
 }
 
-/* Gather dense inputs, so that the products run over rows at one distance; unless x is where
- * they lie in the data, one after the other. */
+/* Where the dense inputs of an example lie, from item k on. */
+INLINED const char *dense_row(const bp_data *data, int64_t example, ptrdiff_t k)
+{
+    return (const char *)data->x + example * data->x_row + k * data->x_item;
+}
+
+/* Whether dense inputs lie as the products take them, reals one row after the other. */
+static int lie_ready(const bp_data *data)
+{
+    return data->x_item == REAL_BYTES && data->x_row == data->n_in * REAL_BYTES;
+}
+
+/* Convert n items of so many bytes as NumPy does, and so with subnormal numbers. */
+static void convert(ptrdiff_t n, ptrdiff_t item, const void *items, real *x)
+{
+    const uint64_t arithmetic = keep_subnormals();
+    for (ptrdiff_t k = 0; k < n && item == 1; k++)
+        x[k] = ((const uint8_t *)items)[k];
+    for (ptrdiff_t k = 0; k < n && item != 1; k++)
+        x[k] = (real)((const other_real *)items)[k];
+    restore_arithmetic(arithmetic);
+}
+
+/* Gather dense inputs, so that the products run over reals in rows at one distance; unless x is
+ * where they lie in the data like that. */
 static void gather(const bp_net *net, const bp_data *data, batch examples, real *x)
 {
-    const ptrdiff_t n_in = data->n_in;
-    if (examples.m && x == (const real *)data->x + examples.examples[0] * n_in)
+    const ptrdiff_t n_in = data->n_in, item = data->x_item;
+    if (examples.m && (const char *)x == dense_row(data, examples.examples[0], 0))
         return;
-    for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads)
-        memcpy(x + i * n_in, (const real *)data->x + examples.examples[i] * n_in,
-               (size_t)n_in * sizeof(real));
+    for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads) {
+        const char *row = dense_row(data, examples.examples[i], 0);
+        if (item == REAL_BYTES)
+            memcpy(x + i * n_in, row, (size_t)n_in * sizeof(real));
+        else
+            convert(n_in, item, row, x + i * n_in);
+    }
     bp_wait(net->barrier);
 }
 
@@ -214,8 +241,8 @@ static void dense_step(const bp_net *net, const bp_data *data, const first_step 
             gemm(s->of.next.m, n, depth, start, from(next_x, 0, k), by_rows(w, s->ldw), s->z,
                  s->stride, net->own.packed);
         for (ptrdiff_t i = 0; i < s->of.ahead.m && i < s->of.next.m && block < n_in; i++) {
-            const real *row = (const real *)data->x + s->of.ahead.examples[i] * n_in + k;
-            fetch(row, row + depth);
+            const char *row = dense_row(data, s->of.ahead.examples[i], k);
+            fetch(row, row + depth * data->x_item);
             if (k == 0)
                 fetch_target(data, s->of.ahead.examples[i]);
         }

@@ -108,8 +108,9 @@ static ptrdiff_t rows_summed(const bp_shape *shape)
     for (ptrdiff_t l = 0; l < shape->num_layers; l++)
         weights += times((size_t)shape->sizes[l], (size_t)shape->sizes[l + 1]);
     const ptrdiff_t few = (ptrdiff_t)(SUMMED_WEIGHTS / weights);
-    const ptrdiff_t most = few > FEWEST_SUMMED ? few : FEWEST_SUMMED;
-    return most < shape->rows ? most : shape->rows;
+    const ptrdiff_t wanted = few > FEWEST_SUMMED ? few : FEWEST_SUMMED;
+    const ptrdiff_t most = shape->rows < BP_ROWS ? shape->rows : BP_ROWS;
+    return wanted < most ? wanted : most;
 }
 
 static bp_scratch lay_out_scratch(arena *arena, const bp_shape *shape)
@@ -352,9 +353,12 @@ void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
 void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
                  const bp_questions *asked, bp_look *look, void *context)
 {
+    const bp_scratch *scratch = &nets->scratch;
+    const ptrdiff_t some = BP_MOST_ROWS / BP_ROWS * scratch->summed;
+    const ptrdiff_t fewest = some < scratch->rows ? some : scratch->rows;
     ptrdiff_t length = first_slice(nets), more = 1;
     slice s = {.engine = engine, .nets = nets, .data = data, .asked = asked};
-    length = length < nets->scratch.rows ? nets->scratch.rows : length;
+    length = length < fewest ? fewest : length;
     for (; more && s.begin < data->n; s.begin = s.end) {
         const int64_t start = bp_nanoseconds();
         s.threads = threads;

@@ -54,6 +54,12 @@ class Source:
         """Raise ValueError if rows, which were read from begin on, are not finite."""
         raise NotImplementedError
 
+    def check_all(self) -> None:
+        """Raise ValueError if a row is not finite; a block of them is held at a time."""
+        rows = max(1, BLOCK_BYTES // (self.shape[1] * self.dtype.itemsize))
+        for begin, block in _read(self, rows, self.dtype):
+            self.check(begin, block)
+
     def dense(self) -> Array:
         """Return all rows, checked, as one array."""
         array = np.empty(self.shape, self.dtype)
@@ -61,6 +67,10 @@ class Source:
             self.read(begin, block)
             self.check(begin, block)
         return array
+
+    def inputs(self) -> Array:
+        """Return all rows, checked, as one array that Data takes."""
+        return self.dense()
 
 
 def pack(
@@ -133,7 +143,7 @@ def _form(engine: Engine, x: Array | Source, sparse: bool | None, coded: bool) -
                     return found
         except _TooDenseError:
             pass
-    return x.dense() if isinstance(x, Source) else x
+    return x.inputs() if isinstance(x, Source) else x
 
 
 def _compressed(engine: Engine, x: Array | Source, limit: int, coded: bool) -> CSR | None:
@@ -166,8 +176,7 @@ def _compressed(engine: Engine, x: Array | Source, limit: int, coded: bool) -> C
     else:
         values.resize(items, refcheck=False)
     if isinstance(x, Source) and not _finite(values):  # cheaper than of each block
-        for begin, block in _read(x, rows, engine.dtype):
-            x.check(begin, block)
+        x.check_all()
     return CSR(n_in, offsets, columns, values.astype(dtype, copy=False), codes)
 
 

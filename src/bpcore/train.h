@@ -177,7 +177,8 @@ static void settle(bp_net *net)
 }
 
 /* Run forward over examples from begin on, before `end`, as many as there is scratch for.
- * Dense inputs are read where they lie: the scratch for them is the caller's to put back. */
+ * Dense inputs are read where they lie, if they can be: the scratch for them is the caller's to
+ * put back. */
 static batch forward_in_order(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
 {
     const part first = own_part(net, 0, 1);
@@ -185,7 +186,7 @@ static batch forward_in_order(bp_net *net, const bp_data *data, ptrdiff_t begin,
     const batch examples = {picked, least(end - begin, net->scratch.rows)};
     for (ptrdiff_t i = 0; i < examples.m; i++)
         picked[i] = begin + i;
-    if (data->x)
+    if (data->x && lie_ready(data))
         net->scratch.next_x = (real *)data->x + begin * data->n_in;
     first_layer(net, data, (batches){.next = examples}, &first, 0);
     forward(net, examples.m);

@@ -192,19 +192,15 @@ INLINED void fetch(const void *begin, const void *end)
 #endif
 }
 
-/* Let arithmetic of this thread take numbers below the normal range for zeros, which processors
- * are slow with; return what restore_arithmetic() takes to undo that. */
-INLINED uint64_t flush_subnormals(void)
+/* How this thread's arithmetic is done, as restore_arithmetic() takes it. */
+INLINED uint64_t arithmetic_now(void)
 {
 #if defined(BP_X86)
-    const uint32_t before = __builtin_ia32_stmxcsr();
-    __builtin_ia32_ldmxcsr(before | 0x8040); /* FTZ and DAZ */
-    return before;
+    return __builtin_ia32_stmxcsr();
 #elif defined(__aarch64__) && defined(__GNUC__) && !defined(BP_SCALAR)
-    uint64_t before;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
-    __asm__ volatile("msr fpcr, %0" : : "r"(before | (uint64_t)1 << 24)); /* FZ */
-    return before;
+    uint64_t now;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(now));
+    return now;
 #else
     return 0;
 #endif
@@ -219,4 +215,28 @@ INLINED void restore_arithmetic(uint64_t before)
 #else
     (void)before;
 #endif
+}
+
+/* The bits of it that take numbers below the normal range for zeros. */
+#ifdef __aarch64__
+#define FLUSHES ((uint64_t)1 << 24) /* FZ */
+#else
+#define FLUSHES ((uint64_t)0x8040) /* FTZ and DAZ */
+#endif
+
+/* Let arithmetic of this thread take numbers below the normal range for zeros, which processors
+ * are slow with; return what restore_arithmetic() takes to undo that. */
+INLINED uint64_t flush_subnormals(void)
+{
+    const uint64_t before = arithmetic_now();
+    restore_arithmetic(before | FLUSHES);
+    return before;
+}
+
+/* Let it keep them again; likewise. */
+INLINED uint64_t keep_subnormals(void)
+{
+    const uint64_t before = arithmetic_now();
+    restore_arithmetic(before & ~FLUSHES);
+    return before;
 }

@@ -30,6 +30,9 @@ _NO_LABEL = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1
 _LOOKED_AT, _FEW, _LARGE = 64, 2**14, 10.0
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+# Bytes of rows in a network's dtype from which on they stay where they are, whatever they are.
+_LARGE_BYTES = 2**26
+
 _size, _dtype = operator.attrgetter("size"), operator.attrgetter("dtype")
 
 
@@ -334,11 +337,11 @@ class Dataset(Examples):
     a pair (X, Y) of n rows, Y being (n, n_out) or n integer labels, or a Dataset, whose weights
     are then kept unless others are given.  X and Y are arrays or what NumPy makes arrays of;
     X may be a sparse matrix, which is never made dense.  They are converted to dtype, float32
-    or float64; copied, so that they never change; and kept without their zeros if most inputs
-    are zero.  weights are n numbers of at least 0, not all 0: a factor of each example's error
-    and cost.  The mean over a mini-batch is then over the sum of its weights.  Counts and
-    accuracies do not look at weights; where a script overrides update_mini_batch they are
-    refused.
+    or float64; copied, so that they never change (but for X in a mapped file of more than 64
+    MB, which is read there); and kept without their zeros if most inputs are zero.  weights are
+    n numbers of at least 0, not all 0: a factor of each example's error and cost.  The mean
+    over a mini-batch is then over the sum of its weights.  Counts and accuracies do not look at
+    weights; where a script overrides update_mini_batch they are refused.
 
     A Dataset takes the place of examples to train on and of those to look at, for a network of
     its dtype that has as many inputs and outputs, or an output for each of its labels; labels
@@ -444,7 +447,10 @@ def _restored(dtype: str, inputs: Any, y: Array, weights: Array | None) -> Datas
         x = bpcore.Data(engine, inputs, sys.maxsize, labels=y)
     else:
         x = bpcore.Data(engine, inputs, y.shape[1], y=_finite("y", y))
-    _finite("x", inputs[3] if x.sparse else inputs)
+    if x.sparse:
+        _finite("x", inputs[3])
+    else:
+        _Rows("x", inputs, engine.dtype).inputs()
     if not all(x.shape) or not y.size:
         raise ValueError(f"a Dataset must hold examples, got shapes {x.shape} and {y.shape}")
     dataset = Dataset.__new__(Dataset)
@@ -512,6 +518,14 @@ def _sparse_rows(x: Any) -> Iterator[Array]:
         yield row
 
 
+def _is_mapped(array: Any) -> bool:
+    """Whether the memory of an array is a file's, which no program need hold."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    mmap = sys.modules.get("mmap")  # which is imported where there is one
+    return mmap is not None and isinstance(array, mmap.mmap)
+
+
 class _Rows(bpcore.Source):
     """The rows of an array of any real dtype and layout; with own, never its memory."""
 
@@ -533,6 +547,22 @@ class _Rows(bpcore.Source):
         if same and not self.own:
             return _finite(self.name, self.array, 0)
         return super().dense()
+
+    def inputs(self) -> Array:
+        """Return all rows as one array that Data takes: where they lie, if they are many.
+
+        Those of an array that is not the core's own are then converted each time that they are
+        visited.  A mapped file is taken for memory that is not the caller's.
+        """
+        array, flags = self.array, self.array.flags
+        taken = array.dtype in bpcore.INPUTS and flags.aligned and array[:1].flags.c_contiguous
+        large = array.size * self.dtype.itemsize > _LARGE_BYTES
+        if not (taken and large) or (self.own and not _is_mapped(array)):
+            return self.dense()
+        if array.dtype == self.dtype:
+            return _finite(self.name, array, 0)
+        self.check_all()
+        return array
 
 
 class _Columns(bpcore.Source):

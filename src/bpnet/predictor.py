@@ -12,8 +12,8 @@ from bpnet import check, data
 if TYPE_CHECKING:
     from bpnet.check import Array
 
-# Scratch rows: more do not make many examples faster, and fewer make them slower.
-ROWS = 128
+# Scratch rows: fewer make many examples slower, more do not make them faster.
+ROWS = 512
 
 
 class Predictor:
@@ -88,7 +88,8 @@ class Predictor:
 
     def _new(self) -> bpcore.Net:
         _, sizes, biases, weights, hidden, output, n_threads = self._made_of
-        net = bpcore.Net(self._engine, sizes, ROWS, n_threads, hidden=hidden, output=output)
+        threads = check.threads(n_threads)  # that this machine has
+        net = bpcore.Net(self._engine, sizes, ROWS, threads, hidden=hidden, output=output)
         net.load(biases, weights)
         return net
 

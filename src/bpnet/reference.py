@@ -12,11 +12,18 @@ import random
 
 import numpy as np
 
+quiet = np.errstate(over="ignore", under="ignore")  # of exp(-z): inf is right, and so is 0
 
+
+def loud_sigmoid(z):
+    """Return what sigmoid does, for who has made it quiet already."""
+    return np.reciprocal(1.0 + np.exp(-z))
+
+
+@quiet
 def sigmoid(z):
     """Return 1 / (1 + exp(-z)), element by element."""
-    with np.errstate(over="ignore", under="ignore"):  # of exp(-z): inf is right, and so is 0
-        return 1.0 / (1.0 + np.exp(-z))
+    return loud_sigmoid(z)
 
 
 def sigmoid_prime(z):
@@ -153,9 +160,9 @@ class Network:
     (sizes[l + 1], 1) and weights[l] has shape (sizes[l + 1], sizes[l]).
     """
 
-    _hidden = staticmethod(sigmoid)
+    _hidden = staticmethod(loud_sigmoid)
     _hidden_prime = staticmethod(sigmoid_prime)
-    _output = staticmethod(sigmoid)
+    _output = staticmethod(loud_sigmoid)
     _output_prime = staticmethod(sigmoid_prime)
 
     def __init__(self, sizes):
@@ -167,11 +174,12 @@ class Network:
             np.random.randn(n_out, n_in) for n_in, n_out in zip(sizes[:-1], sizes[1:])
         ]
 
+    @quiet
     def feedforward(self, a):
         """Return the network's output for the input a, a column vector."""
         for b, w in zip(self.biases[:-1], self.weights[:-1]):
-            a = self._hidden(np.dot(w, a) + b)
-        return self._output(np.dot(self.weights[-1], a) + self.biases[-1])
+            a = self._hidden(w.dot(a) + b)
+        return self._output(self.weights[-1].dot(a) + self.biases[-1])
 
     def SGD(self, training_data, epochs, mini_batch_size, eta, test_data=None):
         """Train on the list of (x, y), in a new random order each epoch."""
@@ -191,23 +199,24 @@ class Network:
         self.biases = [b - eta / m * nb for b, nb in zip(self.biases, nabla_b)]
         self.weights = [w - eta / m * nw for w, nw in zip(self.weights, nabla_w)]
 
+    @quiet
     def backprop(self, x, y):
         """Return (nabla_b, nabla_w), the gradient of the cost of one example."""
         a = x
         activations = [x]  # of every layer but the last
         zs = []  # the weighted input of every hidden layer
         for b, w in zip(self.biases[:-1], self.weights[:-1]):
-            zs.append(np.dot(w, a) + b)
+            zs.append(w.dot(a) + b)
             a = self._hidden(zs[-1])
             activations.append(a)
-        z = np.dot(self.weights[-1], a) + self.biases[-1]
+        z = self.weights[-1].dot(a) + self.biases[-1]
         delta = self._output_error(z, self._output(z), y)
         nabla_b = [delta]  # BP3
-        nabla_w = [np.dot(delta, a.T)]  # BP4
+        nabla_w = [delta.dot(a.T)]  # BP4
         for l in range(len(self.weights) - 1, 0, -1):
-            delta = np.dot(self.weights[l].T, delta) * self._hidden_prime(zs[l - 1])  # BP2
+            delta = self.weights[l].T.dot(delta) * self._hidden_prime(zs[l - 1])  # BP2
             nabla_b.insert(0, delta)
-            nabla_w.insert(0, np.dot(delta, activations[l - 1].T))
+            nabla_w.insert(0, delta.dot(activations[l - 1].T))
         return nabla_b, nabla_w
 
     def evaluate(self, test_data):
