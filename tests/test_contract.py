@@ -716,28 +716,36 @@ def tanh_prime(z):
     return 1 - np.tanh(z) ** 2
 
 
-class OfTanh(reference.QuadraticCost):
-    @staticmethod
-    def delta(z, a, y):
-        return (a - y) * tanh_prime(z)
+def book_prime(z):
+    """The book's text of the derivative, where the sigmoid is tanh."""
+    return np.tanh(z) * (1 - np.tanh(z))
 
 
 @each_dtype
 @pytest.mark.parametrize("kind", FAST)
 @pytest.mark.parametrize("suffix", ["", "_vec"])  # the book's name until 2015
-def test_11_a_replaced_sigmoid_takes_effect(suffix, kind, dtype, monkeypatch):
-    """Four times as steep as a sigmoid, tanh makes of a network's errors as much more."""
+@pytest.mark.parametrize("prime", [tanh_prime, book_prime])
+def test_11_a_replaced_sigmoid_takes_effect(prime, suffix, kind, dtype, monkeypatch):
+    """Four times as steep as a sigmoid, tanh makes of a network's errors as much more.  The
+    book's derivative calls the sigmoid, whichever that is, until it is replaced itself."""
+
+    class OfTanh(reference.QuadraticCost):
+        @staticmethod
+        def delta(z, a, y):
+            return (a - y) * prime(z)
+
     made, face, calls = net(kind, dtype=dtype), face_of(kind), []
     judge = judge_of(made)
     judge._hidden = judge._output = tanh
-    judge._hidden_prime = judge._output_prime = tanh_prime
+    judge._hidden_prime = judge._output_prime = prime
     judge.cost = OfTanh if "quadratic" in kind else getattr(made, "cost", None)
 
     def recorded(z):
         return calls.append(z.shape) or tanh(z)
 
     monkeypatch.setattr(face.module, f"sigmoid{suffix}", recorded)
-    monkeypatch.setattr(face.module, f"sigmoid_prime{suffix}", tanh_prime)
+    if prime is tanh_prime:
+        monkeypatch.setattr(face.module, f"sigmoid_prime{suffix}", prime)
     random.seed(5)
     train(made, list(examples()), 2, eta=0.01, judged_by=held_out())
     judge.SGD(examples(), 2, 4, 0.01)

@@ -71,11 +71,17 @@ def sigmoid_replaced(net: Any) -> bool:
 
 
 def assigned(module: Any, name: str) -> Any:
-    """Return a module's sigmoid, or its derivative, under either of the book's names."""
+    """Return a module's sigmoid, or its derivative, under either of the book's names.
+
+    The book's derivative asks the module for the sigmoid, so it is that of a replaced one.
+    """
     function = getattr(module, name)
     if function in SIGMOIDS:
         function = getattr(module, f"{name}_vec")
-    return function
+    if function is not SIGMOIDS[1]:
+        return function
+    sigmoid = assigned(module, "sigmoid")
+    return function if sigmoid is SIGMOIDS[0] else lambda z: sigmoid(z) * (1 - sigmoid(z))
 
 
 def _replaced(net: Any, name: str, function: Any) -> bool:
