@@ -30,11 +30,11 @@ SHAPES = {  # sizes: mini-batches
     (784, *[256] * 7, 10): (1, 10, 100),
 }
 LAYERS = [(n_in, n_out) for n_in in (448, 512, 576) for n_out in (448, 512, 576)]
-MULTIPLY_ADDS = 2e7  # of a turn, at least
+MULTIPLY_ADDS = 1e7  # of a turn, about: long turns meet other work
 
 
 def main():
-    arguments = options(__doc__, turns=15).parse_args()
+    arguments = options(__doc__, turns=40).parse_args()
     one_thread()
     rows = []
     for sizes, mini_batch_sizes in SHAPES.items():
