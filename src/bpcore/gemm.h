@@ -145,9 +145,13 @@ INLINED void add_row(const int R, ptrdiff_t a_row, ptrdiff_t a_column, const til
         tile(R, 1, k, after(start, j).row, a, a_row, a_column, b, b_row, c + j, ldc);
 }
 
+/* Rows of a tile that reads a where it is: those may be a power of two apart, and share a few
+ * lines of the first cache. */
+enum { DIRECT_ROWS = 6 };
+
 INLINED void add_rows(const int R, const tile_row *t)
 {
-    if (t->a_row == 1)
+    if (R > DIRECT_ROWS || t->a_row == 1)
         add_row(R, 1, t->a_column, t);
     else
         add_row(R, t->a_row, 1, t);
@@ -245,10 +249,6 @@ static void gemm_packed(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, mat
     }
 }
 
-/* Rows of a tile where rows are far apart, maybe by a power of two: then they share a few lines
- * of the first cache. */
-enum { DIRECT_ROWS = 6 };
-
 /* Blocks of b are 128 kB: read along its rows from far away, then again for every tile. */
 static void gemm_direct(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, origin start, matrix a,
                         matrix b, real *c, ptrdiff_t ldc)
@@ -283,10 +283,10 @@ COMPILED_ONCE
 static void gemm_turned(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, matrix a, matrix b, real *c,
                         ptrdiff_t ldc)
 {
-    vreal lines[TILE_ROWS * TURNED / LANES];
+    vreal lines[DIRECT_ROWS * TURNED / LANES];
     real *turned = (real *)lines;
     for (ptrdiff_t j = 0, R; j < n; j += R) {
-        R = piece(n - j, TILE_ROWS);
+        R = piece(n - j, DIRECT_ROWS);
         for (ptrdiff_t i = 0; i < m; i += TURNED) {
             const ptrdiff_t rows = m - i < TURNED ? m - i : TURNED;
             for (ptrdiff_t r = 0; r < R; r++)
