@@ -804,8 +804,11 @@ cdef class Data:
         """Return inputs [begin, end) as a fresh array of rows; -0.0 may have become 0.0."""
         begin, end, _ = slice(begin, end).indices(self.data.n)
         if not self.sparse:
+            given, dtype = self.inputs[begin:end], self.engine.dtype
+            if given.dtype == dtype:
+                return given.copy()
             with np.errstate(over="ignore", under="ignore"):
-                return np.array(self.inputs[begin:end], self.engine.dtype, order="C")
+                return given.astype(dtype, order="C")
         n_in, offsets, columns, _, _ = self.inputs
         ends = offsets[begin:end + 1] if begin < end else offsets[:1]
         out = np.zeros((len(ends) - 1, n_in), self.engine.dtype)
