@@ -158,6 +158,22 @@ def test_the_books_functions_are_the_same(z, dtype):
             assert same_bits([function(z)], [expected])
 
 
+def test_the_reference_leaves_numpys_error_state_as_it_was():
+    """Its quiet functions call one another; before NumPy 2, one errstate is entered once."""
+    net = reference.Network([3, 4, 2])
+    x, y = np.ones((3, 1)), np.ones((2, 1))
+    with np.errstate(all="warn"):
+        before = np.geterr()
+        for call in (
+            lambda: reference.sigmoid_prime(x),
+            lambda: net.feedforward(x),
+            lambda: net.backprop(x, y),
+            lambda: net.SGD([(x, y)], 1, 1, 0.1),
+        ):
+            call()
+            assert np.geterr() == before
+
+
 def test_weights_of_examples_may_underflow():
     weights = [1.0, 1e-300, 1e-50]
     with np.errstate(all="raise"):

@@ -12,7 +12,14 @@ import random
 
 import numpy as np
 
-quiet = np.errstate(over="ignore", under="ignore")  # of exp(-z): inf is right, and so is 0
+
+def quiet(function):
+    """Return function with NumPy told that of exp(-z) inf is right, and so is 0.
+
+    Each has an errstate of its own: before NumPy 2, one that is entered twice forgets what it
+    found the first time.
+    """
+    return np.errstate(over="ignore", under="ignore")(function)
 
 
 def loud_sigmoid(z):
