@@ -80,6 +80,10 @@ typedef struct {
     int slots; /* the rule's */
 } bp_kind;
 
+/* The most scratch rows: answers gain from as many, each block of weights being copied once for
+ * all of them. */
+#define BP_MOST_ROWS 512
+
 /* Scratch for `rows` examples beside that of the layers: one for all threads... */
 typedef struct {
     ptrdiff_t rows;
@@ -151,10 +155,6 @@ typedef struct {
  * most: shares of it that were added one by one would each be rounded away. */
 #define BP_WHOLE 128
 #define BP_ROWS 128
-
-/* Scratch rows of a network: answers gain from as many, each block of weights being copied once
- * for all of them. */
-#define BP_MOST_ROWS 512
 typedef struct {
     const bp_data *data;
     const int64_t *order;
