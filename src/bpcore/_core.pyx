@@ -1171,13 +1171,15 @@ cdef class Column:
         self.engine = engine
         self.of.kind.hidden = engine.hiddens.get(hidden, -1)
         self.of.kind.output = engine.lasts.get(output, -1)
-        if (type(sizes) not in (list, tuple) or type(biases) is not list
-                or type(weights) is not list or len(sizes) < 2
-                or len(biases) != len(sizes) - 1 or len(weights) != len(sizes) - 1
+        if (type(sizes) not in (list, tuple) or len(sizes) < 2
                 or self.of.kind.hidden < 0 or self.of.kind.output < 0):
             return
         self.sizes = list(sizes)
-        self.ready = self.lay_out() and self.look(biases, weights, x)
+        self.ready = (self.lay_out()
+                      and are_parameters(self.sizes, biases, weights, engine.dtype)
+                      and self.copy_in(x, self.of.sizes[0], self.of.a[0]))
+        if self.ready:
+            self.hold(biases, weights)
 
     def __dealloc__(self):
         PyMem_RawFree(self.block)
@@ -1202,20 +1204,14 @@ cdef class Column:
                           &self.of)
         return True
 
-    cdef bint look(self, list biases, list weights, x) except -1:
-        """Take pointers to all arrays, and a copy of x; False if one is not the core's."""
-        cdef ptrdiff_t l, n_in, n_out
-        cdef object dtype = self.engine.dtype
+    cdef hold(self, list biases, list weights):
+        """Take pointers to arrays that were looked at, and hold their memory."""
+        cdef ptrdiff_t l
         self.held = []
         for l in range(self.of.num_layers):
-            n_in, n_out = self.of.sizes[l], self.of.sizes[l + 1]
             w, b = weights[l], biases[l]
-            self.of.weights[l] = _matrix(w, dtype, n_out, n_in)
-            self.of.biases[l] = _matrix(b, dtype, n_out, 1)
-            if self.of.weights[l] == NULL or self.of.biases[l] == NULL:
-                return False
+            self.of.weights[l], self.of.biases[l] = (<bp_array *>w).data, (<bp_array *>b).data
             self.held.append((w, b, _holder(w), _holder(b)))
-        return self.copy_in(x, self.of.sizes[0], self.of.a[0])
 
     cdef bint copy_in(self, array, ptrdiff_t n, void *to):
         """Copy a column of n items, if it is one."""
