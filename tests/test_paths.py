@@ -1,5 +1,6 @@
 """Every call that takes a path takes it in each form that open() does, or says what is none."""
 
+import io
 import os
 from pathlib import Path
 
@@ -103,3 +104,28 @@ def test_a_message_names_a_path_of_any_form_as_it_reads(kind, call, form, what, 
         CALLS[call](kind, FORMS[form](str(paths[what])))
     assert f"modèle {what}" in str(raised.value)
     assert "b'" not in str(raised.value) and "Named" not in str(raised.value)
+
+
+@pytest.mark.parametrize("opened", ["in memory", "on the disk"])
+@each_class
+def test_a_binary_file_that_is_open_stands_for_a_path(kind, opened, tmp_path):
+    path = tmp_path / "run.npz"
+    whole, net, resumed = make(kind), make(kind), make(kind)
+    train(whole, epochs=4)
+    with io.BytesIO() if opened == "in memory" else open(path, "w+b") as file:
+        train(net, epochs=2, checkpoint=file)
+        length = file.seek(0, os.SEEK_END)
+        train(resumed, epochs=4, resume=file, checkpoint=file)
+        assert equal(resumed, whole) and equal(bpnet.load(file), whole)
+        net.save(file)  # replaces what is in it, which is longer
+        assert not file.closed and file.seek(0, os.SEEK_END) < length
+        assert equal(bpnet.load(file), net)
+        file.truncate(file.tell() - 1)
+        with pytest.raises(ValueError, match="must be a model that bpnet"):
+            bpnet.load(file)
+
+
+@each_call
+def test_a_text_file_that_is_open_is_none(call):
+    with pytest.raises(TypeError, match=rf"{call.strip()} must be a path"):
+        CALLS[call]("network", io.StringIO())

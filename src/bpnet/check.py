@@ -6,6 +6,7 @@ as the caller wrote it, what it must be and what it was.
 
 from __future__ import annotations
 
+import io
 import numbers
 import operator
 import os
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
     Array = NDArray[Any]
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+AnyFile = AnyPath | io.BufferedIOBase
 
 REAL = "biuf"  # kinds of dtype that are numbers: bool, integers, floats
 _DOUBLE = np.dtype(np.float64)
@@ -74,6 +76,11 @@ def path(name: str, value: Any) -> str:
     if not nameable:
         raise ValueError(f"{name} must be a path that a file can have, got {value!r:.60}")
     return found
+
+
+def file(name: str, value: Any) -> str | io.BufferedIOBase:
+    """Return a path as a string, and an open binary file, as ``io.BytesIO``, as it is."""
+    return value if isinstance(value, io.BufferedIOBase) else path(name, value)
 
 
 def printable(text: object) -> str:

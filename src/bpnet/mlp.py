@@ -42,13 +42,15 @@ class Layers:
     biases: list[Array]
     weights: list[Array]
 
-    def save(self, path: check.AnyPath) -> None:
+    def save(self, path: check.AnyFile) -> None:
         """Write the network to a file that ``bpnet.load`` reads, exactly.
+
+        path may be a binary file that is open, as ``io.BytesIO``: it is then written to.
 
         The file is replaced in one step, or kept as it was: ValueError if the parameters do
         not fit ``sizes``, OSError if path cannot be written.
         """
-        serialize.save(check.path("path", path), self._model())
+        serialize.save(check.file("path", path), self._model())
 
     def predictor(self, n_threads: int = 1) -> Predictor:
         """Return what answers as the network does now, ready to be asked: a ``Predictor``.

@@ -135,9 +135,9 @@ class Network(Book):
 
         checkpoint names a file to keep the state of the run in, written after each epoch, or
         after one that ends checkpoint_seconds or more after the last was written, and at the
-        end; at any moment it is whole.  resume names
-        such a file: the run goes on to the same bits as if it had never ended, if it is given
-        the same data in the same order and the same arguments.
+        end; at any moment it is whole.  resume names such a file: the run goes on to the same
+        bits as if it had never ended, if it is given the same data in the same order and the
+        same arguments.  Either may be a binary file that is open, as ``io.BytesIO``.
 
         n_threads is the most threads to use, and no more than processors are; results are the
         same bits for any number.
@@ -212,14 +212,14 @@ class Network(Book):
         return [f"Epoch {epoch} complete"]
 
 
-def load(path: check.AnyPath) -> Any:
+def load(path: check.AnyFile) -> Any:
     """Return the network in a file that ``save`` of any class, or a checkpoint, wrote.
 
     Of a run with patience it is the best network so far.  Nothing in the file is run and no
     random number is drawn.  Raises FileNotFoundError if there is no file, ValueError if it is
     not a whole model of a version that is known.
     """
-    model = serialize.load(check.path("path", path))
+    model = serialize.load(check.file("path", path))
     if model.kind == "Network2":
         from bpnet import network2
 

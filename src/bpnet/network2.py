@@ -224,15 +224,16 @@ class Network(Book):
         mean, n = self._mean_cost("data", data, self.cost.fn if own else None)
         return mean + step.penalty(self.weights, n)
 
-    def save(self, filename: check.AnyPath) -> None:
+    def save(self, filename: check.AnyFile) -> None:
         """Write the network in the book's JSON, or as npz if filename ends so; both are exact.
 
+        filename may be a binary file that is open, as ``io.BytesIO``: it becomes an npz.
         The file is replaced in one step, or kept as it was: ValueError if the parameters do
         not fit ``sizes``, OSError if filename cannot be written.
         """
-        path = check.path("filename", filename)
-        write = serialize.save if path.endswith(".npz") else serialize.save_json
-        write(path, self._model())
+        path = check.file("filename", filename)
+        in_json = isinstance(path, str) and not path.endswith(".npz")
+        (serialize.save_json if in_json else serialize.save)(path, self._model())
 
     def _cost_class(self) -> str | None:
         cost = self.cost if isinstance(self.cost, type) else type(self.cost)
@@ -270,14 +271,14 @@ class Network(Book):
         return [*lines, ""]
 
 
-def load(filename: check.AnyPath) -> Network:
+def load(filename: check.AnyFile) -> Network:
     """Return the network in a file that ``save``, or the book's own, wrote.
 
     A cost of one's own is found under its name in this module: assign it first.  Nothing in
     the file is run and no random number is drawn.  Raises FileNotFoundError if there is no
     file, ValueError if it is not a whole model.
     """
-    return from_model(serialize.load(check.path("filename", filename)))
+    return from_model(serialize.load(check.file("filename", filename)))
 
 
 def from_model(model: serialize.Model) -> Network:

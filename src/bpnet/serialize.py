@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bpnet import check
-from bpnet.wholefile import open_file, write_whole
+from bpnet.wholefile import Place, open_file, write_whole
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -77,9 +77,10 @@ class Model(NamedTuple):
     run: Run | None = None  # in a checkpoint
 
 
-def save(path: str | os.PathLike[str], model: Model) -> None:
+def save(path: Place, model: Model) -> None:
     """Write model to path as npz; a file that is there is replaced, or kept.
 
+    path may be a binary file that is open, here and wherever there is one.
     Raises TypeError or ValueError, before anything is written, if load would refuse it.
     """
     model = _checked(model)
@@ -100,7 +101,7 @@ def save(path: str | os.PathLike[str], model: Model) -> None:
     write_whole(path, lambda file: _write_npz(file, members))
 
 
-def save_json(path: str | os.PathLike[str], model: Model) -> None:
+def save_json(path: Place, model: Model) -> None:
     """Write model, without its run, to path as the book's network2.py does.
 
     The numbers are exact, but for the bits of a NaN.  ``dtype``, ``notes``, ``kind``,
@@ -127,7 +128,7 @@ def save_json(path: str | os.PathLike[str], model: Model) -> None:
     write_whole(path, write)
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: Place) -> Model:
     """Return the model that save, save_json or the book's network2.py wrote to path.
 
     Raises ValueError if path holds no such, OSError if it is no file or cannot be read.  An npz
@@ -225,7 +226,7 @@ def _rows(arrays: list[Array]) -> Iterator[bytes]:
 
 def _from_json(file: BufferedReader) -> Model:
     """Return what the book, bpnet or a port wrote, whatever its cost is and its other keys."""
-    size = os.fstat(file.fileno()).st_size
+    size = _size(file)
     if size > _MOST_JSON:
         raise ValueError(_TOO_LARGE)
     found = _decode(file.read(size))
@@ -325,10 +326,18 @@ def _from_npz(file: BufferedReader) -> Model:
     return Model._make([sizes, biases, weights, *map(values.get, _VALUES), run])
 
 
+def _size(file: BufferedReader) -> int:
+    """Return the bytes of a file, and stay where it is."""
+    here = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return size
+
+
 def _members(file: BufferedReader) -> dict[str, tuple[int, int, int]]:
     """Return the (begin, nbytes, crc) of the members of a zip, which must lie end to end."""
     members: dict[str, tuple[int, int, int]] = {}
-    size = os.fstat(file.fileno()).st_size
+    size = _size(file)
     while (head := file.read(_LOCAL.size)).startswith(b"PK\3\4"):
         _, flags, method, crc, packed, nbytes, n_name, n_extra = _LOCAL.unpack(head)
         name, extra = file.read(n_name).decode(), file.read(n_extra)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bpnet.rules import Step
     from bpnet.stopping import Record
     from bpnet.trainer import Parameters
+    from bpnet.wholefile import Place
 
     MakeTrainer = Callable[[Examples, bpcore.Data, int, int], Trainer]
 
@@ -38,9 +39,9 @@ class Options(TypedDict, total=False):
     max_seconds: float | None
     callback: Callable[[Any, int], object] | None  # (net, epoch): true ends training
     verbose: bool | str  # lines; "bar": lines above a progress bar
-    checkpoint: check.AnyPath | None  # a file to keep the run in
+    checkpoint: check.AnyFile | None  # a file to keep the run in
     checkpoint_seconds: float  # at most once in that time
-    resume: check.AnyPath | None  # a checkpoint to go on from
+    resume: check.AnyFile | None  # a checkpoint to go on from
     n_threads: int  # the most; results are the same bits for any number
 
 
@@ -103,7 +104,7 @@ class Run:
         self.figures: dict[str, list[Any]] = {}  # costs and counts, epoch by epoch
         self.seconds = 0.0  # since the run began, in this process and before
         self.checkpoint, resume = (
-            None if options.get(name) is None else check.path(name, options.get(name))
+            None if options.get(name) is None else check.file(name, options.get(name))
             for name in ("checkpoint", "resume")
         )
         self.checkpoint_seconds = check.not_negative(
@@ -301,7 +302,7 @@ class Run:
             checksum = zlib.crc32(self.packed.rows(i, i + 1).tobytes(), checksum)
         return checksum
 
-    def _checked_checkpoint(self, path: str) -> tuple[serialize.Model, serialize.Run]:
+    def _checked_checkpoint(self, path: Place) -> tuple[serialize.Model, serialize.Run]:
         """Return the checkpoint in path, which must be of a run like this one.
 
         Like this one is what its numbers mean nothing without: the network, the examples, the

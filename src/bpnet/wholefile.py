@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import stat
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from bpnet import check
 
@@ -17,16 +18,18 @@ try:
 except ImportError:  # Windows, where an open file can be neither deleted nor renamed
     fcntl = None  # type: ignore[assignment]
 
-if TYPE_CHECKING:
-    from io import BufferedReader
-
 _LOCKS = fcntl is not None
 _LONG_NAME = 100  # bytes: the temporary name stays below the least limit in use, 143
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # to open a pipe would be to wait for its other end
 
 
-def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any]) -> None:
+Place = str | os.PathLike[str] | io.BufferedIOBase
+
+
+def write_whole(path: Place, write: Callable[[IO[bytes]], Any]) -> None:
     """Let ``write`` fill a temporary file, then give it the name path, in one step.
+
+    Of a binary file that is open, all that is in it is replaced, once there is all to write.
 
     A symbolic link is followed.  A new file gets the permissions that open() would give; one
     that is replaced keeps its permissions, and its owner and group where the system allows it,
@@ -37,6 +40,13 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any])
     with the old file as it was, if path is no file or, as open() does, if it may not be
     written; and if its folder may not.
     """
+    if isinstance(path, io.BufferedIOBase):
+        write(content := io.BytesIO())
+        path.seek(0)
+        path.truncate()
+        path.write(content.getbuffer())
+        path.flush()
+        return
     target = os.path.realpath(os.fsdecode(path))
     old = _status(path, target)
     _sweep(target)
@@ -66,8 +76,14 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any])
             os.close(folder)
 
 
-def open_file(path: str | os.PathLike[str]) -> BufferedReader:
-    """Return path, opened to be read; OSError if it is no file, and never waits for a pipe."""
+def open_file(path: Place) -> io.BufferedReader:
+    """Return path, opened to be read; OSError if it is no file, and never waits for a pipe.
+
+    Of a binary file that is open, return all that is in it.
+    """
+    if isinstance(path, io.BufferedIOBase):
+        path.seek(0)
+        return io.BufferedReader(io.BytesIO(path.read()))
     _check_file(path, os.stat(os.fsdecode(path)))
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT))
     try:
