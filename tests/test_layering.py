@@ -85,8 +85,11 @@ USES_CORE = {
     API / name for name in [*IMPORTS, "config.py"] if "bpcore" in IMPORTS.get(name, {"bpcore"})
 }
 # What extras may use of the inner modules, too: files are opened and replaced in one place, and
-# arguments checked and named, and a script's own steps found out.
-SHARED = {"bpnet.wholefile", "bpnet.check", "bpnet.byhand", "bpnet.estimators"}
+# arguments checked and named, a script's own steps found out, and progress shown.
+SHARED = {
+    *("bpnet.wholefile", "bpnet.check", "bpnet.byhand", "bpnet.estimators"),
+    *("bpnet.search", "bpnet.watching"),
+}
 # Imported when they are needed: the bar, and the other class that a file may hold.
 LATE = {"tqdm", "bpnet.network2"}
 EXTRAS = sorted({*API.rglob("*.py")} - {API / name for name in [*IMPORTS, "__init__.py"]})

@@ -234,6 +234,11 @@ class MLP(Layers):
         gain = 2.0 if hidden == "relu" else 1.0
         self._draw(source, lambda n_in: np.sqrt(n_in / gain), biases=False)
 
+    @property
+    def classifies(self) -> bool:
+        """Whether the output does: there is then an accuracy, not a cost alone."""
+        return self._classifies()
+
     def train(
         self,
         examples: Any,

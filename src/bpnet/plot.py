@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Figure = Any  # matplotlib's, which is imported when a picture is drawn
 
-__all__ = ["confusion_matrix", "learning_curve", "misread_digits", "weights_as_images"]
+__all__ = [
+    "confusion_matrix",
+    "learning_curve",
+    "misread_digits",
+    "search_result",
+    "weights_as_images",
+]
 
 _INK, _PALE = "#22303C", "#E6EAEE"
 _STYLES: dict[str, dict[str, Any]] = {  # dashes and widths tell curves apart in grey, too
@@ -132,6 +138,60 @@ def misread_digits(
     images = np.array([examples[i][0] for i in shown]).reshape(-1, side, side)
     colours = {"cmap": "Greys", "vmin": min(0, images.min()), "vmax": images.max()}
     return _draw_tiles(title, images, columns, texts, **colours).figure
+
+
+def search_result(rows: list[dict[str, Any]]) -> Figure:
+    """Draw how well networks do against their number of parameters: what a search found.
+
+    rows are those of ``bpnet.search.run(...).rows``, the best first.  Settings of the last rung
+    are drawn with the range of their seeds, those that were stopped before are pale; where
+    there are several of as many parameters, the best is marked by its layers.  Raises
+    ValueError if there is nothing to draw.
+    """
+    shown = [row for row in rows if row["diverged"] is None]
+    if not shown:
+        raise ValueError("rows must have a setting that did not diverge, got none")
+    figure = "validation_accuracy" if "validation_accuracy" in shown[0] else "validation_cost"
+    scale, label = (
+        (100, "validation accuracy (%)") if "acc" in figure else (1, "validation cost")
+    )
+    last = max(row["epochs"] for row in shown)
+    ended = [row for row in shown if row["epochs"] == last]
+    title = f"{len(rows)} settings: {len(ended)} trained {last} epochs"
+    axes = _figure(7.6, 4.6, title).subplots()
+    _clear(axes, facecolor="white", xlabel="parameters", ylabel=label, xscale="log")
+    axes.grid(color=_PALE, linewidth=0.8)
+    style = _STYLES["validation"]
+    early = np.array([[r["parameters"], scale * r[figure]] for r in shown if r not in ended])
+    if early.size:
+        axes.plot(*early.T, "o", color="#9FB0BD", ms=4, label="stopped early")
+    x, y, low, high = np.array(
+        [
+            [r["parameters"], *(scale * r[key] for key in (figure, "lowest", "highest"))]
+            for r in ended
+        ]
+    ).T
+    axes.errorbar(
+        x,
+        y,
+        (y - low, high - y),
+        fmt="o",
+        ms=6,
+        capsize=3,
+        color=style["color"],
+        label=f"{last} epochs, range of {ended[0]['seeds']} seeds",
+    )
+    named: set[int] = set()
+    for row in ended:
+        if row["parameters"] not in named:
+            named.add(row["parameters"])
+            text = "-".join(map(str, row["hidden"])) or "none"
+            place = row["parameters"], scale * row[figure]
+            axes.annotate(
+                text, place, (6, 5), textcoords="offset points", color=_INK, fontsize=8.5
+            )
+    axes.legend(frameon=False, fontsize=9, labelcolor=_INK)
+    return axes.figure
 
 
 def _figure(width: float, height: float, title: str) -> Figure:

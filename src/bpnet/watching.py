@@ -14,19 +14,19 @@ from typing import Any
 
 
 class Watch:
-    """A place for lines and for progress, in examples, of the total.
+    """A place for lines and for progress, in units, of the total.
 
     verbose is False for silence, True for lines on stdout, "bar" for lines above a progress bar
     on stderr; where there is no terminal, no notebook or no tqdm, for lines alone.  After a
     line that cannot be printed there are no more, after a bar that cannot be drawn lines alone.
     """
 
-    def __init__(self, verbose: Any, total: int, done: int = 0):
+    def __init__(self, verbose: Any, total: int, done: int = 0, unit: str = "examples"):
         if verbose not in (False, True, "bar"):
             raise ValueError(f'verbose must be False, True or "bar", got {verbose!r}')
         self.compact = verbose == "bar"
         self._silent = not verbose
-        self._bar = _bar(total, done) if self.compact else None
+        self._bar = _bar(total, done, unit) if self.compact else None
         self.advance = None if self._bar is None else self._advance
 
     def show(self, line: str, **figures: str) -> None:
@@ -72,7 +72,7 @@ def _say(error: Exception) -> None:
             print(f"bpnet: {reason}", file=sys.stderr)
 
 
-def _bar(total: int, done: int) -> Any:
+def _bar(total: int, done: int, unit: str) -> Any:
     try:
         if not ((sys.stderr and sys.stderr.isatty()) or "ipykernel" in sys.modules):
             return None
@@ -81,7 +81,7 @@ def _bar(total: int, done: int) -> Any:
         return tqdm(
             total=total,
             initial=done,
-            unit=" examples",
+            unit=f" {unit}",
             unit_scale=True,
             dynamic_ncols=True,
             smoothing=0.1,
