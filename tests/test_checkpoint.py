@@ -39,7 +39,7 @@ from nets import (
 )
 
 import bpnet
-from bpnet import Network, Rule, network2, serialize
+from bpnet import Network, Rule, network2, npz, serialize
 
 KILLS = Path(__file__).with_name("attack") / "kills.py"
 EPOCHS = 5
@@ -712,7 +712,7 @@ def write_anyhow(path, model):
     members |= serialize._named("best_", run.best)
     members["json"] = np.frombuffer(json.dumps(values).encode(), np.uint8)
     with open(path, "wb") as file:
-        serialize._write_npz(file, {name: np.asarray(part) for name, part in members.items()})
+        npz.write(file, {name: np.asarray(part) for name, part in members.items()})
 
 
 def mutate(draw, path, model):

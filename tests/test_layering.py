@@ -60,7 +60,12 @@ IMPORTS = {
     "check.py": {"numpy"},
     "data.py": {"numpy", "bpcore", "bpnet.check"},
     "wholefile.py": {"bpnet.check"},
-    "serialize.py": {"numpy", "bpnet.check", "bpnet.wholefile"},
+    "npz.py": {"numpy"},
+    "dataset.py": {
+        *("numpy", "bpcore"),
+        *("bpnet.check", "bpnet.data", "bpnet.npz", "bpnet.wholefile"),
+    },
+    "serialize.py": {"numpy", "bpnet.check", "bpnet.npz", "bpnet.wholefile"},
     "rules.py": {"numpy", "bpcore", "bpnet.check", "bpnet.reference"},
     "predictor.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data"},
     "stopping.py": {"bpnet.check"},

@@ -8,7 +8,7 @@
 
 from bpnet import mnist_loader, network, network2, plot, reference
 from bpnet.config import show_config
-from bpnet.data import Dataset
+from bpnet.dataset import Dataset, open
 from bpnet.mlp import MLP
 from bpnet.network import Network, load
 from bpnet.predictor import Predictor
@@ -26,6 +26,7 @@ __all__ = [
     "mnist_loader",
     "network",
     "network2",
+    "open",
     "plot",
     "reference",
     "show_config",

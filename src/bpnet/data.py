@@ -17,14 +17,13 @@ import bpcore
 from bpnet import check
 
 if TYPE_CHECKING:  # numpy.typing takes longer to import than all of bpnet
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     Array = NDArray[Any]
     Labels = NDArray[np.int64]
     DType = np.dtype[Any]
     Inputs = bpcore.Source | bpcore.Data | bpcore.CSR
 
-_UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 _NO_LABEL = ": outputs that are no labels have shape (n, 1), use y.reshape(-1, 1)"
 # Rows, items, and a root mean square: see look_at_scale.
 _LOOKED_AT, _FEW, _LARGE = 64, 2**14, 10.0
@@ -41,7 +40,7 @@ def as_rows(name: str, value: Any, n: int, dtype: DType) -> Array:
     array = check.array(name, value)
     if array.ndim != 2 or array.shape[0] != n:
         raise _misfit(name, array, (n, 1), columns=True)
-    return _finite(name, check.require(array.T, dtype))
+    return finite(name, check.require(array.T, dtype))
 
 
 def as_column(name: str, value: Any, n: int, dtype: DType) -> Array:
@@ -152,6 +151,7 @@ class Examples:
     """Examples in one of the forms that calls take: each answers the same questions."""
 
     weights: Array | None = None
+    own = False  # whether what is packed may not be memory of the caller
 
     def __init__(self, x: Any, y: Any, given: Any = None):
         self._x, self._y, self._given = x, y, given
@@ -283,8 +283,6 @@ class _Tuples(Examples):
 class _Arrays(Examples):
     """A pair (X, Y): rows of X, it may be sparse, are inputs; Y labels, or rows of outputs."""
 
-    own = False  # whether what is packed may not be memory of the caller
-
     def __len__(self) -> int:
         """Return the number of rows of X, which one that is sparse does not call its length."""
         return int(self._x.shape[0]) if self._x.ndim else 0
@@ -319,7 +317,7 @@ class _Arrays(Examples):
         y = self._y[:, None] if self._y.ndim == 1 == n_out else self._y
         if y.shape != (len(self), n_out):
             raise _misfit(f"{name}[1]", self._y, (len(self), n_out))
-        return _Rows(f"{name}[1]", y, dtype, self.own).dense()
+        return Rows(f"{name}[1]", y, dtype, self.own).dense()
 
     def _sizes(self, name: str) -> tuple[int, int]:
         x, y = self._x.shape, self._y.shape
@@ -328,134 +326,6 @@ class _Arrays(Examples):
         if y[:1] == x[:1] and not (len(y) == 1 or (len(y) == 2 and y[1])):
             raise ValueError(f"{name}[1] must have shape (n, n_out) or (n,), got shape {y}")
         return x[1], y[1] if len(y) == 2 else 0
-
-
-class Dataset(Examples):
-    """Examples packed once, for any number of calls, networks and threads.
-
-    examples is a list of tuples (x, y) or (x, label), x of shape (n_in, 1) and y (n_out, 1), or
-    a pair (X, Y) of n rows, Y being (n, n_out) or n integer labels, or a Dataset, whose weights
-    are then kept unless others are given.  X and Y are arrays or what NumPy makes arrays of;
-    X may be a sparse matrix, which is never made dense.  They are converted to dtype, float32
-    or float64; copied, so that they never change (but for X in a mapped file of more than 64
-    MB, which is read there); and kept without their zeros if most inputs are zero.  weights are
-    n numbers of at least 0, not all 0: a factor of each example's error and cost.  The mean
-    over a mini-batch is then over the sum of its weights.  Counts and accuracies do not look at
-    weights; where a script overrides update_mini_batch they are refused.
-
-    A Dataset takes the place of examples to train on and of those to look at, for a network of
-    its dtype that has as many inputs and outputs, or an output for each of its labels; labels
-    are also the numbers of a network of one output, and numbers in one column also labels.  Its
-    items are tuples again, in copies.
-
-    Raises TypeError or ValueError if examples are not as described, or not finite in dtype.
-    """
-
-    _x: bpcore.Data
-    _y: Array  # outputs (n, n_out) of dtype, or labels (n)
-
-    def __init__(self, examples: Any, *, dtype: DTypeLike = np.float64, weights: Any = None):
-        engine, name = bpcore.engine(check.floating(dtype)), "examples"
-        given = accept(name, examples)
-        if isinstance(given, Dataset):
-            weights = given.weights if weights is None else weights
-            given = given if given.dtype == engine.dtype else accept(name, list(given))
-        if not len(given):
-            raise ValueError(f"{name} must hold at least one example, got none")
-        if isinstance(given, _Arrays):
-            given.own = True
-        n_in, n_out = given._sizes(name)
-        x = bpcore.pack(engine, given._inputs(name, (n_in, n_out), engine.dtype), n_out)
-        y = given._outputs(name, n_out, engine.dtype) if n_out else given.labels(name, None)
-        self._hold(engine.dtype, x, y, weights)
-
-    def _hold(self, dtype: DType, x: bpcore.Data, y: Array, weights: Any) -> None:
-        super().__init__(x, y)
-        self._dtype = dtype
-        if weights is not None:
-            self.weights = _weights(weights, len(x), dtype)
-
-    @property
-    def dtype(self) -> DType:
-        """The dtype of x and y."""
-        return self._dtype
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes that the examples take."""
-        weights = 0 if self.weights is None else self.weights.nbytes
-        return self._x.nbytes + self._y.nbytes + weights
-
-    def __getitem__(self, index: int) -> tuple[Array, Any]:
-        """Return a copy of one example, (x, y) or (x, label)."""
-        i = range(len(self))[operator.index(index)]
-        return self._x.rows(i, i + 1).T, self._target(i)
-
-    def __iter__(self) -> Iterator[tuple[Array, Any]]:
-        """Yield a copy of each example."""
-        for begin in range(0, len(self), _UNPACKED):
-            for i, x in enumerate(self._x.rows(begin, begin + _UNPACKED), begin):
-                yield x[:, None], self._target(i)
-
-    def __repr__(self) -> str:
-        """Say what it holds, in which form, and how large it is."""
-        n, n_in = self._x.shape
-        targets = "labels" if self._y.ndim == 1 else f"{self._y.shape[1]} outputs"
-        targets += "" if self.weights is None else ", weights"
-        form = "CSR" if self._x.sparse else "dense"
-        return (
-            f"<bpnet.Dataset: {n:,} examples, {n_in} inputs, {targets}, {self.dtype}, {form}, "
-            f"{self._x.nonzeros / (n * n_in):.0%} nonzero, {self.nbytes / 1e6:.1f} MB>"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what is held, without its zeros."""
-        return _restored, (self.dtype.name, self._x.inputs, self._y, self.weights)
-
-    def _target(self, i: int) -> Any:
-        return int(self._y[i]) if self._y.ndim == 1 else self._y[i][:, None].copy()
-
-    def _items(self) -> list[tuple[Any, Any]]:
-        return list(self)
-
-    def _inputs(self, name: str, sizes: Sequence[int], dtype: DType) -> Inputs:
-        if dtype != self.dtype:
-            raise ValueError(
-                f"{name} must be a Dataset of the network's dtype, {dtype}, got {self.dtype}"
-            )
-        n_in, n_out = self._sizes(name)
-        if n_in != sizes[0] or n_out not in (0, 1, sizes[-1]):  # one is a column of labels
-            has, expected = f"{n_in} inputs", str(sizes[0])
-            if n_out:
-                has, expected = f"{has} and {n_out} outputs", f"{expected} and {sizes[-1]}"
-            raise ValueError(
-                f"{name} has {has}, expected {expected} to match sizes {list(sizes)}"
-            )
-        return self._x
-
-    def _outputs(self, name: str, n_out: int, dtype: DType) -> Array:
-        return self._y if self._y.ndim == 2 else self._y[:, None].astype(dtype)
-
-    def _sizes(self, name: str) -> tuple[int, int]:
-        return self._x.shape[1], self._y.shape[1] if self._y.ndim == 2 else 0
-
-
-def _restored(dtype: str, inputs: Any, y: Array, weights: Array | None) -> Dataset:
-    """Return the Dataset that held this; it comes from a file, perhaps, so all is checked."""
-    engine = bpcore.engine(check.floating(dtype))
-    if y.ndim == 1:
-        x = bpcore.Data(engine, inputs, sys.maxsize, labels=y)
-    else:
-        x = bpcore.Data(engine, inputs, y.shape[1], y=_finite("y", y))
-    if x.sparse:
-        _finite("x", inputs[3])
-    else:
-        _Rows("x", inputs, engine.dtype).inputs()
-    if not all(x.shape) or not y.size:
-        raise ValueError(f"a Dataset must hold examples, got shapes {x.shape} and {y.shape}")
-    dataset = Dataset.__new__(Dataset)
-    dataset._hold(engine.dtype, x, y, weights)
-    return dataset
 
 
 def as_inputs(name: str, value: Any, n_in: int, dtype: DType) -> Inputs:
@@ -467,7 +337,7 @@ def as_inputs(name: str, value: Any, n_in: int, dtype: DType) -> Inputs:
 
 
 def _inputs(name: str, x: Any, dtype: DType, own: bool) -> Inputs:
-    return _csr(name, x, dtype) if check.is_sparse(x) else _Rows(name, x, dtype, own)
+    return _csr(name, x, dtype) if check.is_sparse(x) else Rows(name, x, dtype, own)
 
 
 def _csr(name: str, x: Any, dtype: DType) -> bpcore.CSR:
@@ -526,7 +396,7 @@ def _is_mapped(array: Any) -> bool:
     return mmap is not None and isinstance(array, mmap.mmap)
 
 
-class _Rows(bpcore.Source):
+class Rows(bpcore.Source):
     """The rows of an array of any real dtype and layout; with own, never its memory."""
 
     def __init__(self, name: str, array: Array, dtype: DType, own: bool = False):
@@ -534,18 +404,20 @@ class _Rows(bpcore.Source):
         self.name, self.array, self.own = name, array, own
 
     def read(self, begin: int, out: Array) -> None:
+        """Write the rows from begin on to out."""
         with np.errstate(over="ignore", under="ignore"):
             out[...] = self.array[begin : begin + len(out)]
 
     def check(self, begin: int, rows: Array) -> None:
-        _finite(self.name, rows, begin)
+        """Raise ValueError if rows, which were read from begin on, are not finite."""
+        finite(self.name, rows, begin)
 
     def dense(self) -> Array:
         """Return all rows as one array, this one if the core can take it."""
         flags = self.array.flags
         same = self.array.dtype == self.dtype and flags.c_contiguous and flags.aligned
         if same and not self.own:
-            return _finite(self.name, self.array, 0)
+            return finite(self.name, self.array, 0)
         return super().dense()
 
     def inputs(self) -> Array:
@@ -560,7 +432,7 @@ class _Rows(bpcore.Source):
         if not (taken and large) or (self.own and not _is_mapped(array)):
             return self.dense()
         if array.dtype == self.dtype:
-            return _finite(self.name, array, 0)
+            return finite(self.name, array, 0)
         self.check_all()
         return array
 
@@ -590,7 +462,7 @@ class _Columns(bpcore.Source):
     def check(self, begin: int, rows: Array) -> None:
         if not _are_within(rows):
             for i, row in enumerate(rows, begin):
-                _finite(self._where(i), row)
+                finite(self._where(i), row)
 
     def _may_be_joined(self, values: list[Any]) -> bool:
         """Whether these are arrays of n real numbers, of which only a shape may be wrong."""
@@ -641,7 +513,7 @@ def _labels(name: str, values: Any, n_out: int | None, by_argmax: bool) -> Label
     if n_out == 1 and by_argmax:
         return np.where(numbers == 0, np.int64(0), np.int64(-1))
     if rows.shape[1] > 1 or (n_out == 1 and array.ndim > 1):
-        return _most_active(_finite(name, rows))
+        return _most_active(finite(name, rows))
     if n_out == 1:
         _check_binary(name, numbers)
         return _most_active(numbers[:, None])
@@ -652,23 +524,6 @@ def _labels(name: str, values: Any, n_out: int | None, by_argmax: bool) -> Label
         remedy = _NO_LABEL if n_out is None else ""
         raise ValueError(f"{name}[{i}]: label must be {wanted}, got {numbers[i]}{remedy}")
     return numbers.astype(np.int64)  # a copy: the core trusts it
-
-
-def _weights(values: Any, n: int, dtype: DType) -> Array:
-    """Return a copy of n weights of examples."""
-    array = check.array("weights", values)
-    if array.shape != (n,):
-        raise ValueError(
-            f"weights must have shape ({n},), one for each example, got shape {array.shape}"
-        )
-    with np.errstate(over="ignore", under="ignore"):
-        weights = _finite("weights", array.astype(dtype))
-    if weights.min() < 0:
-        i = int(weights.argmin())
-        raise ValueError(f"weights[{i}] must be at least 0, got {array[i]}")
-    if not weights.any():
-        raise ValueError("weights must not all be 0")
-    return weights
 
 
 def _check_binary(name: str, numbers: Array) -> None:
@@ -756,12 +611,11 @@ def _signed(y: Any, n: int) -> Array:
     return array.astype(np.float64) if array.dtype.kind in "buO" else array
 
 
-def _finite(name: str, array: Array, first: int | None = None) -> Array:
+def finite(name: str, array: Array, first: int | None = None) -> Array:
     """Return array; ValueError if an item is not finite, with its row, if first is row 0's."""
     for begin, block in bpcore.blocks(array):
         if not _are_within(block):
-            finite = np.isfinite(block)
-            i, where = int(np.argmin(finite)), ""
+            i, where = int(np.argmin(np.isfinite(block))), ""
             if first is not None:
                 where = check.place(
                     (first + begin + len(block), *block.shape[1:]),

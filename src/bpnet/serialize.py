@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bpnet import check
+from bpnet import check, npz
 from bpnet.wholefile import Place, open_file, write_whole
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def save(path: Place, model: Model) -> None:
         for k, slot in enumerate(run.slots):
             members |= _named(f"slots_{k}_", slot)
         members |= _named("best_", run.best)
-    members["json"] = np.frombuffer(_encode(values), np.uint8)
-    write_whole(path, lambda file: _write_npz(file, members))
+    members["json"] = np.frombuffer(npz.encode(values), np.uint8)
+    write_whole(path, lambda file: npz.write(file, members))
 
 
 def save_json(path: Place, model: Model) -> None:
@@ -114,7 +114,7 @@ def save_json(path: Place, model: Model) -> None:
     book = ("Network2", "sigmoid", _OUTPUTS.get(model.cost or ""), model.cost, None)
     found = zip(_VALUES, model[3:], book)
     values |= {name: value for name, value, usual in found if value not in (usual, {})}
-    sizes, others = _encode({"sizes": model.sizes})[:-1], _encode(values)[1:]
+    sizes, others = npz.encode({"sizes": model.sizes})[:-1], npz.encode(values)[1:]
 
     def write(file: IO[bytes]) -> None:
         file.write(sizes)
@@ -188,29 +188,6 @@ def _check_run(run: Run) -> None:
     check.integer("steps", run.steps, 0)
 
 
-def _encode(values: dict[str, Any]) -> bytes:
-    """Return values as a JSON object; an error names the one that JSON cannot hold."""
-    import json
-
-    parts = []
-    for name, value in values.items():
-        try:
-            parts.append(f'"{name}": {json.dumps(value)}')
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{name} must be what JSON can hold: {error}") from None
-    return f"{{{', '.join(parts)}}}".encode()
-
-
-def _decode(text: bytes) -> dict[str, Any]:
-    import json
-
-    # float itself would be called without the interpreter, which hears Ctrl-C.
-    found = json.loads(text.decode("utf-8-sig"), parse_float=lambda digits: float(digits))
-    if not isinstance(found, dict):
-        raise ValueError(f"its JSON must be an object, got {type(found).__name__}")
-    return found
-
-
 def _rows(arrays: list[Array]) -> Iterator[bytes]:
     """Yield the JSON of matrices, row by row: one call for all would let no Ctrl-C in."""
     import json
@@ -229,7 +206,7 @@ def _from_json(file: BufferedReader) -> Model:
     size = _size(file)
     if size > _MOST_JSON:
         raise ValueError(_TOO_LARGE)
-    found = _decode(file.read(size))
+    found = npz.decode(file.read(size))
     for name in ("sizes", "weights", "biases"):
         if not isinstance(found.get(name), list):
             raise ValueError(f"{name} must be a list, got {reprlib.repr(found.get(name))}")
@@ -273,16 +250,6 @@ def _named(prefix: str, parameters: Parameters | None) -> dict[str, Array]:
     }
 
 
-def _write_npz(file: IO[bytes], members: dict[str, Array]) -> None:
-    """Write what np.savez does; some versions of it leave the zip open when a write fails."""
-    import zipfile
-
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in members.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-
-
 def _from_npz(file: BufferedReader) -> Model:
     members = _members(file)
 
@@ -306,7 +273,7 @@ def _from_npz(file: BufferedReader) -> Model:
     dtype = np.dtype(np.float32 if b"f4'" in file.read(_LEAST) else np.float64)
     biases, weights = parameters("")
     text = read("json", np.uint8).tobytes() if "json.npy" in members else b"{}"
-    values, run = _decode(text), None
+    values, run = npz.decode(text), None
     if version == 1:  # the cost says which class it is of; momentum is the rule of a velocity
         cost = values.get("cost")
         values |= {"kind": "Network2" if cost else "Network", "hidden": "sigmoid"}
