@@ -79,9 +79,7 @@ class Search:
             for i, task in enumerate(tasks):
                 try:
                     futures[self.workers.submit(task)] = task
-                except RuntimeError as error:  # the executor is broken, or shut down
-                    if not self.workers.can_be_renewed:
-                        raise
+                except RuntimeError as error:
                     left, reason = tasks[i:], error
                     break
             for future in as_completed(futures):

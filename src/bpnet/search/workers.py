@@ -16,7 +16,8 @@ import bpnet
 from bpnet import check
 from bpnet.search.task import Outcome, Task, train
 
-_MPI = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+# In the environment of what mpiexec starts: of MPICH and its kin, of Open MPI.
+_RANKS, _SIZES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 
 
 class Workers:
@@ -25,6 +26,7 @@ class Workers:
     def __init__(self, executor: Any, n_threads: int | None):
         self.make = executor if _makes_executors(executor) else None
         self.halt: threading.Event | None = None
+        self.broken: Exception | None = None  # why the executor takes no more tasks
         if executor is None:
             n = os.cpu_count() or 1 if n_threads is None else check.threads(n_threads)
             self.make, self.halt = functools.partial(ThreadPoolExecutor, n), threading.Event()
@@ -46,7 +48,7 @@ class Workers:
         if self.halt is not None:
             self.halt.set()
         if self.make is not None:
-            self.executor.shutdown(wait=True, cancel_futures=True)
+            self.executor.shutdown(wait=True)
 
     def send(self, parts: list[bpnet.Dataset], scratch: contextlib.ExitStack) -> Any:
         """Return what stands for the data in tasks: itself in threads, else bytes.
@@ -64,27 +66,25 @@ class Workers:
                 parts[i] = bpnet.open(path)
         return pickle.dumps(parts)
 
-    @property
-    def can_be_renewed(self) -> bool:
-        """Whether there is another executor where one breaks."""
-        return self.make is not None
-
     def submit(self, task: Task) -> Future[Outcome]:
-        """Have a task done; RuntimeError if the executor takes no more."""
+        """Have a task done; RuntimeError if the executor is broken, or shut down."""
         try:
             return self.executor.submit(train, task)
         except RuntimeError as error:
-            raise RuntimeError(
-                f"the executor takes no more tasks, perhaps since a worker died ({error}): "
-                f"give a function that makes one, as executor=lambda: ProcessPoolExecutor(2), "
-                f"or call again with the same log to go on"
-            ) from error
+            self.broken = error
+            raise
 
     def renew(self) -> None:
-        """Take another executor where a function makes them."""
+        """Take another executor where a function makes them, else the same if it lives on."""
         if self.make is not None:
             self.executor.shutdown(wait=False)
             self.executor = self.make()
+        elif self.broken is not None:
+            raise RuntimeError(
+                f"the executor takes no more tasks, perhaps since a worker died: give a "
+                f"function that makes one, as executor=lambda: ProcessPoolExecutor(2), or call "
+                f"again with the same log to go on ({self.broken})"
+            ) from self.broken
 
 
 def _makes_executors(executor: Any) -> bool:
@@ -95,17 +95,10 @@ def _makes_executors(executor: Any) -> bool:
 
 def refuse_copies() -> None:
     """Raise RuntimeError where mpiexec runs the script more than once."""
-    ranks = [os.environ[name] for name in _MPI if name in os.environ]
-    alone = "mpi4py.futures" not in sys.modules and _is_one_of_many()
-    if any(rank != "0" for rank in ranks) or alone:
+    rank = max(int(os.environ.get(name) or 0) for name in _RANKS)
+    size = max(int(os.environ.get(name) or 1) for name in _SIZES)
+    if rank > 0 or (size > 1 and "mpi4py.futures" not in sys.orig_argv):
         raise RuntimeError(
             "search.run must be called once, but mpiexec runs this script on every rank: use "
             "mpiexec -n 3 python -m mpi4py.futures script.py"
         )
-
-
-def _is_one_of_many() -> bool:
-    return any(
-        os.environ.get(name, "1") not in ("", "0", "1")
-        for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
-    )
