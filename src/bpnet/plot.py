@@ -140,58 +140,74 @@ def misread_digits(
     return _draw_tiles(title, images, columns, texts, **colours).figure
 
 
-def search_result(rows: list[dict[str, Any]]) -> Figure:
+def search_result(rows: list[dict[str, Any]], smallest: dict[str, Any] | None = None) -> Figure:
     """Draw how well networks do against their number of parameters: what a search found.
 
-    rows are those of ``bpnet.search.run(...).rows``, the best first.  Settings of the last rung
-    are drawn with the range of their seeds, those that were stopped before are pale; where
-    there are several of as many parameters, the best is marked by its layers.  Raises
-    ValueError if there is nothing to draw.
+    rows are those of ``bpnet.search.run(...).rows``.  Settings of the last rung are drawn with
+    the range of their seeds and named by their hidden layers, those that were stopped before
+    are pale; smallest, a row, is ringed.  Raises ValueError if all diverged.
     """
     shown = [row for row in rows if row["diverged"] is None]
     if not shown:
         raise ValueError("rows must have a setting that did not diverge, got none")
-    figure = "validation_accuracy" if "validation_accuracy" in shown[0] else "validation_cost"
-    scale, label = (
-        (100, "validation accuracy (%)") if "acc" in figure else (1, "validation cost")
-    )
+    percent = "validation_accuracy" in shown[0]
+    figure, scale = ("validation_accuracy", 100) if percent else ("validation_cost", 1)
     last = max(row["epochs"] for row in shown)
-    ended = [row for row in shown if row["epochs"] == last]
-    title = f"{len(rows)} settings: {len(ended)} trained {last} epochs"
+    points = np.array([[row["parameters"], scale * row[figure]] for row in shown])
+    ended = np.array([row["epochs"] == last for row in shown])
+    whole = [row for row in shown if row["epochs"] == last]
+    title = f"{len(rows)} settings, {len(whole)} of them trained for {last} epochs"
     axes = _figure(7.6, 4.6, title).subplots()
+    label = "validation accuracy (%)" if percent else "validation cost"
     _clear(axes, facecolor="white", xlabel="parameters", ylabel=label, xscale="log")
     axes.grid(color=_PALE, linewidth=0.8)
-    style = _STYLES["validation"]
-    early = np.array([[r["parameters"], scale * r[figure]] for r in shown if r not in ended])
-    if early.size:
-        axes.plot(*early.T, "o", color="#9FB0BD", ms=4, label="stopped early")
-    x, y, low, high = np.array(
-        [
-            [r["parameters"], *(scale * r[key] for key in (figure, "lowest", "highest"))]
-            for r in ended
-        ]
-    ).T
+    if not ended.all():
+        axes.plot(*points[~ended].T, "o", color="#9FB0BD", ms=4, label="stopped early")
+    ends = scale * np.array([[row["lowest"], row["highest"]] for row in whole])
+    means = points[ended, 1]
+    seeds = f", mean and range of {whole[0]['seeds']} seeds" if whole[0]["seeds"] > 1 else ""
+    colour = _STYLES["validation"]["color"]
     axes.errorbar(
-        x,
-        y,
-        (y - low, high - y),
-        fmt="o",
-        ms=6,
-        capsize=3,
-        color=style["color"],
-        label=f"{last} epochs, range of {ended[0]['seeds']} seeds",
+        *points[ended].T,
+        np.abs(ends.T - means),
+        **{
+            "fmt": "o",
+            "ms": 5,
+            "capsize": 3,
+            "color": colour,
+            "label": f"{last} epochs{seeds}",
+        },
     )
-    named: set[int] = set()
-    for row in ended:
-        if row["parameters"] not in named:
-            named.add(row["parameters"])
-            text = "-".join(map(str, row["hidden"])) or "none"
-            place = row["parameters"], scale * row[figure]
-            axes.annotate(
-                text, place, (6, 5), textcoords="offset points", color=_INK, fontsize=8.5
-            )
-    axes.legend(frameon=False, fontsize=9, labelcolor=_INK)
+    if smallest is not None:
+        place = smallest["parameters"], scale * smallest[figure]
+        text = "the smallest that is as good as the best"
+        axes.plot(*place, "o", ms=13, fillstyle="none", color=_INK, label=text)
+    _name_points(axes, points[ended], ["-".join(map(str, row["hidden"])) for row in whole])
+    axes.xaxis.set_major_locator(_located(points[:, 0]))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.xaxis.set_minor_formatter(lambda *_: "")
+    axes.margins(x=0.12, y=0.12)
+    axes.legend(frameon=False, fontsize=9, labelcolor=_INK, loc="best")
     return axes.figure
+
+
+def _name_points(axes: Any, points: Array, names: list[str]) -> None:
+    """Write names, each once, beside points, to the side where no other point is near."""
+    first = {name: point for point, name in [*zip(points, names)][::-1]}
+    for name, (x, y) in first.items():
+        nearer = np.log(points[:, 0] / x)
+        right = bool((nearer > 0).any()) and nearer[nearer > 0].min() < 0.25
+        side = {"ha": "right", "xytext": (-7, 4)} if right else {"ha": "left", "xytext": (7, 4)}
+        font = {"textcoords": "offset points", "color": _INK, "fontsize": 8.5}
+        axes.annotate(name or "none", (x, y), **side, **font)
+
+
+def _located(values: Array) -> Any:
+    """Return where a logarithmic axis has its numbers: so that there are some."""
+    from matplotlib.ticker import LogLocator
+
+    decades = np.log10(values.max() / values.min())
+    return LogLocator(subs=(1.0,) if decades > 3 else (1.0, 2.0, 5.0), numticks=12)
 
 
 def _figure(width: float, height: float, title: str) -> Figure:

@@ -60,7 +60,7 @@ class Found:
 
     def plot(self) -> Any:
         """Draw what was found against the number of parameters: a matplotlib Figure."""
-        return plot.search_result(self.rows)
+        return plot.search_result(self.rows, self._smallest_row)
 
     def __repr__(self) -> str:
         """Return the table, and what follows from it."""

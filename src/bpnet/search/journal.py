@@ -65,7 +65,7 @@ class Journal:
         """Add an outcome."""
         self.outcomes[outcome.key] = outcome
         if self.file is not None:
-            state = base64.b64encode(outcome.state).decode()
+            state = base64.b64encode(zlib.compress(outcome.state, 1)).decode()
             self._write(asdict(outcome) | {"state": state})
 
     def _write(self, values: dict[str, Any]) -> None:
@@ -82,9 +82,10 @@ class Journal:
             if i == 0:
                 self._check(values)
                 return
-            outcome = Outcome(**values | {"state": base64.b64decode(values["state"])})
+            state = _unpacked(base64.b64decode(values["state"]))
+            outcome = Outcome(**values | {"state": state})
             self.outcomes[outcome.key] = outcome
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
             reason = str(error) if i == 0 else f"line {i + 1} is damaged"
             raise ValueError(
                 f"log must be a file that search.run wrote, got {check.printable(self.path)}: "
@@ -98,6 +99,15 @@ class Journal:
         for name, ours in self.header["plan"].items():
             if values["plan"].get(name) != ours:
                 raise ValueError(f"it is of a search with other {name}: name another file")
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """Return a checkpoint, which does not shrink by much; ValueError if it did."""
+    stream = zlib.decompressobj()
+    state = stream.decompress(packed, 50 * len(packed) + 2**16)
+    if not stream.eof:
+        raise ValueError
+    return state
 
 
 def _sum(values: dict[str, Any]) -> int:
