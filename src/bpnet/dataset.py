@@ -194,6 +194,10 @@ class Dataset(Examples):
             raise ValueError("weights must not all be 0 in one of the parts: use another seed")
         return _built(self.dtype, inputs, self._y[some], weights, self.notes)
 
+    def rows(self, begin: int, end: int) -> tuple[Array, Array]:
+        """Return copies of some examples: inputs (k, n_in), and labels (k) or outputs."""
+        return self._x.rows(begin, end), self._y[begin:end].copy()
+
     def __getitem__(self, index: int) -> tuple[Array, Any]:
         """Return a copy of one example, (x, y) or (x, label)."""
         i = range(len(self))[operator.index(index)]
