@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import bpnet
 from bpnet import check
-from bpnet.cli import evaluate, export, info, predict, train
+from bpnet.cli import evaluate, export, info, pack, predict, train
 from bpnet.cli.output import flushed, prepare, say
 
 COMMANDS = {
@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
+    "pack": pack,
     "info": info,
 }
 
