@@ -435,7 +435,10 @@ def of(net: Any) -> dict[str, Any] | None:
         and isinstance(table.get("folded"), bool)
         and (
             table["classes"] is not None
-            or _are(float, [table.get("target_mean"), table.get("target_scale")], 2)
+            or (
+                _are(float, [table.get("target_mean"), table.get("target_scale")], 2)
+                and table["target_scale"] >= 0
+            )
         )
     ):
         raise ValueError("notes of a table must have the scale that bpnet train writes")
@@ -452,7 +455,7 @@ def named(notes: Any, n_in: int, n_out: int) -> dict[str, Any] | None:
         isinstance(table, dict)
         and _are(str, table.get("columns"), n_in)
         and isinstance(table.get("target"), str)
-        and (n_out == 1 if classes is None else _are(str, classes, n_out))
+        and (n_out == 1 if classes is None else n_out > 1 and _are(str, classes, n_out))
     ):
         raise ValueError(
             "notes of a table must have columns, target and classes as bpnet train or pack "

@@ -57,7 +57,11 @@ def table_option(option: Any) -> None:
 
 def column_options(option: Any) -> None:
     """Declare what the columns of a table are."""
-    option("--target", metavar="COLUMN", help="what a table is to tell (default: its last)")
+    option(
+        "--target",
+        metavar="COLUMN",
+        help="what to tell from a table's others (default: its last)",
+    )
     option(
         "--classify",
         action="store_true",

@@ -115,6 +115,8 @@ def add(option: Any) -> None:
         for preset, settings in PRESETS.items():
             presets.setdefault(_shown(settings[name]), []).append(preset)
         default = ", ".join(f"{' and '.join(of)}: {value}" for value, of in presets.items())
+        if len(presets) == 1:
+            default = next(iter(presets))
         option("--" + name.replace("_", "-"), help=f"{text} ({default})", **form)
 
     option(
@@ -209,7 +211,9 @@ def run(arguments: argparse.Namespace) -> None:
         _check_writable("--save", Path(arguments.save))
     if arguments.plot is not None:
         _check_plot(arguments.plot)
-    settings, like = _settings(arguments)
+    resumed = None if arguments.resume is None else bpnet.load(arguments.resume)
+    settings = _settings(arguments, resumed)
+    like = None if resumed is None else table.of(resumed)
     chosen = (arguments.dtype, arguments.preset, arguments.resume) != (None, None, None)
     dtype = settings["dtype"] if chosen else None
     parts = examples.read(arguments, settings["seed"], dtype, like)
@@ -293,17 +297,12 @@ def _flush(*_: object) -> None:
         sys.stdout.flush()
 
 
-def _settings(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the settings, and the table of the run to resume, None if there is none.
-
-    Settings are as asked, else as in the run to resume, else as in the preset.
-    """
+def _settings(arguments: argparse.Namespace, resumed: Any = None) -> dict[str, Any]:
+    """Return the settings: as asked, else as in the run to resume, else as in the preset."""
     preset = PRESETS[arguments.preset or ("table" if arguments.table else "tutorial")]
     settings = {**preset, "seed": random.SystemRandom().randrange(2**32)}
-    like = None
-    if arguments.resume is not None:
-        net = bpnet.load(arguments.resume)
-        like, notes = table.of(net), {"rule": "plain", **(net.notes or {})}
+    if resumed is not None:
+        notes = {"rule": "plain", **(resumed.notes or {})}  # as before there was that option
         if not settings.keys() <= notes.keys():
             raise ValueError(
                 f"--resume must name a checkpoint of bpnet train, got {arguments.resume}"
@@ -317,7 +316,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
                         f"{name} {value!r:.60}: {arguments.resume}"
                     )
     asked = {name: getattr(arguments, name) for name in settings}
-    return settings | {name: value for name, value in asked.items() if value is not None}, like
+    return settings | {name: value for name, value in asked.items() if value is not None}
 
 
 def _fitting(
@@ -329,9 +328,9 @@ def _fitting(
     settings = {**settings}
     if arguments.dtype is None and parts.dtype is not None:
         settings["dtype"] = parts.dtype
-    hidden = arguments.hidden
-    if hidden is None and arguments.table is not None and arguments.sizes is None:
-        hidden = settings["sizes"][1:-1]
+    hidden, sizes = arguments.hidden, settings["sizes"]
+    if hidden is None and arguments.sizes is None and (arguments.table or not sizes[0]):
+        hidden = sizes[1:-1]
     if hidden is not None:
         settings["sizes"] = [parts.n_in, *hidden, parts.n_out]
     if parts.numbers and arguments.cost is None:
