@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 import bpnet
-from bpnet import cli, network2, npz
+from bpnet import cli, network2, npz, table
 
 TESTS = Path(__file__).resolve().parents[1]
 SECONDS, SILENCE = 20, 60  # in which a reader must end; after which its process is killed
@@ -128,6 +128,13 @@ def load_data(path):
     for x, y in parts:
         assert x.dtype == np.float32 and y.dtype == np.int64 and len(x) == len(y)
         assert np.isfinite(x).all()
+
+
+def read_table(path):
+    found = table.read(str(path))
+    assert np.isfinite(found.x).all() and len(found.x) == len(found.y) > 5
+    if found.classes is not None:
+        assert set(found.y.tolist()) == set(range(len(found.classes)))
 
 
 def predict(path):
@@ -228,6 +235,14 @@ def inputs():
     return found
 
 
+def tables():
+    """Return CSV files, of names and of numbers, {name: bytes}."""
+    rows = "".join(f'{i / 7},"{-i}",{"ab"[i % 2]}{i % 3}\n' for i in range(40))
+    names = ("x,y y,kind\n" + rows).encode()
+    numbers = names.replace(b"a", b"").replace(b"b", b"").replace(b",", b";")
+    return {"names.csv": names, "numbers.csv": numbers, "names.csv.gz": gzip.compress(names)}
+
+
 def formats():
     """Return the seeds of tests/formats.py, where there is one."""
     sys.path.insert(0, str(TESTS))
@@ -256,6 +271,8 @@ def seeds():
         found[f"data: {name}"] = seed._replace(memory=DATA_MEMORY)
     for name, content in datasets().items():
         found[f"dataset: {name}"] = Seed(open_dataset, {name: content}, name)
+    for name, content in tables().items():
+        found[f"table: {name}"] = Seed(read_table, {name: content}, name)
     for name, content in inputs().items():
         found[f"predict: {name}"] = Seed(predict, {name: content}, name)
     return found
