@@ -419,14 +419,15 @@ def test_a_file_with_other_notes_is_refused_by_every_command(
         fails(capsys, *argv, words="notes of a table must have the scale that bpnet train")
 
 
-def test_export_refuses_what_float32_would_lose(tmp_path, capsys):
+def test_what_float32_would_lose_is_refused_by_every_command(tmp_path, capsys):
     path = tmp_path / "times.csv"
     rows = [[1.7e9 + i, float(i % 5)] for i in range(60)]
     write_csv(path, ["time", "b", "y"], rows, [i % 7 for i in range(60)])
     bp("train", path, "--save", tmp_path / "net.npz", "--epochs", 1)
     words = "'time' has mean .* too close for float32: subtract a constant"
     fails(capsys, "export", *(str(tmp_path / n) for n in ("net.npz", "n.onnx")), words=words)
-    fails(capsys, "train", str(path), "--dtype", "float32", words=words)
+    for command in (["train", path], ["pack", path, tmp_path / "out"]):
+        fails(capsys, *map(str, command), "--dtype", "float32", words=words)
 
 
 # pack

@@ -173,6 +173,8 @@ def of_table(rows: table.Table, dtype: Any = np.float64) -> Any:
     """Return all of a table as a Dataset, whose notes name its columns."""
     named = {"columns": rows.columns, "target": rows.target, "classes": rows.classes}
     y: Any = rows.y
+    if np.dtype(dtype) != np.float64:  # it may lose what a column tells
+        table.scaled(named, (rows.x, y), dtype)
     y = y[:, None] if rows.classes is None else y
     return bpnet.Dataset((rows.x, y), dtype=dtype, notes={"table": named})
 
