@@ -469,14 +469,17 @@ def test_arrays_of_numpy_are_packed(tmp_path, capsys):
         (np.float64, "float64", ("labels", targets["labels"])),
         (np.float32, "float32", ("labels", targets["labels"])),
         (np.float32, "float32", ("numbers", targets["numbers"])),
+        (np.float64, "float64", ("numbers", targets["numbers"][:, 0])),
+        (np.float64, "float64", ("labels", targets["labels"].astype(float))),
     ]:
         np.save(paths[0], x.astype(dtype))
         np.save(paths[1], y)
-        bp("pack", *paths)
+        bp("pack", *paths, *["--classify"] * (what == "labels"))
         found = bpnet.open(out)
         assert found.dtype == given and found.notes is None
         assert np.array_equal(found.rows(0, 60)[0], x.astype(dtype))
-        assert np.array_equal(found.rows(0, 60)[1], y.astype(dtype) if y.ndim > 1 else y)
+        y = y if what == "labels" else y.astype(dtype).reshape(60, -1)
+        assert np.array_equal(found.rows(0, 60)[1], y)
         last = lines(capsys, "train", out, "--seed", 1, "--epochs", 2)[-1]
         begin = "accuracy " if what == "labels" else "RMSE "
         assert last.startswith(begin) and last.endswith("examples held out")

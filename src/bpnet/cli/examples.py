@@ -15,6 +15,7 @@ from bpnet.wholefile import open_file
 
 _SHARE = 1 / 6  # held out, as of MNIST
 _BLOCK = 4096  # rows
+_COLUMNS = ("target", "classify", "drop")  # options that say what they are
 
 
 class Parts(NamedTuple):
@@ -65,7 +66,7 @@ def column_options(option: Any) -> None:
     option(
         "--classify",
         action="store_true",
-        help="numbers in the target are names of classes, as text always is",
+        help="numbers in the target, floats in y.npy, are classes, as text always is",
     )
     option(
         "--drop",
@@ -140,15 +141,16 @@ def _check(arguments: argparse.Namespace, like: dict[str, Any] | None) -> None:
         raise ValueError("--data and TABLE are two sets of data: name one")
 
 
-def check_no_columns(arguments: argparse.Namespace, what: str) -> None:
+def check_no_columns(
+    arguments: argparse.Namespace, what: str, names: tuple[str, ...] = _COLUMNS
+) -> None:
     """Raise ValueError if options say what columns are."""
-    for name in _given(arguments):
+    for name in _given(arguments, names):
         raise ValueError(f"--{name} is for a CSV table, got {what}")
 
 
-def _given(arguments: argparse.Namespace) -> list[str]:
-    options = ("target", "classify", "drop")
-    return [name for name in options if getattr(arguments, name, None)]
+def _given(arguments: argparse.Namespace, names: tuple[str, ...] = _COLUMNS) -> list[str]:
+    return [name for name in names if getattr(arguments, name, None)]
 
 
 def _dataset(arguments: argparse.Namespace, like: dict[str, Any] | None) -> Any:

@@ -29,9 +29,9 @@ def add(option: Any) -> None:
         nargs="+",
         metavar="FILE",
         help="what is packed, and last the file to write: a CSV table and OUT; X.npy, rows of "
-        "inputs, y.npy, labels or numbers, and OUT; IDX files of images and labels, and OUT; "
-        "or, with --data, OUT for the training and validation digits, and one more for the "
-        "test digits",
+        "inputs, y.npy, integers that are labels or floats that are numbers, and OUT; IDX "
+        "files of images and labels, and OUT; or, with --data, OUT for the training and "
+        "validation digits, and one more for the test digits",
     )
     examples.data_option(option)
     examples.column_options(option)
@@ -88,8 +88,10 @@ def _packed(arguments: argparse.Namespace, files: list[str]) -> Any:
         rows = table.read(path, arguments.target, arguments.classify, arguments.drop)
         return examples.of_table(rows, arguments.dtype or "float64")
     if len(files) == 2 and all(start.startswith(b"\x93NUMPY") for start in starts):
-        examples.check_no_columns(arguments, "arrays")
+        examples.check_no_columns(arguments, "arrays", ("target", "drop"))
         x, y = map(_array, files)
+        if y.ndim == 1 and y.dtype.kind == "f" and not arguments.classify:
+            y = y[:, None]
         dtype = arguments.dtype or (
             "float32" if x.dtype in (np.float32, np.uint8) else "float64"
         )
