@@ -46,6 +46,7 @@ def test_the_tables_of_a_page_are_those_that_the_records_give(page, names):
     ("page", "needs"),
     [
         ("networks", []),
+        ("data", []),
         ("scikit-learn", ["sklearn"]),
         ("onnx", ["onnxruntime", "skl2onnx", "sklearn"]),
     ],

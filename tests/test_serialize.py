@@ -250,10 +250,18 @@ def test_numpy_reads_what_is_saved(tmp_path):
     }
 
 
-def test_a_file_too_large_for_32_bits_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 400)  # its directory is then zip64's
+@pytest.mark.parametrize("limit", [400, zipfile.ZIP64_LIMIT])
+def test_what_zipfile_writes_is_read(tmp_path, monkeypatch, limit):
+    """As earlier versions did; its directory is zip64's only where it must be."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", limit)
     made = checkpoint((3, 2))
-    assert b"PK\6\6" in saved(tmp_path / "run.npz", made)
+    with zipfile.ZipFile(io.BytesIO(saved(tmp_path / "run.npz", made))) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(tmp_path / "run.npz", "w") as archive:
+        for name, content in members.items():
+            with archive.open(name, "w", force_zip64=True) as member:
+                member.write(content)
+    assert (b"PK\6\6" in (tmp_path / "run.npz").read_bytes()) == (limit == 400)
     assert bits(serialize.load(tmp_path / "run.npz")) == bits(made)
 
 

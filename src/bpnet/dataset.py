@@ -8,6 +8,8 @@ a file that differs in one of them is refused, and nothing in it is evaluated or
 
 from __future__ import annotations
 
+import functools
+import itertools
 import operator
 import os
 import sys
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-    from bpnet.data import Array, DType, Inputs
+    from bpnet.data import Array, DType, Inputs, Labels
 
 _UNPACKED = 64  # rows that iterating over a Dataset unpacks at a time
 
@@ -38,7 +40,8 @@ _FIRST = "dataset"  # the member of JSON
 _PAGE = 4096  # bytes; mapped items of any dtype and size are aligned
 _MOST_JSON = 1 << 24  # bytes: parsed, they may take 30 times as much memory
 _CSR = ("offsets", "columns", "values", "codes")
-_WIDE = 2**63  # no size of an array
+_NAMES = ("x", *_CSR, "y", "labels", "weights")
+_ITEMS = ("|u1", "<u2", "<u4", "<i8", "<f4", "<f8")
 
 
 class Dataset(Examples):
@@ -194,6 +197,10 @@ class Dataset(Examples):
             raise ValueError("weights must not all be 0 in one of the parts: use another seed")
         return _built(self.dtype, inputs, self._y[some], weights, self.notes)
 
+    def rows(self, begin: int, end: int) -> tuple[Array, Array]:
+        """Return copies of some examples: inputs (k, n_in), and labels (k) or outputs."""
+        return self._x.rows(begin, end), self._y[begin:end].copy()
+
     def __getitem__(self, index: int) -> tuple[Array, Any]:
         """Return a copy of one example, (x, y) or (x, label)."""
         i = range(len(self))[operator.index(index)]
@@ -262,6 +269,12 @@ class Dataset(Examples):
             }
         )
 
+    def labels(self, name: str, n_out: int | None, by_argmax: bool = False) -> Labels:
+        """Return the labels, as Examples do; where they are in order, without a copy."""
+        if self._y.ndim == 1 and n_out != 1 and (n_out is None or self._y.max() < n_out):
+            return self._y
+        return super().labels(name, n_out, by_argmax)
+
     def _target(self, i: int) -> Any:
         return int(self._y[i]) if self._y.ndim == 1 else self._y[i][:, None].copy()
 
@@ -303,7 +316,7 @@ def open(path: check.AnyPath) -> Dataset:
     no file or cannot be read, ValueError if it is not what ``save`` writes.
     """
     path = os.path.abspath(check.path("path", path))
-    return _mapped(path).open(path)
+    return _mapped(path).dataset_at(path)
 
 
 class _File:
@@ -313,8 +326,8 @@ class _File:
         self.status, self.dataset, self.end = status, dataset, frames[-1]
         self.checksum, self.text = _sum(frames), dataset._text()
 
-    def open(self, path: str) -> Dataset:
-        """Return another Dataset of it, whose notes are its own."""
+    def dataset_at(self, path: str) -> Dataset:
+        """Return a Dataset of its own of it, opened at path."""
         held, dataset = self.dataset, Dataset.__new__(Dataset)
         dataset._file, dataset._path = self, path
         notes = npz.decode(self.text)["notes"]
@@ -346,9 +359,10 @@ def _mapped(path: str) -> _File:
             file.seek(-len(known.end), os.SEEK_END)
             if file.read() == known.end:
                 return known
+            file.seek(0)
         try:
             known = _files[real] = _File(status, *_read(file, found.st_size))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             name, reason = check.printable(path), check.printable(error)
             raise ValueError(
                 f"{name} must be a file that Dataset.save wrote: {reason:.300}"
@@ -358,72 +372,79 @@ def _mapped(path: str) -> _File:
 
 def _read(file: BufferedReader, size: int) -> tuple[Dataset, list[bytes]]:
     """Return what a file of this size holds, mapped, and its frames; each byte is checked."""
-    start = file.read(_PAGE)
-    first = npz.first(start, _FIRST, _PAGE)
-    if first is None or first.nbytes > min(size, _MOST_JSON):
-        is_network = b"format.npy" in start[:64]
-        raise ValueError(
-            "it holds a network: use bpnet.load" if is_network else "it begins as no such"
-        )
-    text = file.read(first.nbytes)
-    values = npz.decode(text)
-    members = [first, *_members(values, size)]
+    text = _first(file, size)
+    values, first = npz.decode(text), npz.describe(_FIRST, np.frombuffer(text, np.uint8))
+    if (values.get("format"), values.get("version")) != (_FORMAT, _VERSION):
+        raise ValueError(f"it must be of version {_VERSION}, which this bpnet reads")
+    members = [first, *_members(values.get("arrays"), size)]
     frames = npz.frames(members, _PAGE)
-    if size != (whole := sum(map(len, frames)) + sum(member.nbytes for member in members)):
-        raise ValueError(f"it must have {whole:,} bytes, got {size:,}")
-    import mmap
-
-    memory = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-    dtype, arrays, at = check.floating(values["dtype"]), {}, 0
-    for k, (frame, member) in enumerate(zip(frames, members)):
-        at += len(frame)
-        array = np.ndarray(member.shape, member.descr, memory, at)
-        at += member.nbytes
-        floats = k and array.dtype.kind == "f"
-        look = (lambda block, name=member.name: _look(name, block, dtype)) if floats else None
-        members[k] = npz.describe(member.name, array, look)
-        arrays[member.name] = array
-    del arrays[_FIRST]
-    frames, at = npz.frames(members, _PAGE), 0
-    for frame, nbytes in zip(frames, [*(member.nbytes for member in members), 0]):
-        if memory[at : at + len(frame)] != frame:
-            raise ValueError("it is damaged")
-        at += len(frame) + nbytes
-    form = values["n_in"], *map(arrays.get, _CSR)
-    dataset = _built(
-        dtype,
-        arrays["x"] if "x" in arrays else form,
-        arrays["y"] if "y" in arrays else arrays["labels"],
-        arrays.get("weights"),
-        values["notes"],
-    )
+    sizes = [len(frame) + member.nbytes for frame, member in zip(frames, members)]
+    *begins, end = itertools.accumulate([0, *sizes, len(frames[-1])])
+    if size != end:  # before it is mapped: what lies beyond the end of a file cannot be read
+        raise ValueError(f"it must have {end:,} bytes, got {size:,}")
+    memory, dtype = _map(file, size), check.floating(values.get("dtype"))
+    arrays = {
+        member.name: np.ndarray(member.shape, member.descr, memory, begin + len(frame))
+        for begin, frame, member in zip(begins, frames, members)
+    }
+    looks = [functools.partial(_look, name, dtype=dtype) for name in arrays]
+    frames = npz.frames(list(map(npz.describe, arrays, arrays.values(), looks)), _PAGE)
+    if any(memory[at : at + len(frame)] != frame for at, frame in zip(begins, frames)):
+        raise ValueError("it is damaged")
+    csr = values.get("n_in"), *map(arrays.get, _CSR)
+    inputs, targets = arrays.get("x", csr), arrays["y" if "y" in arrays else "labels"]
+    weights, notes = arrays.get("weights"), values.get("notes")
+    dataset = _built(dtype, inputs, targets, weights, notes)
     if dataset._text() != text:
-        raise ValueError("what it says of itself is not what save writes")
+        raise ValueError("what it says of itself must be what save writes")
     return dataset, frames
 
 
-def _members(values: dict[str, Any], size: int) -> list[npz.Member]:
-    """Return what a file must hold of which the first member says this."""
-    if values.get("format") != _FORMAT or values.get("version") != _VERSION:
-        raise ValueError(f"this bpnet reads version {_VERSION}")
-    arrays, dtype = values.get("arrays"), check.floating(values.get("dtype")).str
-    if type(values.get("n_in")) is not int or not isinstance(arrays, dict):
-        raise ValueError("it does not say what it holds")
-    wide = bpcore.columns_dtype(max(1, min(values["n_in"], _WIDE - 1))).str
-    inputs = [each.str for each in bpcore.INPUTS]
-    known = {"x": inputs, "offsets": ["<i8"], "columns": [wide], "values": [dtype]}
-    known |= {"codes": ["|u1"], "y": [dtype], "labels": ["<i8"], "weights": [dtype]}
+def _first(file: BufferedReader, size: int) -> bytes:
+    """Return the JSON that a file begins with."""
+    start = file.read(_PAGE)
+    if b"format.npy" in start[:64]:
+        raise ValueError("it holds a network: use bpnet.load")
+    first = npz.first(start, _FIRST, _PAGE)
+    if first is None or first.nbytes > min(size, _MOST_JSON):
+        raise ValueError("it begins as none does")
+    return file.read(first.nbytes)
+
+
+def _map(file: BufferedReader, size: int) -> Any:
+    """Return the bytes of a file, which stay there until they are looked at."""
+    import mmap
+
+    try:
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    except OSError as error:
+        error.filename = file.name
+        raise
+
+
+def _members(arrays: Any, size: int) -> list[npz.Member]:
+    """Return what a file must hold of which the first member says this.
+
+    Whether the arrays fit together is not asked here.
+    """
+    names = {*arrays} if isinstance(arrays, dict) else set()
+    inputs, targets = names & {"x", *_CSR}, names & {"y", "labels"}
+    if not (names <= {*_NAMES} and targets and (inputs == {"x"} or {*_CSR[:3]} <= inputs)):
+        raise ValueError(f"it cannot hold {arrays!r:.60}")
     members = []
-    for name, (descr, shape) in arrays.items():
-        if name not in known or descr not in known[name]:
-            raise ValueError(f"it has no member {name!r:.30} of {descr!r:.30}")
-        right = isinstance(shape, list) and len(shape) == 1 + (name in ("x", "y"))
-        if not right or not all(type(n) is int and 0 <= n < _WIDE for n in shape):
-            raise ValueError(f"{name} cannot have shape {shape!r:.60}")
-        members.append(npz.Member(name, descr, tuple(shape)))
+    for name, said in arrays.items():
+        match said:
+            case [str(descr), [*shape]] if descr in _ITEMS and all(map(_is_length, shape)):
+                members.append(npz.Member(name, descr, tuple(shape)))
+            case _:
+                raise ValueError(f"{name} cannot be {said!r:.60}")
     if sum(member.nbytes for member in members) > size:
-        raise ValueError("it is shorter than what it says to hold")
+        raise ValueError(f"it must be larger to hold its arrays, got {size:,} bytes")
     return members
+
+
+def _is_length(n: Any) -> bool:
+    return type(n) is int and 0 <= n <= sys.maxsize
 
 
 def _reopened(path: str, checksum: int, *notes: Any) -> Dataset:
@@ -440,7 +461,7 @@ def _reopened(path: str, checksum: int, *notes: Any) -> Dataset:
             f"{check.printable(path)} must be the file that was open where its Dataset was "
             f"pickled, of checksum {checksum}, got one of {file.checksum}"
         )
-    dataset = file.open(path)
+    dataset = file.dataset_at(path)
     if notes:
         dataset.notes = notes[0]
     return dataset
@@ -469,17 +490,17 @@ def _built(dtype: DType, inputs: Any, y: Array, weights: Array | None, notes: An
     targets = {"y": y} if y.ndim == 2 else {"labels": y}
     n_out = y.shape[1] if y.ndim == 2 else sys.maxsize
     x = bpcore.Data(engine, inputs, n_out, weights=weights, **targets)
-    if not all(x.shape) or not y.size:
+    if min(x.shape) < 1 or not y.size:
         raise ValueError(f"a Dataset must hold examples, got shapes {x.shape} and {y.shape}")
     return Dataset.__new__(Dataset)._hold(dtype, x, y, weights, notes)
 
 
 def _look(name: str, rows: Array, dtype: DType) -> None:
     """Raise ValueError if rows, or items, are not finite in dtype."""
-    if rows.dtype == dtype:
-        finite(name, rows)
-    elif rows.dtype.kind == "f":
+    if rows.dtype.kind == "f" and rows.dtype != dtype and rows.ndim == 2:
         Rows(name, rows, dtype).check_all()
+    elif rows.dtype.kind == "f":
+        finite(name, rows)
 
 
 def _weights(values: Any, n: int, dtype: DType) -> Array:

@@ -140,6 +140,8 @@ def load(path: Place) -> Model:
             start = file.peek().lstrip(b"\xef\xbb\xbf \t\n\r")  # a byte order mark, space
             if not start.startswith((b"PK", b"{")):
                 raise ValueError("it is neither an npz nor a JSON object")
+            if b"dataset.npy" in start[:64]:
+                raise ValueError("it holds a Dataset: use bpnet.open")
             return _checked(_from_npz(file) if start.startswith(b"PK") else _from_json(file))
         except (ValueError, TypeError, RecursionError, struct.error) as error:
             reason = "its zip is damaged" if isinstance(error, struct.error) else str(error)

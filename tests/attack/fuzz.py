@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 import bpnet
-from bpnet import cli, network2
+from bpnet import cli, network2, npz, table
 
 TESTS = Path(__file__).resolve().parents[1]
 SECONDS, SILENCE = 20, 60  # in which a reader must end; after which its process is killed
@@ -102,6 +102,25 @@ def load(path):
         assert bpnet.load(path.with_name("again.npz")).sizes == net.sizes
 
 
+def open_dataset(path):
+    data = bpnet.open(path)
+    assert len(data) == len(list(data)) and all(np.isfinite(x).all() for x, _ in data)
+    assert pickle.loads(pickle.dumps(data)).checksum == data.checksum
+    again = io.BytesIO()
+    npz.write(again, data._arrays(), 4096)
+    assert again.getvalue() == path.read_bytes()
+    n_in, n_out = data._sizes("data")
+    if n_in * max(n_out, 10) < 10_000:
+        net = bpnet.Network([n_in, max(n_out, 10)], seed=1, dtype=data.dtype)
+        with (
+            np.errstate(all="ignore"),
+            warnings.catch_warnings(),
+            contextlib.suppress(ValueError, FloatingPointError),
+        ):
+            warnings.simplefilter("ignore")  # inputs may be large
+            net.SGD(data, 1, 2, 0.5, verbose=False)  # a label of 11 has no output, say
+
+
 def load_data(path):
     with contextlib.redirect_stderr(io.StringIO()) as said:
         parts = bpnet.mnist_loader.load_data(path)
@@ -109,6 +128,13 @@ def load_data(path):
     for x, y in parts:
         assert x.dtype == np.float32 and y.dtype == np.int64 and len(x) == len(y)
         assert np.isfinite(x).all()
+
+
+def read_table(path):
+    found = table.read(str(path))
+    assert np.isfinite(found.x).all() and len(found.x) == len(found.y) > 5
+    if found.classes is not None:
+        assert set(found.y.tolist()) == set(range(len(found.classes)))
 
 
 def predict(path):
@@ -139,6 +165,26 @@ def models():
         trained(2, checkpoint=folder / "checkpoint.npz")
         found = {path.name: path.read_bytes() for path in folder.iterdir()}
     return found | {path.name: path.read_bytes() for path in (TESTS / "data").glob("version1*")}
+
+
+def datasets():
+    """Return the files of Datasets of every form, {name: bytes}."""
+    draw = np.random.RandomState(0)
+    x, y = draw.rand(N, 3), draw.rand(N, 2)
+    sparse = np.where(draw.rand(N, 40) < 0.1, draw.randint(1, 4, (N, 40)), 0)
+    many = np.where(draw.rand(400, 9) < 0.2, draw.rand(400, 9), 0)
+    made = {
+        "dense": bpnet.Dataset(
+            (x, y), weights=np.ones(N), notes={"by": "ü", "list": [1, None]}
+        ),
+        "codes": bpnet.Dataset((sparse, np.arange(N)), dtype="float32"),
+        "values": bpnet.Dataset((many, np.arange(400) % 5)),
+    }
+    assert not made["dense"]._x.sparse and made["codes"]._x.coded and made["values"]._x.sparse
+    with tempfile.TemporaryDirectory() as folder:
+        for name, each in made.items():
+            each.save(Path(folder) / name)
+        return {name: (Path(folder) / name).read_bytes() for name in made}
 
 
 def idx(array):
@@ -189,6 +235,14 @@ def inputs():
     return found
 
 
+def tables():
+    """Return CSV files, of names and of numbers, {name: bytes}."""
+    rows = "".join(f'{i / 7},"{-i}",{"ab"[i % 2]}{i % 3}\n' for i in range(40))
+    names = ("x,y y,kind\n" + rows).encode()
+    numbers = names.replace(b"a", b"").replace(b"b", b"").replace(b",", b";")
+    return {"names.csv": names, "numbers.csv": numbers, "names.csv.gz": gzip.compress(names)}
+
+
 def formats():
     """Return the seeds of tests/formats.py, where there is one."""
     sys.path.insert(0, str(TESTS))
@@ -215,6 +269,10 @@ def seeds():
     found["resume"] = Seed(resume, whole, "checkpoint.npz")
     for name, seed in {**mnist(), **formats()}.items():
         found[f"data: {name}"] = seed._replace(memory=DATA_MEMORY)
+    for name, content in datasets().items():
+        found[f"dataset: {name}"] = Seed(open_dataset, {name: content}, name)
+    for name, content in tables().items():
+        found[f"table: {name}"] = Seed(read_table, {name: content}, name)
     for name, content in inputs().items():
         found[f"predict: {name}"] = Seed(predict, {name: content}, name)
     return found
@@ -320,8 +378,41 @@ def change_json(draw, content, others):
     return json.dumps(whole[0]).encode() if whole else b""
 
 
+def change_dataset(draw, content, others):
+    """Return the file of a Dataset with an array that is another; all sums right, or most."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as members:
+        arrays = dict(members)
+    said = json.loads(arrays.pop("dataset").tobytes())
+    name = draw.choice(sorted(arrays))
+    array = arrays[name].copy()
+    match draw.randrange(5):
+        case 0:
+            array = draw.choice([array[1:], array[:0], array.T, np.concatenate([array, array])])
+        case 1:
+            array = array.astype(draw.choice(["u1", "u2", "u4", "i8", "f4", "f8", ">f8"]))
+        case 2:
+            array = arrays[draw.choice(sorted(arrays))]
+        case _:
+            numbers = [*NUMBERS, -1, -(2**31), np.nan, np.inf, 1e308]
+            with np.errstate(all="ignore"):
+                number = np.array(draw.choice(numbers)).astype(array.dtype)
+            array.reshape(-1)[draw.randrange(max(array.size, 1)) :][:1] = number
+    arrays[name] = np.ascontiguousarray(array)
+    if draw.random() < 0.7:
+        said["arrays"][name] = [array.dtype.str, list(array.shape)]
+    text = json.dumps(said).encode()
+    if draw.random() < 0.4:
+        text = draw.choice([change_json, change_bytes])(draw, text, others)
+    file = io.BytesIO()
+    with np.errstate(all="ignore"):
+        npz.write(file, {"dataset": np.frombuffer(text, np.uint8), **arrays}, 4096)
+    return file.getvalue()
+
+
 def change_zip(draw, content, others):
     """Return the zip with a member that is another, its sums right."""
+    if b"dataset.npy" in content[:64]:
+        return change_dataset(draw, content, others)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = [
             [item.filename, archive.read(item), item.compress_type]

@@ -7,12 +7,13 @@ add(option) declares its options by calling option as add_argument, run(argument
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import bpnet
 from bpnet import check
-from bpnet.cli import evaluate, export, info, predict, train
+from bpnet.cli import evaluate, export, info, pack, predict, train
 from bpnet.cli.output import flushed, prepare, say
 
 COMMANDS = {
@@ -20,6 +21,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
+    "pack": pack,
     "info": info,
 }
 
@@ -58,11 +60,19 @@ class _Parser(argparse.ArgumentParser):
         """Say what is wrong with the arguments, one of which may hold anything."""
         super().error(check.printable(message))
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write message; help that is lost is no success, which argparse takes it for."""
+        if file is not sys.stdout:
+            super()._print_message(message, file)
+        elif message and file is not None:
+            file.write(message)
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="bpnet",
-        description="Train and use the backpropagation tutorial's network for digits.",
+        description="Train and use the backpropagation tutorial's network, for digits and for "
+        "tables of your own.",
     )
     parser.add_argument("--version", action="version", version=f"bpnet {bpnet.__version__}")
     parser.set_defaults(run=lambda _: parser.print_help())

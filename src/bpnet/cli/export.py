@@ -6,9 +6,10 @@ import argparse
 import os
 from typing import Any
 
-import bpnet
-from bpnet import check, onnx
-from bpnet.cli.evaluate import model_option
+import numpy as np
+
+from bpnet import check, onnx, table
+from bpnet.cli.evaluate import load_model, model_option
 
 HELP = "write a saved network as an ONNX file, which other programs run"
 
@@ -21,9 +22,11 @@ def add(option: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the file; print what goes in and what comes out."""
-    net = bpnet.load(arguments.model)
+    net = load_model(arguments.model)
     if os.path.exists(arguments.file) and os.path.samefile(arguments.model, arguments.file):
         raise ValueError("FILE.onnx must be another file than MODEL, which it would replace")
+    if (columns := table.of(net)) is not None:
+        table.check_bits(columns, np.float32)
     proto = onnx.export(net, arguments.file)
     x, *outputs = map(_described, [*proto.graph.input, *proto.graph.output])
     opset = proto.opset_import[0].version

@@ -7,15 +7,16 @@ import logging
 import math
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import bpnet
-from bpnet import check, pictures
-from bpnet.cli.evaluate import model_option
+from bpnet import check, pictures, table
+from bpnet.cli.evaluate import load_model, model_option
 
-HELP = "say which digit each picture shows"
+HELP = "say which digit each picture shows, or what a network of a table answers to rows"
 
 _MOST = 64 << 20  # bytes of a file: what has no end, as /dev/zero, must end here
 
@@ -29,7 +30,8 @@ def add(option: Any) -> None:
         metavar="IMAGE",
         help="a picture of one digit (PNG, JPEG, BMP, GIF, WebP or TIFF), which is made as "
         "MNIST's digits were, or a text file of the network's inputs as they are, numbers from "
-        "0 to 1, a row for each prediction; -: either of them from stdin",
+        "0 to 1, a row for each prediction; of a network of a table, a CSV file with columns "
+        "of the same names; -: any of them from stdin",
     )
     option("--show", action="store_true", help="draw what the network is given, as text")
 
@@ -37,7 +39,13 @@ def add(option: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Print a line for each image: the digit, and the activation of its neuron."""
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong is said once
-    net = bpnet.load(arguments.model)
+    net = load_model(arguments.model)
+    if (columns := table.of(net)) is not None:
+        if arguments.show:
+            raise ValueError("--show draws digits, and MODEL is a network of a table")
+        for name in arguments.images:
+            _answer_table(net, columns, name)
+        return
     side = _side(net.sizes[0], "--show") if arguments.show else 0
     for name in arguments.images:
         for x in _inputs(name, net.sizes[0]):
@@ -46,6 +54,19 @@ def run(arguments: argparse.Namespace) -> None:
             if side:
                 print(pictures.drawing(x.reshape(side, side)))
             print(f"{check.printable(name)}: {label}  ({output[label]:.3f})")
+
+
+def _answer_table(net: Any, columns: dict[str, Any], name: str) -> None:
+    """Print a line for each row: the class and its activation, or the number."""
+    source = Path(name) if os.path.isfile(name) else _read(name)
+    rows = table.read_like(source, name, columns, target=False)
+    outputs, classes = net.predictor()(rows.x), columns["classes"]
+    for output in outputs:
+        if classes is None:
+            print(repr(float(output[0])))
+        else:
+            label = int(np.argmax(output))
+            print(f"{check.printable(classes[label])}  ({output[label]:.3f})")
 
 
 def _output(net: Any, x: Any) -> Any:

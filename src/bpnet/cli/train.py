@@ -16,14 +16,19 @@ from typing import Any
 import numpy as np
 
 import bpnet
-from bpnet import check, mnist_loader, network2
-from bpnet.cli.evaluate import check_fit, data_option, print_accuracy
+from bpnet import check, network2, reference, table
+from bpnet.cli import examples
+from bpnet.cli.evaluate import check_fit, print_result
 from bpnet.cli.interrupts import Interrupts
 from bpnet.wholefile import write_whole
 
-HELP = "train on MNIST; without options, the tutorial's job from better initial weights"
+HELP = (
+    "train on MNIST, without options the tutorial's job from better initial weights; or on a "
+    "table, to tell its last column from the others: names of classes, or numbers"
+)
 
 _COSTS = {"quadratic": network2.QuadraticCost, "cross-entropy": network2.CrossEntropyCost}
+_SQUARED = "squared"  # the cost where numbers are desired
 
 # Each setting is an option; what is not here is off.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -33,6 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 30,
         "mini_batch_size": 10,
         "eta": 3.0,
+        "rule": "plain",
         "decay": False,
         "cost": "quadratic",
         "initial_weights": "default",
@@ -48,6 +54,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 20,
         "mini_batch_size": 10,
         "eta": 0.5,
+        "rule": "plain",
         "decay": True,
         "cost": "cross-entropy",
         "initial_weights": "default",
@@ -63,6 +70,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 14,
         "mini_batch_size": 10,
         "eta": 0.5,
+        "rule": "plain",
         "decay": True,
         "cost": "cross-entropy",
         "initial_weights": "default",
@@ -72,11 +80,28 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dtype": "float32",
         "threads": 2,
     },
+    # What is used where TABLE is given: Adam's steps suit any number of columns.
+    "table": {
+        "sizes": [0, 30, 0],  # the first and the last are the table's
+        "epochs": 30,
+        "mini_batch_size": 10,
+        "eta": 0.01,
+        "rule": "adam",
+        "decay": True,
+        "cost": "cross-entropy",
+        "initial_weights": "default",
+        "lmbda": 1.0,
+        "mu": 0.0,
+        "expand": False,
+        "dtype": "float64",
+        "threads": 1,
+    },
 }
 
 _KEEPERS = ("save", "plot", "checkpoint", "resume")  # options that say where a result goes
 _CHOICES = {
-    "cost": list(_COSTS),
+    "cost": [*_COSTS, _SQUARED],
+    "rule": list(reference.RULES),
     "initial_weights": ["default", "large"],
     "dtype": ["float64", "float32"],
 }
@@ -90,23 +115,38 @@ def add(option: Any) -> None:
         for preset, settings in PRESETS.items():
             presets.setdefault(_shown(settings[name]), []).append(preset)
         default = ", ".join(f"{' and '.join(of)}: {value}" for value, of in presets.items())
+        if len(presets) == 1:
+            default = next(iter(presets))
         option("--" + name.replace("_", "-"), help=f"{text} ({default})", **form)
 
     option(
         "--preset",
         choices=list(PRESETS),
-        help="where the other options' defaults come from (default: tutorial)",
+        help="where the other options' defaults come from (default: table where there is "
+        "one, else tutorial)",
     )
     setting("sizes", "neurons of each layer, input layer first", type=_sizes, metavar="N,N,...")
+    option(
+        "--hidden",
+        type=_sizes,
+        metavar="N,...",
+        help="neurons of the hidden layers alone, in the place of --sizes: the first and the "
+        "last are what the data needs",
+    )
     setting("epochs", "passes over the data", type=int, metavar="N")
     setting("mini_batch_size", "examples in one update", type=int, metavar="N")
     setting("eta", "learning rate", type=float, metavar="X")
+    setting("rule", "what makes a step of a gradient", choices=_CHOICES["rule"])
     setting(
         "decay",
         "let the learning rate fall to zero over the epochs, in a straight line",
         action=argparse.BooleanOptionalAction,
     )
-    setting("cost", "what training makes small", choices=_CHOICES["cost"])
+    setting(
+        "cost",
+        "what training makes small; squared where numbers are desired",
+        choices=_CHOICES["cost"],
+    )
     setting(
         "initial_weights",
         "N(0, 1 / inputs) or, large, N(0, 1) as in the tutorial",
@@ -126,10 +166,15 @@ def add(option: Any) -> None:
         "--patience",
         type=int,
         metavar="N",
-        help="stop after N epochs without a better accuracy on the validation digits, and keep "
-        "the weights of the best",
+        help="stop after N epochs without a better accuracy, or cost, on the validation data, "
+        "and keep the weights of the best",
     )
-    option("--max-error", type=float, metavar="X", help="stop below this share misclassified")
+    option(
+        "--max-error",
+        type=float,
+        metavar="X",
+        help="stop below this share misclassified, or this cost",
+    )
     option(
         "--min-update", type=float, metavar="X", help="stop below this relative weight change"
     )
@@ -138,13 +183,17 @@ def add(option: Any) -> None:
     option("--plot", metavar="FILE", help="draw costs and accuracies, epoch by epoch")
     option("--checkpoint", metavar="FILE", help="keep the run in a file, so that it can go on")
     option("--resume", metavar="FILE", help="go on with the run in a checkpoint")
-    data_option(option)
+    examples.data_option(option)
+    examples.table_option(option)
+    examples.column_options(option)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ",".join(str(n or "...") for n in value)
+    return str(value)
 
 
 def _sizes(text: str) -> list[int]:
@@ -157,25 +206,27 @@ def _sizes(text: str) -> list[int]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Train on MNIST, saying how it goes on the validation digits, then test."""
+    """Train, saying how it goes on the validation data, then test."""
     if arguments.save is not None:
         _check_writable("--save", Path(arguments.save))
     if arguments.plot is not None:
         _check_plot(arguments.plot)
-    settings = _settings(arguments)
+    resumed = None if arguments.resume is None else bpnet.load(arguments.resume)
+    settings = _settings(arguments, resumed)
+    like = None if resumed is None else table.of(resumed)
+    chosen = (arguments.dtype, arguments.preset, arguments.resume) != (None, None, None)
+    dtype = settings["dtype"] if chosen else None
+    parts = examples.read(arguments, settings["seed"], dtype, like)
+    settings = _fitting(settings, arguments, parts)
     net = new_network(settings)
-    net.notes = settings
-    training, validation, test = mnist_loader.load_data(arguments.data)
-    check_fit(net, training, validation, test)
+    net.notes = settings | ({} if parts.table is None else {"table": parts.table})
+    check_fit(net, parts)
+    training, validation = parts.training, parts.validation
     if settings["expand"]:
         training = expanded(*training)
     kept = any(getattr(arguments, option) is not None for option in _KEEPERS)
     with contextlib.suppress(*[OSError] if kept else []):  # a line lost is no run lost
-        print(
-            f"{'-'.join(map(str, net.sizes))}, {net.dtype}, seed {settings['seed']}; "
-            f"{len(training[1]):,} digits to train on, {len(validation[1]):,} to validate, "
-            f"{len(test[1]):,} to test"
-        )
+        print(_first_line(net, settings, parts, training))
     keywords = _keywords(arguments) | {"callback": None if kept else _flush}
     ended: BaseException | None = None
     with Interrupts() as interrupts:
@@ -187,15 +238,38 @@ def run(arguments: argparse.Namespace) -> None:
             if isinstance(error, Exception) and not net.history:
                 raise  # nothing is trained
             ended = error  # the weights are those of a whole number of mini-batches
+        table.fold(net)
         done, failed = _keep(net, arguments, whole=ended is None)
     if interrupts.came and ended is None:
         ended = KeyboardInterrupt()
-    _tell(net, test, done, failed, ended)
+    _tell(net, parts, done, failed, ended)
+
+
+def _first_line(
+    net: Any, settings: dict[str, Any], parts: examples.Parts, training: Any
+) -> str:
+    """Return what is trained on what."""
+    what = parts.words[1]
+    n, held_out = len(training[1]), len(parts.validation[1])
+    if not isinstance(training, tuple):
+        n, held_out = len(training), len(parts.validation)
+    line = (
+        f"{'-'.join(map(str, net.sizes))}, {net.dtype}, seed {settings['seed']}; {n:,} {what}"
+    )
+    if parts.drawn:
+        line += f" to train on, {held_out:,} drawn by the seed to validate, none else to test"
+    else:
+        line += f" to train on, {held_out:,} to validate, {len(parts.test[1]):,} to test"
+    if parts.table is not None:
+        classes = parts.table["classes"]
+        values = "numbers" if classes is None else ", ".join(classes)
+        line += f"; {parts.table['target']}: {values:.200}"
+    return check.printable(line)
 
 
 def _tell(
-    net: network2.Network,
-    test: Any,
+    net: Any,
+    parts: examples.Parts,
     done: list[str],
     failed: list[str],
     ended: BaseException | None,
@@ -205,7 +279,7 @@ def _tell(
         for line in done:
             print(line)
         if ended is None:
-            print_accuracy(net, test)
+            print_result(net, parts.test, parts.held_out)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -223,12 +297,12 @@ def _flush(*_: object) -> None:
         sys.stdout.flush()
 
 
-def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+def _settings(arguments: argparse.Namespace, resumed: Any = None) -> dict[str, Any]:
     """Return the settings: as asked, else as in the run to resume, else as in the preset."""
-    preset = PRESETS[arguments.preset or "tutorial"]
+    preset = PRESETS[arguments.preset or ("table" if arguments.table else "tutorial")]
     settings = {**preset, "seed": random.SystemRandom().randrange(2**32)}
-    if arguments.resume is not None:
-        notes = bpnet.load(arguments.resume).notes or {}
+    if resumed is not None:
+        notes = {"rule": "plain", **(resumed.notes or {})}  # as before there was that option
         if not settings.keys() <= notes.keys():
             raise ValueError(
                 f"--resume must name a checkpoint of bpnet train, got {arguments.resume}"
@@ -243,6 +317,35 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
                     )
     asked = {name: getattr(arguments, name) for name in settings}
     return settings | {name: value for name, value in asked.items() if value is not None}
+
+
+def _fitting(
+    settings: dict[str, Any], arguments: argparse.Namespace, parts: examples.Parts
+) -> dict[str, Any]:
+    """Return the settings with what is the data's own: the sizes, the cost of numbers."""
+    if arguments.hidden is not None and arguments.sizes is not None:
+        raise ValueError("--hidden and --sizes both list neurons: use one of them")
+    settings = {**settings}
+    if arguments.dtype is None and parts.dtype is not None:
+        settings["dtype"] = parts.dtype
+    hidden, sizes = arguments.hidden, settings["sizes"]
+    if hidden is None and arguments.sizes is None and (arguments.table or not sizes[0]):
+        hidden = sizes[1:-1]
+    if hidden is not None:
+        settings["sizes"] = [parts.n_in, *hidden, parts.n_out]
+    if parts.numbers and arguments.cost is None:
+        settings["cost"] = _SQUARED
+    if parts.numbers != (settings["cost"] == _SQUARED):
+        wanted = _SQUARED if parts.numbers else " or ".join(_COSTS)
+        what = "numbers" if parts.numbers else "classes"
+        raise ValueError(f"--cost must be {wanted} for {what}, got {settings['cost']}")
+    if parts.numbers and settings["initial_weights"] != "default":
+        raise ValueError(
+            f"--initial-weights must be default for numbers, got {settings['initial_weights']}"
+        )
+    if settings["expand"] and arguments.table is not None:
+        raise ValueError("--expand moves MNIST's digits, and TABLE is other data: --no-expand")
+    return settings
 
 
 def _is_setting(name: str, value: Any) -> bool:
@@ -289,8 +392,12 @@ def _keywords(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def new_network(settings: dict[str, Any]) -> network2.Network:
+def new_network(settings: dict[str, Any]) -> Any:
     """Return an untrained network of these settings, a preset's and a seed."""
+    if settings["cost"] == _SQUARED:
+        return bpnet.MLP(
+            settings["sizes"], output=_SQUARED, dtype=settings["dtype"], seed=settings["seed"]
+        )
     net = network2.Network(
         settings["sizes"],
         _COSTS[settings["cost"]],
@@ -303,7 +410,7 @@ def new_network(settings: dict[str, Any]) -> network2.Network:
 
 
 def sgd(
-    net: network2.Network,
+    net: Any,
     settings: dict[str, Any],
     training: Any,
     validation: Any,
@@ -311,23 +418,38 @@ def sgd(
 ) -> None:
     """Train net by a preset's settings and SGD's own keywords."""
     eta, epochs = settings["eta"], settings["epochs"]
+    rate = (lambda epoch: eta * (1 - epoch / epochs)) if settings["decay"] else eta
+    rule, mu, m = settings["rule"], settings["mu"], settings["mini_batch_size"]
+    keywords["n_threads"] = settings["threads"]
+    if isinstance(net, bpnet.MLP):
+        asked = {name: keywords.pop(name) for name in [*keywords] if name.startswith("monitor")}
+        net.train(
+            training,
+            epochs,
+            m,
+            rate,
+            rule=bpnet.Rule("momentum" if rule == "plain" else rule, mu=mu) if mu else rule,
+            lmbda=settings["lmbda"],
+            validation_data=validation,
+            monitor=["training_cost"] if asked.get("monitor_training_cost") else [],
+            **keywords,
+        )
+        return
     net.SGD(
         training,
         epochs,
-        settings["mini_batch_size"],
-        (lambda epoch: eta * (1 - epoch / epochs)) if settings["decay"] else eta,
+        m,
+        rate,
         settings["lmbda"],
         validation,
         monitor_evaluation_accuracy=True,
-        mu=settings["mu"],
-        n_threads=settings["threads"],
+        rule=rule,
+        mu=mu,
         **keywords,
     )
 
 
-def _keep(
-    net: network2.Network, arguments: argparse.Namespace, whole: bool
-) -> tuple[list[str], list[str]]:
+def _keep(net: Any, arguments: argparse.Namespace, whole: bool) -> tuple[list[str], list[str]]:
     """Write what is asked for; return what to say of it, and what went wrong."""
     done, failed = [], []
     if whole:
@@ -349,7 +471,7 @@ def _keep(
     return done, failed
 
 
-def _save(net: network2.Network, path: str) -> None:
+def _save(net: Any, path: str) -> None:
     """Save net; if that fails, elsewhere, and raise OSError that says where."""
     try:
         net.save(path)
@@ -361,7 +483,7 @@ def _save(net: network2.Network, path: str) -> None:
         raise OSError(f"{reason}: the network is in {found}") from None
 
 
-def _rescued(net: network2.Network) -> str | None:
+def _rescued(net: Any) -> str | None:
     """Save net in a new file, here or among the temporary ones, and return its name."""
     for folder in (os.curdir, tempfile.gettempdir()):
         with contextlib.suppress(OSError):
@@ -375,7 +497,7 @@ def _rescued(net: network2.Network) -> str | None:
     return None
 
 
-def _plot(net: network2.Network, path: str) -> None:
+def _plot(net: Any, path: str) -> None:
     """Draw the run; a picture that is there is replaced, or kept."""
     from bpnet import plot
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bpnet import check
+from bpnet.wholefile import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,10 @@ class Stream:
         self.taken += n
         return taken
 
+    def start(self, n: int) -> bytes:
+        """Return the first n bytes, or fewer where there are no more."""
+        return self._file.read(n)
+
     def line(self) -> bytes:
         """Return the next line, without its end."""
         line = self._file.readline()
@@ -60,12 +65,16 @@ class Stream:
 
     def lines(self) -> list[str]:
         """Return some next lines, about a megabyte of them; none at the end."""
+        return self.text().splitlines()
+
+    def text(self) -> str:
+        """Return what these lines are, with their ends."""
         text = self._file.read(1 << 20)
         text += self._file.readline(_MOST_LINE)
         if len(text) > _MOST_LINE:
             raise ValueError(f"it has a line of more than {_MOST_LINE:,} bytes")
         self.taken += len(text)
-        return text.decode("utf-8-sig").splitlines()
+        return text.decode("utf-8-sig")
 
     def packed(self) -> int:
         """Return how many bytes of the file itself were needed so far."""
@@ -157,11 +166,11 @@ def named(source: Path | bytes, kind: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened(source: Path | bytes, kind: str) -> Iterator[Stream]:
-    """Open a file, gzipped or not, or its bytes."""
+def opened(source: Path | bytes, kind: str, name: str | None = None) -> Iterator[Stream]:
+    """Open a file, gzipped or not, or its bytes, which may have a name."""
     with (
-        named(source, kind),
-        source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file,
+        named(source if name is None else Path(name), kind),
+        open_file(source) if isinstance(source, Path) else io.BytesIO(source) as file,
     ):
         gzipped = file.read(2) == b"\x1f\x8b"
         size = file.seek(0, io.SEEK_END)
