@@ -551,14 +551,14 @@ def test_a_task_that_kills_every_worker_ends_the_search():
 
 
 @pytest.mark.parametrize("kind", ["pool", "loky"])
-def test_a_worker_that_is_killed_costs_its_task(kind, files, tmp_path):
-    made = []
+def test_a_worker_that_is_killed_costs_its_task(kind, files):
+    made, make = [], pool("spawn")
+    if kind == "loky":
+        loky = pytest.importorskip("loky")
+        make = lambda: loky.get_reusable_executor(2)  # noqa: E731
 
     def executor():
-        if kind == "loky":
-            made.append(pytest.importorskip("loky").get_reusable_executor(2))
-        else:
-            made.append(pool("spawn")())
+        made.append(make())
         return made[-1]
 
     def pid():

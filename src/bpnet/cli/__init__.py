@@ -13,11 +13,12 @@ from typing import Any, NoReturn
 
 import bpnet
 from bpnet import check
-from bpnet.cli import evaluate, export, info, pack, predict, train
+from bpnet.cli import evaluate, export, info, pack, predict, search, train
 from bpnet.cli.output import flushed, prepare, say
 
 COMMANDS = {
     "train": train,
+    "search": search,
     "evaluate": evaluate,
     "predict": predict,
     "export": export,

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import math
-import os
 import random
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import bpnet
 from bpnet import check, network2, reference, table
-from bpnet.cli import examples
+from bpnet.cli import examples, keep
 from bpnet.cli.evaluate import check_fit, print_result
 from bpnet.cli.interrupts import Interrupts
-from bpnet.wholefile import write_whole
 
 HELP = (
     "train on MNIST, without options the tutorial's job from better initial weights; or on a "
@@ -208,9 +203,9 @@ def _sizes(text: str) -> list[int]:
 def run(arguments: argparse.Namespace) -> None:
     """Train, saying how it goes on the validation data, then test."""
     if arguments.save is not None:
-        _check_writable("--save", Path(arguments.save))
+        keep.check_writable("--save", arguments.save)
     if arguments.plot is not None:
-        _check_plot(arguments.plot)
+        keep.check_plot(arguments.plot)
     resumed = None if arguments.resume is None else bpnet.load(arguments.resume)
     settings = _settings(arguments, resumed)
     like = None if resumed is None else table.of(resumed)
@@ -458,72 +453,21 @@ def _keep(net: Any, arguments: argparse.Namespace, whole: bool) -> tuple[list[st
             f"{n} epoch{'s' * (n != 1)} in {seconds:.2f} s, validation included; ended by "
             f"{net.stopped_by}"
         )
-    for word, path, keep in (
-        ("saved", arguments.save, _save),
+    for word, path, write in (
+        ("saved", arguments.save, keep.save),
         ("plotted", arguments.plot if whole else None, _plot),
     ):
         try:
             if path is not None:
-                keep(net, path)
+                write(net, path)
                 done.append(f"{word} {check.printable(path)}")
         except Exception as error:
             failed.append(str(error) or type(error).__name__)
     return done, failed
 
 
-def _save(net: Any, path: str) -> None:
-    """Save net; if that fails, elsewhere, and raise OSError that says where."""
-    try:
-        net.save(path)
-    except OSError as error:
-        reason = f"--save {path}: {error.strerror or error}"
-        found = _rescued(net)
-        if found is None:
-            raise OSError(f"{reason}, nor is there another place for the network") from None
-        raise OSError(f"{reason}: the network is in {found}") from None
-
-
-def _rescued(net: Any) -> str | None:
-    """Save net in a new file, here or among the temporary ones, and return its name."""
-    for folder in (os.curdir, tempfile.gettempdir()):
-        with contextlib.suppress(OSError):
-            number, path = tempfile.mkstemp(".npz", "bpnet-", os.path.abspath(folder))
-            os.close(number)
-            try:
-                net.save(path)
-                return path
-            except OSError:
-                os.unlink(path)
-    return None
-
-
 def _plot(net: Any, path: str) -> None:
-    """Draw the run; a picture that is there is replaced, or kept."""
+    """Draw the run."""
     from bpnet import plot
 
-    picture, form = plot.learning_curve(net.history), Path(path).suffix[1:] or "png"
-    try:
-        write_whole(path, lambda file: picture.savefig(file, format=form))
-    except OSError as error:
-        raise OSError(f"--plot {path}: {error.strerror or error}") from None
-
-
-def _check_writable(option: str, path: Path) -> None:
-    """Raise OSError now rather than after the training."""
-    target = Path(os.path.realpath(path))
-    try:
-        with tempfile.TemporaryFile(dir=target.parent):
-            writable = target.is_file() or not target.exists()
-    except OSError:
-        writable = False
-    if not writable:
-        raise OSError(f"{option} must name a file in a folder that can be written, got {path}")
-
-
-def _check_plot(path: str) -> None:
-    """Draw something to nowhere: what is missing is said before the training."""
-    from bpnet import plot
-
-    picture = plot.learning_curve([{"epoch": 0, "update": 1.0}])
-    picture.savefig(io.BytesIO(), format=Path(path).suffix[1:] or "png")
-    _check_writable("--plot", Path(path))
+    keep.draw(plot.learning_curve(net.history), path)

@@ -25,7 +25,7 @@ from bpnet.search import examples, space
 from bpnet.search.found import Found
 from bpnet.search.halving import Search
 from bpnet.search.journal import Journal
-from bpnet.search.space import Plan, log, upto
+from bpnet.search.space import Plan, Range, log, upto
 from bpnet.search.task import SettingError
 from bpnet.search.workers import Workers, refuse_copies
 from bpnet.watching import Watch
@@ -33,12 +33,13 @@ from bpnet.watching import Watch
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-__all__ = ["Found", "SettingError", "log", "run", "upto"]
+__all__ = ["Found", "Range", "SettingError", "log", "run", "upto"]
 
 # What is tried where nothing is said: the table of docs/how-many-neurons.md.
 HIDDEN = [(), (10,), (30,), (100,), (30, 30), (100, 100)]
 ETA = {"squared": 0.05, "poisson": 0.05}  # of other outputs 0.5
 DECAY = 4e-5  # lmbda / n, the presets' on MNIST
+EPOCHS, VISITS = 18, 50_000  # of the last rung, and of examples: few are visited more often
 
 
 def run(
@@ -55,7 +56,7 @@ def run(
     output: str | None = None,
     dtype: DTypeLike | None = None,
     settings: int | None = None,
-    epochs: int = 18,
+    epochs: int | None = None,
     factor: int | None = None,
     seeds: int = 3,
     executor: Executor | Callable[[], Executor] | None = None,
@@ -85,9 +86,10 @@ def run(
     a Dataset or float32.
 
     In each rung, networks go on to factor times the epochs of the rung before, until the last
-    has epochs; one in factor of the settings goes on, and factor or more to the last.  factor
-    is 3; or 1, every setting in full, where they differ in hidden alone: that is a table, not a
-    race.  The last rung is trained again with other seeds, seeds in all: seed, seed + 1, ....
+    has epochs (18, or, of few examples, as many as visit 50,000); one in factor of the settings
+    goes on, and factor or more to the last.  factor is 3; or 1, every setting in full, where
+    they differ in hidden alone: that is a table, not a race.  The last rung is trained again
+    with other seeds, seeds in all: seed, seed + 1, ....
 
     executor is what trains: None for n_threads threads of this process (all processors by
     default), or any ``concurrent.futures.Executor``, or a function that makes one and is called
@@ -106,9 +108,11 @@ def run(
     mpi4py.futures``.
     """
     refuse_copies()
-    epochs, seeds = check.integer("epochs", epochs, 1), check.integer("seeds", seeds, 1)
-    seed = check.integer("seed", seed, 0, 2**31)
+    seeds, seed = check.integer("seeds", seeds, 1), check.integer("seed", seed, 0, 2**31)
     training, validation = examples.parts(data, validation_data, dtype, seed)
+    if epochs is None:
+        epochs = max(EPOCHS, round(VISITS / len(training)))
+    epochs = check.integer("epochs", epochs, 1)
     job = space.job(training, validation, output, epochs)
     values = {
         "hidden": HIDDEN if hidden is None else hidden,
