@@ -876,6 +876,24 @@ def test_what_is_mapped_takes_no_memory_of_its_own(items, dtype, tmp_path):
         assert int(nbytes) < 4 * labels + (4 << 20), (what, nbytes)
 
 
+def test_what_changes_while_it_is_saved_leaves_the_old_file(tmp_path, monkeypatch):
+    """As the rows of a mapped file may, though they must not."""
+    one = made("codes")
+    one.save(tmp_path / "data.npz")
+    before, frames = (tmp_path / "data.npz").read_bytes(), npz.frames
+
+    def later(*args):
+        part = one._arrays()["y"]
+        part[-1, -1] += 1
+        return frames(*args)
+
+    monkeypatch.setattr(npz, "frames", later)
+    with pytest.raises(ValueError, match=r"^y must not change while it is saved$"):
+        one.save(tmp_path / "data.npz")
+    assert (tmp_path / "data.npz").read_bytes() == before
+    assert os.listdir(tmp_path) == ["data.npz"]
+
+
 def test_saving_a_mapped_file_holds_a_block_of_it(tmp_path):
     array = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (90_000, 128))
     array[:] = 1

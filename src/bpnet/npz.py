@@ -99,12 +99,17 @@ def frames(members: Sequence[Member], align: int = 1) -> list[bytes]:
 
 
 def write(file: IO[bytes], arrays: Mapping[str, Array], align: int = 1) -> None:
-    """Write arrays to file, a block at a time: they are read twice."""
-    *starts, end = frames([describe(*item) for item in arrays.items()], align)
-    for start, array in zip(starts, arrays.values()):
+    """Write arrays to file, a block at a time.
+
+    They are read twice, as their sums come first; ValueError if one has changed meanwhile.
+    """
+    members = [describe(*item) for item in arrays.items()]
+    *starts, end = frames(members, align)
+    for start, member, array in zip(starts, members, arrays.values()):
         file.write(start)
-        for block in _blocks(array):
-            file.write(_raw(block))
+        written = describe(member.name, array, lambda block: file.write(_raw(block)))
+        if written != member:
+            raise ValueError(f"{member.name} must not change while it is saved")
     file.write(end)
 
 
