@@ -122,7 +122,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "options", "words"), REFUSED)
+@pytest.mark.parametrize(("text", "options", "words"), REFUSED, ids=range(len(REFUSED)))
 def test_what_is_no_table_is_refused_in_a_sentence(text, options, words, tmp_path):
     path = written(tmp_path, text)
     with pytest.raises(ValueError, match=words) as raised:
