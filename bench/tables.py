@@ -31,7 +31,7 @@ RESULTS = pathlib.Path(__file__).resolve().with_name("results")
 
 def main():
     tables = [epoch(), peers(), ladder("ladder"), ladder("ladder-random"), keywords()]
-    tables += [best(), estimators()]
+    tables += [best(), estimators(), data_parallel(), data_parallel_beyond()]
     for table in (*tables, *(page(name) for name in PAGES)):
         print("\n".join(table), end="\n\n")
 
@@ -171,6 +171,58 @@ def estimators():
     header = ["fit of", "scikit-learn, s", "bpnet, s", "times faster, float64 and float32"]
     more = ["`partial_fit`", "`predict`", "of one row", "epochs", "score"]
     return markdown(header + more, rows)
+
+
+def data_parallel():
+    """Return a step on ranks and in one process, and what of it is what."""
+    rows = [
+        [
+            row["network"],
+            str(row["mini-batch"]),
+            row["how"],
+            f"{row['step, ms']:.3g} ({row['least']:.3g}-{row['most']:.3g})",
+            *(
+                "-" if row[f"{part}, ms"] is None else f"{row[f'{part}, ms']:.2g}"
+                for part in ("gradient", "sum", "load")
+            ),
+        ]
+        for row in record("data_parallel")["rows"]
+    ]
+    header = ["network", "mini-batch", "", "step, ms (range)", "gradient", "sum", "load"]
+    return markdown(header, rows)
+
+
+# A network between machines: seconds before the first byte of a message, bytes a second.
+NETS = {"1 Gbit/s": (100e-6, 125e6), "10 Gbit/s": (50e-6, 1.25e9), "100 Gbit/s": (5e-6, 12.5e9)}
+
+
+def data_parallel_beyond():
+    """Return how many times faster than one process R machines would be, by the model:
+
+    gradient / R + (8 / R - 1) additions + log2 R (a message + an addition) + all else, each as
+    1 rank took; a message takes its latency and bytes / bandwidth.  One thread a machine.
+    """
+    found = {}
+    for row in record("data_parallel")["rows"]:
+        found.setdefault((row["network"], row["mini-batch"]), {})[row["how"]] = row
+    rows = []
+    for (network, m), ways in found.items():
+        alone, rank = ways["one process, 1 thread"]["step, ms"], ways["1 rank"]
+        sizes = list(map(int, network.split("-")))
+        size = 4 * sum(n_out * (n_in + 1) for n_in, n_out in zip(sizes, sizes[1:]))
+        addition = rank["sum, ms"] / 7
+        for net, (latency, bandwidth) in NETS.items():
+            speeds = []
+            for doublings in (1, 2, 3):
+                ranks = 2**doublings
+                message = 1e3 * (latency + size / bandwidth)
+                else_ = rank["step, ms"] - rank["gradient, ms"] - rank["sum, ms"]
+                additions = 8 / ranks - 1 + doublings
+                step = rank["gradient, ms"] / ranks + additions * addition + doublings * message
+                speeds.append(f"{alone / (step + else_):.1f}")
+            rows.append([network, str(m), net, f"{message:.2g}", *speeds])
+    header = ["network", "mini-batch", "net", "message, ms", "2 machines", "4", "8"]
+    return markdown(header, rows)
 
 
 def page(name):

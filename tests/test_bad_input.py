@@ -431,6 +431,7 @@ def calls(net, training=None, tests=None):
         yield face_of(net).name, lambda: trainer_of(net)(training, 1, 2, 0.1)
         if isinstance(net, MLP):
             yield "examples", lambda: net.gradient(training)
+            yield "examples", lambda: net.gradients(training)
             yield "examples", lambda: net.cost(training)
         else:
             yield "mini_batch", lambda: step(net, training, 0.1)

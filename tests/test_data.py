@@ -533,6 +533,7 @@ def test_an_mlp_refuses_what_its_output_does_not_reach(output):
             ),
             lambda y=y: net.cost((X, y)),
             lambda y=y: net.gradient((X, y)),
+            lambda y=y: net.gradients((X, y)),
         ):
             with pytest.raises(ValueError) as raised:
                 call()
@@ -665,6 +666,9 @@ def asked(kind, dtype, given, n_threads, m):
     if kind == "MLP":
         nabla_b, nabla_w = net.gradient(given)
         said += [*nabla_b, *nabla_w, np.array(net.cost(given)), net.predict(given)]
+        gradients = net.gradients(given, n_threads)
+        for rows in (None, range(3, len(gradients)), range(len(gradients))[::-2]):
+            said += sum(gradients(rows), [])
     return said
 
 

@@ -26,6 +26,7 @@ NETWORKS = TOP / "docs" / "networks.md"
         ("docs/pictures.md", [("page", "redrawn")]),
         ("docs/scikit-learn.md", [("estimators",)]),
         ("docs/how-many-neurons.md", [("page", "neurons"), ("best",)]),
+        ("docs/beyond-one-machine.md", [("data_parallel",), ("data_parallel_beyond",)]),
         (
             "docs/performance.md",
             [("epoch",), ("peers",), ("ladder", "ladder"), ("ladder", "ladder-random")],

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.skipif(not EXAMPLES.exists(), reason="no examples/ besi
 
 
 def test_every_example_is_tested():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*WRITES}
+    elsewhere = {"data_parallel.py"}  # test_parallel.py
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*WRITES} | elsewhere
 
 
 @pytest.mark.parametrize("name", WRITES)

@@ -46,6 +46,7 @@ RUN = ["check", "data", "serialize", "stopping", "trainer", "watching"]
 NETWORK = [
     "check",
     "data",
+    "gradients",
     "predictor",
     "reference",
     "rules",
@@ -68,6 +69,7 @@ IMPORTS = {
     "serialize.py": {"numpy", "bpnet.check", "bpnet.npz", "bpnet.wholefile"},
     "rules.py": {"numpy", "bpcore", "bpnet.check", "bpnet.reference"},
     "predictor.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data"},
+    "gradients.py": {"numpy", "bpcore", "bpnet.check"},
     "stopping.py": {"bpnet.check"},
     "watching.py": set(),
     "trainer.py": {"numpy", "bpcore", "bpnet.check"},

@@ -202,6 +202,7 @@ CALLS = {
     "feedforward": lambda net, data: net.feedforward(data),
     "evaluate": lambda net, data: net.evaluate(data),
     "backprop": lambda net, data: net.backprop(data),
+    "backprop of some": lambda net, data: net.backprop(data, np.array([3, 1, 2])),
     "sgd": lambda net, data: net.sgd(data, bpcore.Order(N), 5, 0.1, parameters=(0.5,)),
 }
 BUSY = "^a Net serves one call at a time, and another is under way$"

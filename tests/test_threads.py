@@ -27,17 +27,19 @@ SHAPES = [[20, 30, 10], [9, 70, 65, 3], [5, 90, 50, 2, 90, 60, 4], [33, 40], [4,
 
 
 def trained(engine, sizes, sparse, n_threads, m=10):
-    """Return the parameters after three epochs, the last mini-batch short, and the counts."""
+    """Return the parameters after three epochs, the last mini-batch short, and what was asked
+    of the network after each."""
     x, y = examples(47, sizes[0], sizes[-1], engine.dtype)
     labels = np.argmax(y, axis=1).astype(np.int64)
     data = packed(engine, x, y, labels=labels, sparse=sparse)
     net = loaded(engine, *parameters(sizes, engine.dtype), m, n_threads)
-    order = bpcore.Order(len(data))
-    counts = []
+    order, some = bpcore.Order(len(data)), np.array([*range(30, 7, -1), 3, 3])
+    found = []
     for _ in range(3):  # threads share columns, then examples, then columns again
         net.sgd(data, order, m, 0.7)
-        counts.append(np.array(net.evaluate(data)))
-    return [*net.store(), counts, [net.feedforward(data)]]
+        found += [[np.array(net.evaluate(data))], *net.backprop(data)]
+        found += net.backprop(data, some)
+    return [*net.store(), *found, [net.feedforward(data)]]
 
 
 @each_engine
@@ -65,7 +67,7 @@ def test_more_threads_than_columns_or_processors_do_no_harm(engine):
 
 
 def test_what_a_call_alone_changes_the_threads_of_the_next_see():
-    """backprop and feedforward work in one thread, between calls that work in three."""
+    """backprop and feedforward, between calls that train, in as many threads."""
     engine = ENGINES[-1]
     sizes = [20, 30, 10]
     x, y = examples(12, 20, 10, engine.dtype)

@@ -141,7 +141,8 @@ cdef extern from "core.h" nogil:
     void bp_sgd(const bp_engine *, bp_net *, ptrdiff_t, const bp_descent *, bp_look *, void *)
     void bp_evaluate(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *,
                      const bp_questions *, bp_look *, void *)
-    void bp_backprop(const bp_engine *, bp_net *, const bp_data *, bp_look *, void *)
+    void bp_backprop(const bp_engine *, bp_net *, ptrdiff_t, const bp_data *, const int64_t *,
+                     ptrdiff_t, bp_look *, void *)
 
 
 cdef extern from *:
@@ -864,9 +865,9 @@ cdef class Net:
 
     All parameters are zero at first.  hidden, output and rule are names of the engine's tables.
     It serves one call at a time: another meanwhile, from a callback or from another thread, is
-    a RuntimeError.  sgd and evaluate share their work among up to
-    n_threads threads, which live for one call, and whose number does not change a bit of the
-    results.  Python handles signals about every 20 milliseconds of a call.
+    a RuntimeError.  sgd, backprop and evaluate share their work among up to n_threads threads,
+    which live for one call, and whose number does not change a bit of the results.  Python
+    handles signals about every 20 milliseconds of a call.
     """
 
     cdef Engine engine
@@ -1078,16 +1079,34 @@ cdef class Net:
         self.busy = False
         look.finish()
 
-    def backprop(self, Data data not None):
-        """Return (nabla_b, nabla_w), the gradient of the cost summed over data."""
+    def backprop(self, Data data not None, rows=None, out=None):
+        """Return (nabla_b, nabla_w), the gradient of the cost summed over rows of data, or all.
+
+        rows is an array of indices of examples, in any order and any number.  out, lists as
+        load takes, gets the gradient and is returned.
+        """
         self.check(data, targets=True)
+        n, place = data.data.n, self.nets.kind.slots + 1
+        order = np.arange(n, dtype=np.int64)
+        if rows is not None:
+            order = rows.astype(np.int64)  # what is checked is what is used
+            if order.size and not 0 <= order.min() <= order.max() < n:
+                raise ValueError(f"rows must be indices in [0, {n}), got {order.min()} to "
+                                 f"{order.max()}")
+        cdef _Buffer visited = _Buffer(order[None], "rows", order.dtype, (1, order.size))
+        cdef ptrdiff_t visits = order.size
+        buffers = None if out is None else self.held(out[0], out[1], True)
         look = _Look()
         self.take(data)
         with nogil:
-            bp_backprop(self.engine.row, self.nets, &data.data, _look, <void *>look)
+            bp_backprop(self.engine.row, self.nets, self.n_threads, &data.data,
+                        <const int64_t *>visited.view.buf, visits, _look, <void *>look)
         self.busy = False
         look.finish()
-        return self.get(self.nets.kind.slots + 1)
+        if out is None:
+            return self.get(place)
+        self.exchange(place, buffers, True)
+        return out
 
     def sgd(self, Data data not None, Order order not None, mini_batch_size, eta, *,
             l2=0.0, l1=0.0, l2_by_batch=False, parameters=(), losses=None,

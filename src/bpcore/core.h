@@ -219,9 +219,10 @@ typedef struct {
     /* Answer for the examples [begin, end). */
     void (*evaluate)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end,
                      const bp_questions *asked);
-    /* The gradient's place gets the gradient of the summed cost of the examples [begin, end),
-     * beside what is there unless begin is 0. */
-    void (*backprop)(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end);
+    /* The gradient's place gets the gradient of the summed cost of the examples
+     * order[begin .. end), beside what is there unless begin is 0. */
+    void (*backprop)(bp_net *net, const bp_data *data, const int64_t *order, ptrdiff_t begin,
+                     ptrdiff_t end);
     /* Descend from descent->begin to `end` or a little further: mini-batches that are not
      * summed whole are not cut.  Return where that is. */
     ptrdiff_t (*sgd)(bp_net *net, const bp_descent *descent, ptrdiff_t end);
@@ -289,15 +290,16 @@ size_t bp_lay_out_column(void *block, const int64_t *sizes, ptrdiff_t num_layers
 /* Called about every 20 milliseconds with the number of examples done since; not 0: stop. */
 typedef int bp_look(void *context, ptrdiff_t done);
 
-/* The engine's entries over all examples, in slices between which `look` is called, shared
- * among as many threads as were laid out, or fewer where that is faster: the bits are the same.
- * Stop early, with a whole number of mini-batches done, if look says so. */
+/* The engine's entries over all examples, or those order[0 .. n), in slices between which
+ * `look` is called, shared among as many threads as were laid out, or fewer where that is
+ * faster: the bits are the same.  Stop early, with a whole number of mini-batches done, if look
+ * says so. */
 void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
             const bp_descent *descent, bp_look *look, void *context);
 void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
                  const bp_questions *asked, bp_look *look, void *context);
-void bp_backprop(const bp_engine *engine, bp_net *nets, const bp_data *data, bp_look *look,
-                 void *context);
+void bp_backprop(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
+                 const int64_t *order, ptrdiff_t n, bp_look *look, void *context);
 
 /* What is wrong with the CSR form of data, of this many items and values, which may come from
  * anywhere, in the rows [begin, end), those before having passed; or NULL.  The other entries

@@ -199,6 +199,7 @@ typedef struct {
     ptrdiff_t threads, begin, end;
     const bp_descent *descent;
     const bp_data *data;
+    const int64_t *order; /* of backprop */
     const bp_questions *asked;
     ptrdiff_t reached; /* by sgd */
     int64_t correct[BP_MAX_THREADS];
@@ -214,14 +215,21 @@ static void train_part(void *job, ptrdiff_t thread)
         s->reached = reached;
 }
 
-static void sgd_slice(slice *s)
+static void backprop_part(void *job, ptrdiff_t thread)
+{
+    slice *s = job;
+    s->engine->backprop(&s->nets[thread], s->data, s->order, s->begin, s->end);
+}
+
+/* Each thread visits all examples of a slice, and computes its columns. */
+static void share_columns(slice *s, void (*part)(void *job, ptrdiff_t thread))
 {
     const size_t itemsize = s->engine->itemsize;
     share(s->nets, s->threads, itemsize);
-    const int done = bp_run(train_part, s, s->threads);
+    const int done = bp_run(part, s, s->threads);
     share(s->nets, 1, itemsize);
     if (!done) /* one does it all: the bits are the same */
-        train_part(s, 0);
+        part(s, 0);
 }
 
 /* Move where a view's part of the shared scratch begins by a number of rows. */
@@ -335,7 +343,7 @@ void bp_sgd(const bp_engine *engine, bp_net *nets, ptrdiff_t threads,
         s.begin = s.reached;
         s.end = wanted < n - s.begin ? s.begin + wanted : n;
         const int64_t start = bp_nanoseconds();
-        sgd_slice(&s);
+        share_columns(&s, train_part);
         const bp_wide seconds = seconds_since(start);
         const ptrdiff_t done = s.reached - s.begin;
         if (look(context, done))
@@ -370,16 +378,21 @@ void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const
     }
 }
 
-void bp_backprop(const bp_engine *engine, bp_net *nets, const bp_data *data, bp_look *look,
-                 void *context)
+/* A wide network's first slice is short: as many examples as are summed at a time. */
+void bp_backprop(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
+                 const int64_t *order, ptrdiff_t n, bp_look *look, void *context)
 {
-    ptrdiff_t begin = 0;
+    ptrdiff_t length = nets->scratch.summed;
+    slice s = {.engine = engine, .nets = nets, .threads = threads, .data = data,
+               .order = order};
     do {
-        const ptrdiff_t rows = nets->scratch.summed;
-        const ptrdiff_t end = begin + rows < data->n ? begin + rows : data->n;
-        engine->backprop(nets, data, begin, end);
-        if (look(context, end - begin))
+        const int64_t start = bp_nanoseconds();
+        s.begin = s.end;
+        s.end = length < n - s.begin ? s.begin + length : n;
+        share_columns(&s, backprop_part);
+        if (look(context, s.end - s.begin))
             return;
-        begin = end;
-    } while (begin < data->n);
+        if (seconds_since(start) < SLICE_SECONDS / 2)
+            length *= 2;
+    } while (s.end < n);
 }

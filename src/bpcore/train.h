@@ -176,21 +176,15 @@ static void settle(bp_net *net)
     net->factor = 1;
 }
 
-/* Run forward over examples from begin on, before `end`, as many as there is scratch for.
- * Dense inputs are read where they lie, if they can be: the scratch for them is the caller's to
- * put back. */
-static batch forward_in_order(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
+/* Run forward over some examples, whose dense inputs are read in place: where they lie.  Then
+ * the scratch for inputs is the caller's to put back. */
+static void forward_over(bp_net *net, const bp_data *data, batch examples, const part *first,
+                         int in_place)
 {
-    const part first = own_part(net, 0, 1);
-    int64_t *picked = net->scratch.picked;
-    const batch examples = {picked, least(end - begin, net->scratch.rows)};
-    for (ptrdiff_t i = 0; i < examples.m; i++)
-        picked[i] = begin + i;
-    if (data->x && lie_ready(data))
-        net->scratch.next_x = (real *)data->x + begin * data->n_in;
-    first_layer(net, data, (batches){.next = examples}, &first, 0);
+    if (in_place)
+        net->scratch.next_x = (real *)data->x + examples.examples[0] * data->n_in;
+    first_layer(net, data, (batches){.next = examples}, first, 0);
     forward(net, examples.m);
-    return examples;
 }
 
 static void put_back_inputs(bp_net *net, const bp_scratch *scratch)
@@ -199,25 +193,40 @@ static void put_back_inputs(bp_net *net, const bp_scratch *scratch)
     net->scratch.next_x = scratch->next_x;
 }
 
-static void backprop(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_t end)
+static int are_in_sequence(const int64_t *order, ptrdiff_t begin, ptrdiff_t end)
+{
+    for (ptrdiff_t i = begin + 1; i < end; i++)
+        if (order[i] != order[i - 1] + 1)
+            return 0;
+    return 1;
+}
+
+/* The inputs of a part of a mini-batch must not be written over while another thread reads
+ * them: all parts of a call are read in place, or none is. */
+static void backprop(bp_net *net, const bp_data *data, const int64_t *order, ptrdiff_t begin,
+                     ptrdiff_t end)
 {
     const int place = net->kind.slots + 1;
-    const part first = own_part(net, 0, place + 1);
+    const int in_place = data->x && lie_ready(data) && are_in_sequence(order, begin, end);
+    const part first = borrow(net, place + 1);
     for (ptrdiff_t l = 0; l < net->num_layers && begin == 0; l++) {
-        const part p = own_part(net, l, place + 1);
+        const part p = l ? own_part(net, l, place + 1) : first;
         pass_over(&p, (passes){.next = &(pass){0}});
     }
     const bp_scratch own_x = net->scratch;
-    for (; begin < end; begin += net->scratch.rows) {
-        const batch examples = forward_in_order(net, data, begin, end);
+    for (ptrdiff_t m; begin < end; begin += m) {
+        const batch examples = {order + begin, m = piece(end - begin, net->scratch.summed)};
+        forward_over(net, data, examples, &first, in_place);
         backward(net, data, examples);
         for (ptrdiff_t l = 0; l < net->num_layers; l++) {
-            const part p = own_part(net, l, place + 1);
-            add_gradient(net, l, &p, place, examples.m, R(1.0));
+            const part p = l ? own_part(net, l, place + 1) : first;
+            add_gradient(net, l, &p, place, m, R(1.0));
         }
         first_layer(net, data, (batches){.due = examples}, &first, place);
     }
-    put_back_inputs(net, &own_x);
+    if (in_place)
+        put_back_inputs(net, &own_x);
+    give_back(net, &first);
 }
 
 static int is_right(ptrdiff_t n_out, const real *a, int64_t label)
@@ -231,8 +240,12 @@ static void evaluate(bp_net *net, const bp_data *data, ptrdiff_t begin, ptrdiff_
     const bp_layer *last = &net->layers[net->num_layers - 1];
     const uint64_t arithmetic = asked->outputs ? 0 : flush_subnormals();
     const bp_scratch own_x = net->scratch;
+    const part first = own_part(net, 0, 1);
     for (; begin < end; begin += net->scratch.rows) {
-        const batch examples = forward_in_order(net, data, begin, end);
+        const batch examples = {own_x.picked, least(end - begin, net->scratch.rows)};
+        for (ptrdiff_t i = 0; i < examples.m; i++)
+            own_x.picked[i] = begin + i;
+        forward_over(net, data, examples, &first, data->x && lie_ready(data));
         for (ptrdiff_t i = 0; i < examples.m; i++) {
             const real *a = (const real *)last->a + i * last->stride;
             if (asked->outputs)

@@ -9,6 +9,7 @@
 from bpnet import mnist_loader, network, network2, plot, reference
 from bpnet.config import show_config
 from bpnet.dataset import Dataset, open
+from bpnet.gradients import Gradients
 from bpnet.mlp import MLP
 from bpnet.network import Network, load
 from bpnet.predictor import Predictor
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MLP",
     "Dataset",
+    "Gradients",
     "Network",
     "Predictor",
     "Rule",

@@ -10,9 +10,11 @@ import numpy as np
 
 import bpcore
 from bpnet import check, data, reference, serialize
+from bpnet.gradients import ROWS as GRADIENT_ROWS
+from bpnet.gradients import Gradients
 from bpnet.predictor import Predictor, pack_inputs
 from bpnet.rules import Rule, Step
-from bpnet.trainer import ROWS, Monitor, copies, mean_cost_and_count
+from bpnet.trainer import ROWS, Monitor, copies, mean_cost_and_count, total_weight
 from bpnet.training import Run, compact_line, history_keys
 
 if TYPE_CHECKING:
@@ -332,13 +334,23 @@ class MLP(Layers):
         They mirror ``biases`` and ``weights``.  Equations BP1-BP4, Nielsen, ch. 2.
         """
         given = data.accept("examples", examples)
+        nabla_b, nabla_w = self._gradients(given, 1)()
+        n = self.dtype.type(total_weight(given))
+        return [b / n for b in nabla_b], [w / n for w in nabla_w]
+
+    def gradients(self, examples: Any, n_threads: int = 1) -> Gradients:
+        """Return what sums gradients over any of the examples, call by call: ``Gradients``.
+
+        examples are in any form that ``train`` takes.  n_threads is the most threads that
+        share a call; no bit depends on it.
+        """
+        n_threads = check.integer("n_threads", n_threads, 1)
+        return self._gradients(data.accept("examples", examples), n_threads)
+
+    def _gradients(self, given: data.Examples, n_threads: int) -> Gradients:
         packed = self._pack("examples", given, outputs=True)
-        biases, weights = self._in_core(ROWS).backprop(packed)
-        n = len(given) if given.weights is None else given.weights.sum(dtype=np.float64)
-        with np.errstate(under="ignore"):
-            return [b / self.dtype.type(n) for b in biases], [
-                w / self.dtype.type(n) for w in weights
-            ]
+        core = self._core(min(len(packed), GRADIENT_ROWS), check.threads(n_threads))
+        return Gradients(core, packed, check.layers(self.sizes), self._parameters())
 
 
 def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:
