@@ -65,7 +65,8 @@ IMPORTS = {
     "predictor.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data"},
     "stopping.py": {"bpnet.check"},
     "watching.py": set(),
-    "trainer.py": {"numpy", "bpcore", "bpnet.check"},
+    "ahead.py": {"numpy", "bpnet.data"},
+    "trainer.py": {"numpy", "bpcore", "bpnet.ahead", "bpnet.check"},
     "training.py": {"numpy", "bpcore", *map("bpnet.{}".format, RUN)},
     "mlp.py": {"numpy", "bpcore", *map("bpnet.{}".format, NETWORK)},
     "estimators.py": {

@@ -518,12 +518,16 @@ def _sparse_rows(x: Any) -> Iterator[Array]:
         yield row
 
 
-def _is_mapped(array: Any) -> bool:
-    """Whether the memory of an array is a file's, which no program need hold."""
+def mapped_file(array: Any) -> Any:
+    """Return the mmap that holds the memory of an array, which no program need; or None."""
     while isinstance(array, np.ndarray):
         array = array.base
     mmap = sys.modules.get("mmap")  # which is imported where there is one
-    return mmap is not None and isinstance(array, mmap.mmap)
+    return array if mmap is not None and isinstance(array, mmap.mmap) else None
+
+
+def _is_mapped(array: Any) -> bool:
+    return mapped_file(array) is not None
 
 
 class _Rows(bpcore.Source):
