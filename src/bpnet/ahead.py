@@ -20,18 +20,24 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int], object]
     Windows = Iterator[tuple[Array, Array]]
-    Place = Callable[[Array], Array]
 
 
+@contextlib.contextmanager
 def asking(
     packed: bpcore.Data, windows: Windows, progress: Progress | None
-) -> Progress | None:
-    """Return what is to be called in the place of progress, so that rows are asked for.
+) -> Iterator[Progress | None]:
+    """Give what is to be called in the place of progress, so that rows are asked for.
 
     windows are those of the epoch that begins, each the rows [begin, end) of its blocks.
     """
     files = list(_files(packed))
-    return _Asking(files, windows, progress) if files else progress
+    for file in files:  # what is missed is one row: what is around it comes much later
+        file.advise(mmap.MADV_RANDOM)
+    try:
+        yield _Asking(files, windows, progress) if files else progress
+    finally:
+        for file in files:
+            file.advise(mmap.MADV_NORMAL)
 
 
 class _Asking:
@@ -61,39 +67,43 @@ class _Asking:
 
 
 class _File:
-    """An array in a mapped file; place says how many bytes of it are before a row."""
+    """An array in a mapped file, of items of so many bytes; row i begins with item offsets[i],
+    or i."""
 
-    def __init__(self, array: Array, place: Place):
-        self.map, self.place = mapped_file(array), place
+    def __init__(self, array: Array, size: int, offsets: Array | None = None):
+        self.map, self.size, self.offsets = mapped_file(array), size, offsets
         memory = np.frombuffer(self.map, np.uint8)
-        addresses = (each.__array_interface__["data"][0] for each in (array, memory))
-        self.offset = next(addresses) - next(addresses)
+        address, start = (each.__array_interface__["data"][0] for each in (array, memory))
+        self.before = address - start
 
     def ask(self, begins: Array, ends: Array) -> None:
         """Ask for blocks of rows [begin, end)."""
-        places = np.sort([self.place(begins), self.place(ends)], axis=0) + self.offset
+        items = np.stack([begins, ends])
+        if self.offsets is not None:
+            items = self.offsets[items]
+        places = np.sort(items * self.size, axis=0) + self.before  # rows may lie upwards
         for begin, end in places.clip(0, len(self.map)).T.tolist():
             begin -= begin % mmap.PAGESIZE
-            with contextlib.suppress(OSError):
-                self.map.madvise(mmap.MADV_WILLNEED, begin, end - begin)
+            self.advise(mmap.MADV_WILLNEED, begin, end - begin)
+
+    def advise(self, advice: int, *part: int) -> None:
+        """Give advice on a part of the file, or on all that is mapped."""
+        with contextlib.suppress(OSError):
+            self.map.madvise(advice, *part)
 
 
 def _files(packed: bpcore.Data) -> Iterator[_File]:
-    """Yield what of the examples is in mapped files that can be asked for."""
-    for array, place in _parts(packed):
-        if hasattr(mapped_file(array), "madvise") and hasattr(mmap, "MADV_WILLNEED"):
-            yield _File(array, place)
-
-
-def _parts(packed: bpcore.Data) -> Iterator[tuple[Any, Place]]:
-    """Yield the arrays that hold examples, and how many bytes of each are before a row."""
+    """Yield what of the examples is in mapped files, where the system takes advice on them."""
+    parts: list[tuple[Any, ...]] = []  # what a _File is made of
     if packed.sparse:
         _, offsets, columns, values, codes = packed.inputs
-        yield offsets, lambda rows: rows * offsets.itemsize
-        for items in (columns, values if codes is None else codes):
-            yield items, lambda rows, size=items.itemsize: offsets[rows] * size
+        items = values if codes is None else codes
+        parts.append((offsets, offsets.itemsize))
+        parts += [(each, each.itemsize, offsets) for each in (columns, items)]
     else:
-        yield packed.inputs, lambda rows: rows * packed.inputs.strides[0]
-    y = packed.y
-    if y is not None:
-        yield y, lambda rows: rows * y.strides[0]
+        parts.append((packed.inputs, packed.inputs.strides[0]))
+    if packed.y is not None:
+        parts.append((packed.y, packed.y.strides[0]))
+    for part in parts:
+        if hasattr(mapped_file(part[0]), "madvise"):
+            yield _File(*part)

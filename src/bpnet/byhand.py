@@ -137,29 +137,24 @@ class HandTrainer(Trainer):
         if not self.by_hand:
             return super().epoch(eta, progress)
         before = self._parameters()
-        progress = self._shuffle(progress)
-        order = self.order.toarray()
-        for k in range(0, self.n, self.m):
-            picked = order[k : k + self.m].tolist()
-            mini_batch = [self.pairs[i] for i in picked]
-            self.steps += 1
-            if self.own_update:
-                self.calls.update(mini_batch, eta, self.n)
-            else:
-                weights = None if self.weights is None else self.weights[picked].tolist()
-                step_by_hand(
-                    self.net,
-                    mini_batch,
-                    eta,
-                    self.step,
-                    self.n,
-                    self.slots,
-                    self.steps,
-                    weights,
-                )
-            if progress is not None:
-                progress(len(mini_batch))
+        with self._shuffled(progress) as progress:
+            order = self.order.toarray()
+            for k in range(0, self.n, self.m):
+                self._update(order[k : k + self.m].tolist(), eta)
+                if progress is not None:
+                    progress(min(self.m, self.n - k))
         return before, self._parameters()
+
+    def _update(self, picked: list[int], eta: float) -> None:
+        mini_batch = [self.pairs[i] for i in picked]
+        self.steps += 1
+        if self.own_update:
+            self.calls.update(mini_batch, eta, self.n)
+            return
+        weights = None if self.weights is None else self.weights[picked].tolist()
+        step_by_hand(
+            self.net, mini_batch, eta, self.step, self.n, self.slots, self.steps, weights
+        )
 
     def _parameters(self) -> Parameters:
         """Return copies of the network's parameters: a script's step may write to its own."""
@@ -213,10 +208,22 @@ def trainer(net: Any, step: Step, calls: Calls, own: frozenset[str]) -> Any:
         _ = net.cost.delta  # an error where a file's cost is not known here
 
     def make(
-        examples: Examples, packed: bpcore.Data, m: int, n_threads: int, shuffle_rows: int | None
+        examples: Examples,
+        packed: bpcore.Data,
+        m: int,
+        n_threads: int,
+        shuffle_rows: int | None,
     ) -> HandTrainer:
         return HandTrainer(
-            net, packed, m, step, n_threads, shuffle_rows, examples=examples, calls=calls, own=own
+            net,
+            packed,
+            m,
+            step,
+            n_threads,
+            shuffle_rows,
+            examples=examples,
+            calls=calls,
+            own=own,
         )
 
     return make

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -75,29 +76,32 @@ class Trainer:
         """
         net, step = self.net, self.step
         before = net._parameters()
-        progress = self._shuffle(progress)
-        self.core.load(*before)
-        try:
-            self.core.sgd(
-                self.packed,
-                self.order,
-                self.m,
-                eta,
-                l2=step.lmbda / self.n,
-                l1=step.l1 / self.n,
-                parameters=tuple(step.rule.parameters.values()),
-                progress=progress,
-            )
-        finally:  # whatever looks next finds the trained parameters
-            net.biases, net.weights = after = self.core.store()
+        with self._shuffled(progress) as progress:
+            self.core.load(*before)
+            try:
+                self.core.sgd(
+                    self.packed,
+                    self.order,
+                    self.m,
+                    eta,
+                    l2=step.lmbda / self.n,
+                    l1=step.l1 / self.n,
+                    parameters=tuple(step.rule.parameters.values()),
+                    progress=progress,
+                )
+            finally:  # whatever looks next finds the trained parameters
+                net.biases, net.weights = after = self.core.store()
         return before, after
 
-    def _shuffle(self, progress: Progress | None) -> Progress | None:
-        """Shuffle for an epoch; return what to call with its progress."""
+    @contextlib.contextmanager
+    def _shuffled(self, progress: Progress | None) -> Iterator[Progress | None]:
+        """Shuffle for an epoch; give what to call with its progress."""
         self.order.shuffle(self.source, self.window)
         if self.window is None:
-            return progress
-        return ahead.asking(self.packed, self.order.windows(), progress)
+            yield progress
+        else:
+            with ahead.asking(self.packed, self.order.windows(), progress) as asking:
+                yield asking
 
     def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
         """Return what is asked about a monitor's examples, as the network is after an epoch."""

@@ -121,7 +121,12 @@ class Run:
         looked_at = "training_accuracy" in wanted
         self.beyond: list[str] = []  # what the outputs cannot reach
         self.packed = net._pack(
-            name, self.examples, outputs=True, labels=looked_at, beyond=self.beyond.append
+            name,
+            self.examples,
+            outputs=True,
+            labels=looked_at,
+            in_file=shuffle_rows is not None,
+            beyond=self.beyond.append,
         )
         self.n = len(self.packed)
         self.m = min(mini_batch_size, self.n)
