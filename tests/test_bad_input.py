@@ -162,6 +162,7 @@ SGD = [  # {held}: what the face calls held-out data
     ),
     *(row for name in ("lmbda", "l1") for row in numbers(name) + at_least_0(name)),
     *counts("patience", 1),
+    *counts("shuffle_rows", 1),
     *(
         row
         for name in ("min_update", "max_error", "max_seconds")

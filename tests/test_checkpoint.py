@@ -141,6 +141,8 @@ def runs(draw):
         options["min_update"] = draw(st.sampled_from([1e-3, 1e-1]))
     if draw(st.booleans()):
         options["eta"] = lambda epoch: 1 / (1 + epoch)
+    if draw(st.booleans()):
+        options["shuffle_rows"] = draw(st.integers(1, N + 1))
     options["m"] = draw(st.sampled_from([1, 4, N]))
     options["n_threads"] = draw(st.integers(1, 2))
     options["dtype"] = draw(st.sampled_from(["float32", "float64"]))

@@ -72,7 +72,8 @@ IMPORTS = {
     "gradients.py": {"numpy", "bpcore", "bpnet.check"},
     "stopping.py": {"bpnet.check"},
     "watching.py": set(),
-    "trainer.py": {"numpy", "bpcore", "bpnet.check"},
+    "ahead.py": {"numpy", "bpnet.data"},
+    "trainer.py": {"numpy", "bpcore", "bpnet.ahead", "bpnet.check"},
     "training.py": {"numpy", "bpcore", *map("bpnet.{}".format, RUN)},
     "mlp.py": {"numpy", "bpcore", *map("bpnet.{}".format, NETWORK)},
     "estimators.py": {

@@ -2,11 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bpcore
+from bpcore._core import BLOCKS
 
 POWERS = [2**k for k in (2, 3, 4, 5, 8, 10, 16, 18)]
 SIZES = sorted({0, 1, 2, 3, 1000, 50000} | {n + d for n in POWERS for d in (-1, 0, 1)})
@@ -190,3 +192,90 @@ def test_order_refuses_what_is_no_number_of_items():
     for wrong in (None, "x", 2.5, [3]):
         with pytest.raises((TypeError, ValueError)):
             bpcore.Order(wrong)
+
+
+# Windows
+
+
+def in_windows(n, window, shuffle):
+    """Return 0 to n - 1 as Order.shuffle with a window says: the law in Python's own words."""
+    size = max(1, window // BLOCKS)
+    blocks = [range(begin, min(begin + size, n)) for begin in range(0, n, size)]
+    shuffle(blocks)
+    order = []
+    for k in range(0, len(blocks), window // size):
+        rows = [row for block in blocks[k : k + window // size] for row in block]
+        shuffle(rows)
+        order += rows
+    return order
+
+
+windows = given(st.integers(0, 5000), st.integers(1, 6000), st.integers(0, 2**70))
+
+
+@fixed
+@windows
+def test_windows_are_shuffled_as_random_would_whatever_was_before(n, window, seed):
+    order, source, judge = bpcore.Order(n), random.Random(seed), random.Random(seed)
+    order.shuffle(source)
+    judge.shuffle([0] * n)
+    for _ in range(2):
+        order.shuffle(source, window)
+        assert order.tolist() == in_windows(n, window, judge.shuffle)
+        assert source.getstate() == judge.getstate()
+
+
+@fixed
+@windows
+def test_every_row_is_visited_once_in_a_window_that_is_blocks_of_the_rows(n, window, seed):
+    order = bpcore.Order(n)
+    assert list(order.windows()) == []
+    order.shuffle(random.Random(seed), window)
+    visited, sizes = order.tolist(), []
+    assert sorted(visited) == list(range(n))
+    for begins, ends in order.windows():
+        rows = {row for block in zip(begins, ends) for row in range(*block)}
+        assert rows == set(visited[sum(sizes) :][: len(rows)])
+        sizes.append(len(rows))
+    assert sum(sizes) == n and max(sizes, default=0) <= window
+    assert len(sizes) <= 2 * n / window + 1  # no more windows than have to be, but for rounding
+    order.shuffle(random.Random(seed))
+    assert list(order.windows()) == []
+
+
+@pytest.mark.parametrize("kind", [Plain, Halves, Reversing])
+def test_windows_are_shuffled_by_a_subclass_in_its_own_way(kind):
+    order = bpcore.Order(1000)
+    order.shuffle(kind(3), 300)
+    assert order.tolist() == in_windows(1000, 300, kind(3).shuffle)
+
+
+def test_windows_are_shuffled_by_any_source(global_state, monkeypatch):
+    order = bpcore.Order(1000)
+    order.shuffle(random.SystemRandom(), 100)
+    assert sorted(order.tolist()) == list(range(1000))
+    random.seed(5)
+    order.shuffle(random, 100)
+    random.seed(5)
+    assert order.tolist() == in_windows(1000, 100, random.shuffle)
+    monkeypatch.setattr(random, "shuffle", lambda x: x.reverse())
+    order.shuffle(random, 600)
+    assert order.tolist() == in_windows(1000, 600, list.reverse)
+
+
+@pytest.mark.parametrize("items", [[0, 1, 1], [0, 1], [0, 1, 3], [0.5, 1, 2], []], ids=str)
+def test_what_a_shuffle_leaves_of_blocks_must_be_what_it_got(items):
+    order = bpcore.Order(3)
+    with pytest.raises(
+        ValueError, match=r"^a shuffle must leave the 3 items that it was given$"
+    ):
+        order.shuffle(Writing(items), 3)
+    assert order.tolist() == [0, 1, 2]
+
+
+def test_an_order_as_an_array_is_a_copy():
+    order = bpcore.Order(3)
+    array = order.toarray()
+    assert array.dtype == np.int64 and array.tolist() == [0, 1, 2]
+    array[:] = 0
+    assert order.tolist() == [0, 1, 2]

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,10 @@ class Engine:
 class Order:
     n: int
     def __init__(self, n: int) -> None: ...
-    def shuffle(self, source: Any) -> None: ...
+    def shuffle(self, source: Any, window: int | None = None) -> None: ...
     def assign(self, items: _Array) -> None: ...
+    def windows(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]: ...
+    def toarray(self) -> NDArray[np.int64]: ...
     def tolist(self) -> list[int]: ...
 
 class Encoder:
@@ -56,6 +58,7 @@ class Encoder:
 
 class Data:
     inputs: Any
+    y: _Array | None
     def __init__(
         self,
         engine: Engine,

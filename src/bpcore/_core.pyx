@@ -438,50 +438,116 @@ def engines():
     return list(map(Engine, range(n)))
 
 
+cdef class _Twister:
+    """A copy of the state of a ``random.Random``, which shuffles in its place."""
+
+    cdef object version, gauss_next
+    cdef array words  # no typed memoryview: its code is a third of the binding's
+
+    def __cinit__(self, generator):
+        self.version, words, self.gauss_next = generator.getstate()
+        self.words = _array.array("I", words)
+
+    def shuffle(self, items):
+        """Shuffle an array of int64 as the generator would shuffle a list."""
+        cdef _Buffer buffer = _Buffer(items, "items", np.dtype("q"), items.shape, True)
+        cdef ptrdiff_t begin, end = len(items)
+        while end > 0:
+            begin = end - SLICE if end > SLICE else 0
+            with nogil:
+                bp_shuffle(<uint32_t *>self.words.data.as_uints, <int64_t *>buffer.view.buf,
+                           begin, end)
+            end = begin
+            if end > 0:
+                PyErr_CheckSignals()
+
+    def give_to(self, generator):
+        """Let the generator go on from here."""
+        generator.setstate((self.version, tuple(self.words), self.gauss_next))
+
+
+def _by(shuffle):
+    """Return what shuffles an array by Python code that shuffles a list."""
+    def shuffle_array(array):
+        items = array.tolist()
+        shuffle(items)
+        if sorted(items) != sorted(array.tolist()):
+            raise ValueError(f"a shuffle must leave the {len(array)} items that it was given")
+        array[:] = items
+    return shuffle_array
+
+
+# The blocks of a window: so many distant parts of the data are mixed with one another that even
+# rows sorted by class train as well (bench/larger.py), and each is still read in one piece.
+BLOCKS = 256
+
+
+def _windows(n, window, blocks):
+    """Yield the begins and the ends of the blocks of each window, rows of n."""
+    block = max(1, window // BLOCKS)
+    for several in (blocks[k:k + window // block]
+                    for k in range(0, len(blocks), window // block)):
+        yield several * block, np.minimum(several * block + block, n)
+
+
 cdef class Order:
     """The order in which an epoch visits n examples; 0, 1, 2, ... at first."""
 
     cdef readonly ptrdiff_t n
-    cdef object items
+    cdef object items, window, blocks
     cdef _Buffer buffer
 
     def __cinit__(self, n):
-        self.items = np.arange(n, dtype=np.int64)
-        self.buffer = _Buffer(self.items, "order", self.items.dtype, (n,), True)
         self.n = n
+        self.put(np.arange(n, dtype=np.int64))
 
-    def shuffle(self, source):
+    cdef put(self, items, window=None, blocks=None):
+        self.buffer = _Buffer(items, "order", np.dtype("q"), (self.n,), True)
+        self.items, self.window, self.blocks = items, window, blocks
+
+    def shuffle(self, source, window=None):
         """Shuffle as source.shuffle would, and leave source in the state it would.
+
+        With a window, a number of rows, it is not the order from before that is shuffled but
+        0 to n - 1: source.shuffle shuffles the numbers of blocks of window // BLOCKS rows, at
+        least one, the last perhaps short; then, in turn, the rows of as many blocks as make a
+        window.
 
         source is the module ``random`` or a ``random.Random``; where its ``shuffle`` is not
         CPython's own on the Mersenne Twister, it is called.  If a signal's handler raises,
         both are as they were.
         """
-        cdef array state  # no typed memoryview: its code is a third of the binding's
-        cdef ptrdiff_t begin, end = self.n
+        cdef _Twister twister
         generator = getattr(source.shuffle, "__self__", None)
         if (type(generator) is not _random.Random or self.n >= 2**32
                 or getattr(source.shuffle, "__func__", None) is not _SHUFFLE):
-            self.shuffle_by(source.shuffle)
-            return
-        if end < FEW:
+            self.shuffle_by(source.shuffle, window)
+        elif window is not None:
+            twister = _Twister(generator)
+            items, blocks = self.in_blocks(window, twister.shuffle)
+            twister.give_to(generator)
+            self.put(items, window, blocks)  # which cannot fail: both have changed, or neither
+        elif self.n < FEW:
             self.shuffle_few(generator.getrandbits)
-            return
-        version, words, gauss_next = generator.getstate()
-        state = _array.array("I", words)
-        items = self.items.copy()
-        cdef _Buffer shuffled = _Buffer(items, "items", items.dtype, items.shape, True)
-        while end > 0:
-            begin = end - SLICE if end > SLICE else 0
-            with nogil:
-                bp_shuffle(<uint32_t *>state.data.as_uints, <int64_t *>shuffled.view.buf,
-                           begin, end)
-            end = begin
-            if end > 0:
-                PyErr_CheckSignals()
-        generator.setstate((version, tuple(state), gauss_next))
-        # Nothing can fail from here on: both have changed, or neither.
-        self.items, self.buffer = items, shuffled
+        else:
+            twister = _Twister(generator)
+            items = self.items.copy()
+            twister.shuffle(items)
+            twister.give_to(generator)
+            self.put(items)
+
+    cdef in_blocks(self, window, shuffle):
+        """Return rows in an order of blocks, and the blocks in theirs."""
+        block, begin = max(1, window // BLOCKS), 0
+        blocks, items = np.arange(-(-self.n // block)), np.empty(self.n, np.int64)
+        shuffle(blocks)
+        for begins, ends in _windows(self.n, window, blocks):
+            rows = (begins[:, None] + np.arange(block)).ravel()
+            rows = rows[rows < self.n]  # the last block may be short
+            shuffle(rows)
+            items[begin:begin + len(rows)] = rows
+            begin += len(rows)
+        return items, blocks
 
     cdef shuffle_few(self, getrandbits):
         """Draw each index from the generator, as CPython's shuffle does."""
@@ -498,10 +564,14 @@ cdef class Order:
             while j > i:
                 j = getrandbits(bits)
             items[i], items[j] = items[j], items[i]
-        self.items, self.buffer = shuffled, buffer
+        self.put(shuffled)
 
-    cdef shuffle_by(self, shuffle):
+    cdef shuffle_by(self, shuffle, window):
         """Let Python code shuffle; what it leaves must be n indices of examples."""
+        if window is not None:
+            items, blocks = self.in_blocks(window, _by(shuffle))
+            self.put(items, window, blocks)
+            return
         items = self.items.tolist()
         shuffle(items)
         self.assign(np.array(items))
@@ -514,6 +584,16 @@ cdef class Order:
                 or self.n and not 0 <= items.min() <= items.max() < self.n):
             raise ValueError(f"a shuffle must leave {self.n} indices in [0, {self.n})")
         self.items[:] = items
+        self.window = self.blocks = None
+
+    def windows(self):
+        """Iterate over the windows of the last shuffle: rows [begin, end) of their blocks, as
+        arrays of begins and of ends."""
+        return iter(()) if self.window is None else _windows(self.n, self.window, self.blocks)
+
+    def toarray(self):
+        """Return a copy of the order, an array of int64."""
+        return self.items.copy()
 
     def tolist(self):
         """Return the order as a list of Python ints."""
@@ -691,6 +771,7 @@ cdef class Data:
     cdef bp_data data
     cdef list buffers
     cdef readonly object inputs  # an array, or the tuple of a CSR form
+    cdef readonly object y
 
     def __cinit__(self, Engine engine not None, x, n_out, *, y=None, labels=None, weights=None):
         self.engine = engine
@@ -703,6 +784,7 @@ cdef class Data:
             self.hold_rows(x)
         n, n_out = self.data.n, _index(n_out)
         self.data.n_out = n_out
+        self.y = y
         if y is not None:
             self.data.y = self.hold(y, "y", engine.dtype, (n, n_out))
         if labels is not None:

@@ -72,6 +72,10 @@ class Source:
         """Return all rows, checked, as one array that Data takes."""
         return self.dense()
 
+    def stays(self) -> bool:
+        """Whether that is where the rows lie in a mapped file."""
+        return False
+
 
 def pack(
     engine: Engine,

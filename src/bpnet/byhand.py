@@ -18,6 +18,7 @@ from bpnet.trainer import Monitor, Trainer, checked, copies
 
 if TYPE_CHECKING:
     import bpcore
+    from bpnet.ahead import Progress
     from bpnet.data import Examples
     from bpnet.rules import Step
     from bpnet.trainer import Parameters
@@ -111,12 +112,13 @@ class HandTrainer(Trainer):
         mini_batch_size: int,
         step: Step,
         n_threads: int,
+        shuffle_rows: int | None,
         *,
         examples: Examples,
         calls: Calls,
         own: frozenset[str],
     ):
-        super().__init__(net, packed, mini_batch_size, step, n_threads)
+        super().__init__(net, packed, mini_batch_size, step, n_threads, shuffle_rows)
         self.own, self.calls = own, calls
         self.steps, self.slots = 0, reference.empty_slots(net, step.rule.name)
         self.own_update = "update_mini_batch" in own
@@ -129,35 +131,30 @@ class HandTrainer(Trainer):
             )
 
     def epoch(
-        self, eta: float, progress: Callable[[int], object] | None = None
+        self, eta: float, progress: Progress | None = None
     ) -> tuple[Parameters, Parameters]:
         """Shuffle, and train the network on every example once; see Trainer."""
         if not self.by_hand:
             return super().epoch(eta, progress)
         before = self._parameters()
-        self.order.shuffle(self.source)
-        order = self.order.tolist()
-        for k in range(0, self.n, self.m):
-            picked = order[k : k + self.m]
-            mini_batch = [self.pairs[i] for i in picked]
-            self.steps += 1
-            if self.own_update:
-                self.calls.update(mini_batch, eta, self.n)
-            else:
-                weights = None if self.weights is None else self.weights[picked].tolist()
-                step_by_hand(
-                    self.net,
-                    mini_batch,
-                    eta,
-                    self.step,
-                    self.n,
-                    self.slots,
-                    self.steps,
-                    weights,
-                )
-            if progress is not None:
-                progress(len(mini_batch))
+        with self._shuffled(progress) as progress:
+            order = self.order.toarray()
+            for k in range(0, self.n, self.m):
+                self._update(order[k : k + self.m].tolist(), eta)
+                if progress is not None:
+                    progress(min(self.m, self.n - k))
         return before, self._parameters()
+
+    def _update(self, picked: list[int], eta: float) -> None:
+        mini_batch = [self.pairs[i] for i in picked]
+        self.steps += 1
+        if self.own_update:
+            self.calls.update(mini_batch, eta, self.n)
+            return
+        weights = None if self.weights is None else self.weights[picked].tolist()
+        step_by_hand(
+            self.net, mini_batch, eta, self.step, self.n, self.slots, self.steps, weights
+        )
 
     def _parameters(self) -> Parameters:
         """Return copies of the network's parameters: a script's step may write to its own."""
@@ -210,9 +207,23 @@ def trainer(net: Any, step: Step, calls: Calls, own: frozenset[str]) -> Any:
     if net.output is None:
         _ = net.cost.delta  # an error where a file's cost is not known here
 
-    def make(examples: Examples, packed: bpcore.Data, m: int, n_threads: int) -> HandTrainer:
+    def make(
+        examples: Examples,
+        packed: bpcore.Data,
+        m: int,
+        n_threads: int,
+        shuffle_rows: int | None,
+    ) -> HandTrainer:
         return HandTrainer(
-            net, packed, m, step, n_threads, examples=examples, calls=calls, own=own
+            net,
+            packed,
+            m,
+            step,
+            n_threads,
+            shuffle_rows,
+            examples=examples,
+            calls=calls,
+            own=own,
         )
 
     return make

@@ -174,6 +174,7 @@ class Examples:
         outputs: bool = False,
         labels: bool = False,
         sparse: bool | None = None,
+        in_file: bool = False,
         output: str | None = None,
         beyond: Callable[[str], object] | None = None,
     ) -> bpcore.Data:
@@ -181,14 +182,17 @@ class Examples:
 
         outputs: with desired outputs, to train on or to cost; labels in their place stand for
         unit vectors, numbers for the y of one output.  labels: with labels, to count.  sparse
-        is bpcore.pack's: what is used once is not worth compressing.  output is the network's
-        last layer, None one that classifies; beyond is called with a sentence if it cannot
-        reach what is desired.
+        is bpcore.pack's: what is used once is not worth compressing.  in_file: inputs in a
+        mapped file are read there, also if most are zero.  output is the network's last layer,
+        None one that classifies; beyond is called with a sentence if it cannot reach what is
+        desired.
         """
         n_out, y, numbers = sizes[-1], None, None
         if outputs and not len(self):
             raise ValueError(f"{name} must hold at least one example, got none")
         x = self._inputs(name, sizes, engine.dtype)
+        if in_file and isinstance(x, bpcore.Source) and x.stays():
+            sparse = False
         if outputs and (n_out == 1 or not self._has_labels(n_out)):
             y = self._outputs(name, n_out, engine.dtype)
             if self._has_labels(n_out) and (output is None or engine.outputs[output]):
@@ -388,12 +392,12 @@ def _sparse_rows(x: Any) -> Iterator[Array]:
         yield row
 
 
-def _is_mapped(array: Any) -> bool:
-    """Whether the memory of an array is a file's, which no program need hold."""
-    while isinstance(array, np.ndarray):
-        array = array.base
+def mapped_file(array: Any) -> Any:
+    """Return the mmap that holds the memory of an array, which no program need; or None."""
+    while isinstance(array, (np.ndarray, memoryview)):
+        array = array.base if isinstance(array, np.ndarray) else array.obj
     mmap = sys.modules.get("mmap")  # which is imported where there is one
-    return mmap is not None and isinstance(array, mmap.mmap)
+    return array if mmap is not None and isinstance(array, mmap.mmap) else None
 
 
 class Rows(bpcore.Source):
@@ -426,15 +430,22 @@ class Rows(bpcore.Source):
         Those of an array that is not the core's own are then converted each time that they are
         visited.  A mapped file is taken for memory that is not the caller's.
         """
-        array, flags = self.array, self.array.flags
-        taken = array.dtype in bpcore.INPUTS and flags.aligned and array[:1].flags.c_contiguous
-        large = array.size * self.dtype.itemsize > _LARGE_BYTES
-        if not (taken and large) or (self.own and not _is_mapped(array)):
+        array = self.array
+        if not self._may_stay() or (self.own and mapped_file(array) is None):
             return self.dense()
         if array.dtype == self.dtype:
             return finite(self.name, array, 0)
         self.check_all()
         return array
+
+    def stays(self) -> bool:
+        """Whether inputs returns rows where they lie in a mapped file."""
+        return self._may_stay() and mapped_file(self.array) is not None
+
+    def _may_stay(self) -> bool:
+        array, flags = self.array, self.array.flags
+        taken = array.dtype in bpcore.INPUTS and flags.aligned and array[:1].flags.c_contiguous
+        return bool(taken and array.size * self.dtype.itemsize > _LARGE_BYTES)
 
 
 class _Columns(bpcore.Source):

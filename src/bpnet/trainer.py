@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 import bpcore
-from bpnet import check
+from bpnet import ahead, check
 
 if TYPE_CHECKING:
+    from bpnet.ahead import Progress
     from bpnet.check import Array
     from bpnet.data import Examples
     from bpnet.mlp import Layers
@@ -46,18 +48,27 @@ class Trainer:
     """One pass over the examples at a time, by one call into the core.
 
     The network has the parameters whenever no epoch is under way: they may be changed then.
+    shuffle_rows is how many rows are shuffled among one another; None: all.
     """
 
     def __init__(
-        self, net: Layers, packed: bpcore.Data, mini_batch_size: int, step: Step, n_threads: int
+        self,
+        net: Layers,
+        packed: bpcore.Data,
+        mini_batch_size: int,
+        step: Step,
+        n_threads: int,
+        shuffle_rows: int | None = None,
     ):
         self.net, self.packed, self.step = net, packed, step
         self.n, self.m = len(packed), mini_batch_size
         self.order, self.source = bpcore.Order(self.n), net._rng or random
+        windowed = shuffle_rows is not None and shuffle_rows < self.n
+        self.window = shuffle_rows if windowed else None
         self.core = net._core(max(self.m, ROWS), n_threads, step.rule.name)
 
     def epoch(
-        self, eta: float, progress: Callable[[int], object] | None = None
+        self, eta: float, progress: Progress | None = None
     ) -> tuple[Parameters, Parameters]:
         """Shuffle, and train the network on every example once.
 
@@ -65,22 +76,32 @@ class Trainer:
         """
         net, step = self.net, self.step
         before = net._parameters()
-        self.order.shuffle(self.source)
-        self.core.load(*before)
-        try:
-            self.core.sgd(
-                self.packed,
-                self.order,
-                self.m,
-                eta,
-                l2=step.lmbda / self.n,
-                l1=step.l1 / self.n,
-                parameters=tuple(step.rule.parameters.values()),
-                progress=progress,
-            )
-        finally:  # whatever looks next finds the trained parameters
-            net.biases, net.weights = after = self.core.store()
+        with self._shuffled(progress) as progress:
+            self.core.load(*before)
+            try:
+                self.core.sgd(
+                    self.packed,
+                    self.order,
+                    self.m,
+                    eta,
+                    l2=step.lmbda / self.n,
+                    l1=step.l1 / self.n,
+                    parameters=tuple(step.rule.parameters.values()),
+                    progress=progress,
+                )
+            finally:  # whatever looks next finds the trained parameters
+                net.biases, net.weights = after = self.core.store()
         return before, after
+
+    @contextlib.contextmanager
+    def _shuffled(self, progress: Progress | None) -> Iterator[Progress | None]:
+        """Shuffle for an epoch; give what to call with its progress."""
+        self.order.shuffle(self.source, self.window)
+        if self.window is None:
+            yield progress
+        else:
+            with ahead.asking(self.packed, self.order.windows(), progress) as asking:
+                yield asking
 
     def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
         """Return what is asked about a monitor's examples, as the network is after an epoch."""
@@ -88,8 +109,7 @@ class Trainer:
 
     def state(self) -> State:
         """Return what to go on from; see State."""
-        order = np.array(self.order.tolist(), np.int64)
-        return State(order, self.source.getstate(), *self._rule_state())
+        return State(self.order.toarray(), self.source.getstate(), *self._rule_state())
 
     def restore(self, state: State) -> None:
         """Go on from a state; its slots are those of the rule."""

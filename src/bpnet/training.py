@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bpnet.trainer import Parameters
     from bpnet.wholefile import Place
 
-    MakeTrainer = Callable[[Examples, bpcore.Data, int, int], Trainer]
+    MakeTrainer = Callable[[Examples, bpcore.Data, int, int, int | None], Trainer]
 
 
 class Options(TypedDict, total=False):
@@ -37,6 +37,7 @@ class Options(TypedDict, total=False):
     patience: int | None  # epochs in a row without a better one; then the best comes back
     min_delta: float  # how much better it must be
     max_seconds: float | None
+    shuffle_rows: int | None  # among how many rows at a time; None: among all
     callback: Callable[[Any, int], object] | None  # (net, epoch): true ends training
     verbose: bool | str  # lines; "bar": lines above a progress bar
     checkpoint: check.AnyFile | None  # a file to keep the run in
@@ -100,6 +101,9 @@ class Run:
         )
         mini_batch_size = check.integer("mini_batch_size", mini_batch_size, 1)
         n_threads = check.threads(options.get("n_threads", 1))
+        shuffle_rows = options.get("shuffle_rows")
+        if shuffle_rows is not None:
+            shuffle_rows = check.integer("shuffle_rows", shuffle_rows, 1)
         self.history: list[Record] = []
         self.figures: dict[str, list[Any]] = {}  # costs and counts, epoch by epoch
         self.seconds = 0.0  # since the run began, in this process and before
@@ -118,16 +122,21 @@ class Run:
         looked_at = "training_accuracy" in wanted
         self.beyond: list[str] = []  # what the outputs cannot reach
         self.packed = net._pack(
-            name, self.examples, outputs=True, labels=looked_at, beyond=self.beyond.append
+            name,
+            self.examples,
+            outputs=True,
+            labels=looked_at,
+            in_file=shuffle_rows is not None,
+            beyond=self.beyond.append,
         )
         self.n = len(self.packed)
         self.m = min(mini_batch_size, self.n)
         self.monitors = list(self._monitors(held_out, wanted))
         net._parameters()  # an error, if they are one, before anything changes
         if trainer is None:
-            self.trainer = Trainer(net, self.packed, self.m, step, n_threads)
+            self.trainer = Trainer(net, self.packed, self.m, step, n_threads, shuffle_rows)
         else:
-            self.trainer = trainer(self.examples, self.packed, self.m, n_threads)
+            self.trainer = trainer(self.examples, self.packed, self.m, n_threads, shuffle_rows)
         self.best: Parameters | None = None
         self.saved = None if resume is None else self._checked_checkpoint(resume)
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
