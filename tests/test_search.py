@@ -508,16 +508,16 @@ class killed_after:  # noqa: N801 - a context, as contextlib names its own
 class Dying(Executor):
     """Does so many tasks and then breaks, as a pool whose worker is killed."""
 
-    def __init__(self, lives):
-        self.lives = lives
+    def __init__(self, lives, error=BrokenExecutor):
+        self.lives, self.error = lives, error
 
     def submit(self, function, *arguments):
         future = Future()
         self.lives -= 1
         if self.lives < 0:
-            raise BrokenExecutor("it is broken")
+            raise self.error("it is broken")
         if self.lives == 0:
-            future.set_exception(BrokenExecutor("a worker died"))
+            future.set_exception(self.error("a worker died"))
         else:
             future.set_result(function(*arguments))
         return future
@@ -533,12 +533,17 @@ def test_a_function_makes_another_executor_where_one_breaks(lives, found):
     assert len(made) > 1
 
 
-def test_without_a_function_the_search_ends_and_goes_on_from_its_log(found, tmp_path):
+class OfItsOwn(Exception):  # noqa: N818 - as Dask's ClosedClientError, which is no RuntimeError
+    pass
+
+
+@pytest.mark.parametrize("error", [BrokenExecutor, RuntimeError, OfItsOwn])
+def test_without_a_function_the_search_ends_and_goes_on_from_its_log(error, found, tmp_path):
     log = tmp_path / "search.jsonl"
     with pytest.raises(
         RuntimeError, match=r"takes no more tasks.*call again with the same log"
     ):
-        run(executor=Dying(5), log=log)
+        run(executor=Dying(5, error), log=log)
     assert log.read_bytes().count(b"\n") == 1 + 4
     assert run(log=log).checksum == found.checksum
 
@@ -551,11 +556,10 @@ def test_a_task_that_kills_every_worker_ends_the_search():
 
 
 @pytest.mark.parametrize("kind", ["pool", "loky"])
-def test_a_worker_that_is_killed_costs_its_task(kind, files):
-    made, make = [], pool("spawn")
-    if kind == "loky":
-        loky = pytest.importorskip("loky")
-        make = lambda: loky.get_reusable_executor(2)  # noqa: E731
+def test_a_worker_that_is_killed_costs_its_task(kind, files, tmp_path):
+    loky = pytest.importorskip("loky") if kind == "loky" else None
+    make = (lambda: loky.get_reusable_executor(2)) if loky else pool("spawn")
+    made = []
 
     def executor():
         made.append(make())

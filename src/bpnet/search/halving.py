@@ -61,13 +61,13 @@ class Search:
         while tasks:
             left, error = self._attempt(tasks)
             tries = tries + 1 if len(left) == len(tasks) else 1
+            if left:
+                self.workers.renew()
             if left and tries >= _TRIES:
                 raise RuntimeError(
                     f"no worker lived to train setting {left[0].number} ({left[0].setting}): "
                     f"the last of {_TRIES} ended with {error!r}"
                 ) from error
-            if left:
-                self.workers.renew()
             tasks = left
 
     def _attempt(self, tasks: list[Task]) -> tuple[list[Task], Exception | None]:
@@ -79,7 +79,7 @@ class Search:
             for i, task in enumerate(tasks):
                 try:
                     futures[self.workers.submit(task)] = task
-                except RuntimeError as error:
+                except Exception as error:
                     left, reason = tasks[i:], error
                     break
             for future in as_completed(futures):

@@ -67,10 +67,10 @@ class Workers:
         return pickle.dumps(parts)
 
     def submit(self, task: Task) -> Future[Outcome]:
-        """Have a task done; RuntimeError if the executor is broken, or shut down."""
+        """Have a task done; whatever an executor raises that is broken, or shut down."""
         try:
             return self.executor.submit(train, task)
-        except RuntimeError as error:
+        except Exception as error:  # Dask's, for one, is no RuntimeError
             self.broken = error
             raise
 
