@@ -78,28 +78,25 @@ def overfitting(record):
 
 
 def neurons(record):
-    """Draw accuracy against the number of hidden neurons, and more layers beside it."""
-    figure, (panel,) = canvas("Hidden neurons and test accuracy (%)")
-    one, more = [], []
-    for row in record["rows"]:
-        hidden = row["sizes"].split("-")[1:-1]
-        if hidden:
-            point = int(hidden[0]), row["test accuracy, %"], row["training accuracy, %"]
-            (one if len(hidden) == 1 else more).append((*point, "-".join(hidden)))
-    x = [point[0] for point in one]
-    panel.plot(x, [point[1] for point in one], "o-", color=OURS, linewidth=2)
-    panel.plot(x, [point[2] for point in one], ".--", color=THEIRS)
-    panel.text(x[-1], one[-1][1] - 0.4, "test", color=OURS, ha="right", va="top")
-    panel.text(x[-1], one[-1][2] - 0.2, "training", color=THEIRS, ha="right", va="top")
-    for i, (neurons, accuracy, _, name) in enumerate(more):
-        panel.plot(neurons, accuracy, "s", color=INK, markersize=5)
-        place = neurons * 1.25, accuracy - 1.2 - 0.6 * (i % 3)
-        arrow = {"arrowstyle": "-", "color": INK, "linewidth": 0.6}
-        panel.annotate(name, (neurons, accuracy), place, arrowprops=arrow, fontsize=8)
-    panel.set(xscale="log", xlabel="neurons in a hidden layer", ylim=(85, 100.4))
-    panel.set_xticks(x, [str(n) for n in x])
-    panel.minorticks_off()
-    return figure
+    """Draw what was found against the number of parameters."""
+    from bpnet import plot
+
+    names = {
+        "validation_accuracy": "validation accuracy, %",
+        "lowest": "of the worst seed",
+        "highest": "of the best",
+    }
+    rows = [
+        {
+            "hidden": [] if row["hidden"] == "none" else row["hidden"].split("-"),
+            "parameters": row["parameters"],
+            **{"epochs": 18, "seeds": 3, "diverged": None},
+            **{name: row[key] / 100 for name, key in names.items()},
+        }
+        for row in record["rows"]
+    ]
+    smallest = list(map(str, record["smallest"]))
+    return plot.search_result(rows, next(row for row in rows if row["hidden"] == smallest))
 
 
 if __name__ == "__main__":

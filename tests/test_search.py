@@ -197,7 +197,7 @@ def test_the_best_is_as_if_trained_in_one_go(found):
 def test_those_that_go_on_were_the_best_of_their_rung(found):
     rungs = space.rungs(9, 6, 3)
     assert rungs == [(9, 2), (3, 6)]
-    names = [*space.CHECKS]
+    names = [*space.PARAMETERS]
     in_full = run(factor=1, epochs=6, seeds=1)
     assert [len(rows) for rows in by_epochs(found.rows).values()] == [3, 6]
     # After two of six epochs, where eta falls over all six.
@@ -321,7 +321,8 @@ def test_a_sixth_is_held_out_where_there_is_nothing_to_validate_with():
 BAD = {
     "hidden must be at least 1, got 0": {"hidden": [(3, 0)]},
     "hidden must be a tuple of neurons, as (30, 30), got 'x'": {"hidden": "x"},
-    "hidden must be integers": {"hidden": search.log(1, 9)},
+    "hidden must be a value, a list or search.upto(low, high)": {"hidden": search.log(1, 9)},
+    "eta must be a value, a list or search.log(low, high)": {"eta": search.upto(1, 9)},
     "hidden must list at least one value": {"hidden": []},
     "eta must be a number": {"eta": ["fast"]},
     "eta must be at least 0": {"eta": -1},
@@ -380,9 +381,9 @@ def test_rungs(n, epochs, factor):
 @given(st.integers(1, 60), st.integers(0, 1000), st.integers(1, 7))
 def test_what_is_drawn_occurs_as_often_as_others(count, seed, n):
     given = {"rule": [*range(n)], "eta": search.log(0.01, 10), "hidden": search.upto(2, 200)}
-    checks = dict.fromkeys(given, lambda name, value: value)
+    any_value = space.Parameter(lambda name, value: value, None, "", str)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space, "CHECKS", checks)
+        patch.setattr(space, "PARAMETERS", dict.fromkeys(given, any_value))
         drawn = space.settings(given, count, seed)
     assert len(drawn) == count
     often = [[each["rule"] for each in drawn].count(k) for k in range(n)]
@@ -600,7 +601,7 @@ def test_a_task_is_small(files, found):
     parts = [bpnet.open(path) for path in files]
     with ProcessPoolExecutor(1) as executor:
         sent = workers.Workers(executor, None).send(parts, None)
-    setting = {name: found.rows[0][name] for name in space.CHECKS}
+    setting = {name: found.rows[0][name] for name in space.PARAMETERS}
     job = space.Job(2, 2, "cross-entropy", "validation_accuracy", "float32", 6)
     assert len(pickle.dumps(task.Task(sent, 0, setting, 1, job, 0, 2, b""))) < 2000
 

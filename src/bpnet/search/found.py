@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import bpnet
 from bpnet import plot
-from bpnet.search.space import Job, Plan, layers
+from bpnet.search.space import PARAMETERS, Job, Plan, layers
 from bpnet.search.task import Outcome
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Found:
             spread = job.shown(self.rows[0]["highest"] - self.rows[0]["lowest"])
             yield (
                 f"Seeds of the best differ by {spread}{' %' * job.percent}; the smallest "
-                f"network as good as the worst of them: {layers(least)}, "
+                f"network as good as the worst of them: {layers(least['hidden'])}, "
                 f"{least['parameters']:,} parameters."
             )
 
@@ -154,15 +154,9 @@ def _network(job: Job, row: dict[str, Any], ended: list[Outcome]) -> Any:
     return net
 
 
-# A column's heading, and how a row is shown in it; of settings only what differs.
+# The heading of a column, and how it is shown; of what is searched only what differs.
 _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "hidden": ("hidden", lambda value: layers({"hidden": value})),
-    "activation": ("activation", str),
-    "eta": ("eta", "{:.3g}".format),
-    "mini_batch_size": ("mini-batch", str),
-    "lmbda": ("lmbda", "{:.3g}".format),
-    "l1": ("l1", "{:.3g}".format),
-    "rule": ("rule", str),
+    **{name: (row.heading, row.show) for name, row in PARAMETERS.items()},
     "parameters": ("parameters", "{:,}".format),
     "epochs": ("epochs", str),
 }
@@ -172,11 +166,10 @@ def _table(rows: list[dict[str, Any]], job: Job) -> Iterator[str]:
     """Yield the lines of a table, and before it what all rows have in common."""
     names, same = [], []
     for name, (heading, show) in _COLUMNS.items():
-        values = {show(row[name]) for row in rows}
-        if len(values) > 1 or name in ("hidden", "parameters"):
+        if len({str(row[name]) for row in rows}) > 1 or name in ("hidden", "parameters"):
             names.append(name)
         else:
-            same.append(f"{heading} {min(values)}")
+            same.append(f"{heading} {show(rows[0][name])}")
     if same:
         yield f"all with {', '.join(same)}, output {job.output}, {job.dtype}"
     head = ["#", *(_COLUMNS[name][0] for name in names)]

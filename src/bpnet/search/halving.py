@@ -105,5 +105,5 @@ class Search:
         self.watch.show(
             f"{len(found)} setting{'s' * (len(found) != 1)} until epoch {until}: the best "
             f"{job.shown(best.history[-1][job.figure])}{' %' * job.percent}, "
-            f"{layers(self.plan.settings[best.setting])}"
+            f"{layers(self.plan.settings[best.setting]['hidden'])}"
         )

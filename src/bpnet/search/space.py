@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -59,36 +58,64 @@ def _layers(name: str, value: Any) -> list[int]:
     return [check.integer(name, n, 1) for n in layers]
 
 
-def _name(names: Any, name: str, value: Any) -> str:
-    if not isinstance(value, str) or value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}")
-    return value
+def _positive(name: str, value: Any) -> int:
+    return check.integer(name, value, 1)
 
 
-# Of what settings consist, and how a value is checked; hidden comes first.
-CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "hidden": _layers,
-    "activation": functools.partial(_name, reference.ACTIVATIONS),
-    "eta": check.not_negative,
-    "mini_batch_size": lambda name, value: check.integer(name, value, 1),
-    "lmbda": check.not_negative,
-    "l1": check.not_negative,
-    "rule": functools.partial(_name, reference.RULES),
+def _one_of(names: Any) -> Callable[[str, Any], str]:
+    """Return what checks that a value is one of names."""
+
+    def checked(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in names:
+            raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}")
+        return value
+
+    return checked
+
+
+def _real(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def layers(hidden: list[int]) -> str:
+    """Return hidden layers in words."""
+    return "-".join(map(str, hidden)) or "none"
+
+
+class Parameter(NamedTuple):
+    """A part of a setting."""
+
+    check: Callable[[str, Any], Any]
+    ranges: str | None  # what may draw it: log or upto; None: its values are names
+    heading: str  # of its column in a table
+    show: Callable[[Any], str]
+
+
+# To add one: a row, an argument of run with its default, and what task.py makes of it.
+PARAMETERS = {
+    "hidden": Parameter(_layers, "upto", "hidden", layers),
+    "activation": Parameter(_one_of(reference.ACTIVATIONS), None, "activation", str),
+    "eta": Parameter(check.not_negative, "log", "eta", _real),
+    "mini_batch_size": Parameter(_positive, "upto", "mini-batch", str),
+    "lmbda": Parameter(check.not_negative, "log", "lmbda", _real),
+    "l1": Parameter(check.not_negative, "log", "l1", _real),
+    "rule": Parameter(_one_of(reference.RULES), None, "rule", str),
 }
 
 
 def choices(name: str, given: Any) -> Range | list[Any]:
     """Return a range, or a list of checked values."""
     if isinstance(given, Range):
-        if name in ("activation", "rule"):
+        ranges = PARAMETERS[name].ranges
+        if ranges is None:
             raise TypeError(f"{name} must be a name, or a list of names, got a range")
-        if name in ("hidden", "mini_batch_size") and not given.whole:
-            raise TypeError(f"{name} must be integers, a range as search.upto(2, 200), got log")
+        if given.whole != (ranges == "upto"):
+            raise TypeError(f"{name} must be a value, a list or search.{ranges}(low, high)")
         return given
     values = given if isinstance(given, list) else [given]
     if not values:
         raise ValueError(f"{name} must list at least one value, got none")
-    return [CHECKS[name](name, value) for value in values]
+    return [PARAMETERS[name].check(name, value) for value in values]
 
 
 def settings(space: dict[str, Any], count: int | None, seed: int) -> list[Setting]:
@@ -108,7 +135,7 @@ def _dealt(name: str, values: Any, count: int, source: random.Random) -> list[An
     """Return count values: each of a list, or of the parts of a range, as often as others."""
     if isinstance(values, Range):
         found = [values.at((i + source.random()) / count) for i in range(count)]
-        found = [CHECKS[name](name, value) for value in found]
+        found = [PARAMETERS[name].check(name, value) for value in found]
     else:
         found = [values[i % len(values)] for i in range(count)]
     source.shuffle(found)
@@ -124,14 +151,9 @@ def rungs(n: int, epochs: int, factor: int) -> list[tuple[int, int]]:
     return [(n, round(epochs / factor ** (last - k))) for k, n in enumerate(counts)]
 
 
-def layers(setting: Setting) -> str:
-    """Return the hidden layers in words."""
-    return "-".join(map(str, setting["hidden"])) or "none"
-
-
 def varied(found: list[Setting]) -> set[str]:
     """Return the names of what differs among settings."""
-    return {name for name in CHECKS if len({str(each[name]) for each in found}) > 1}
+    return {name for name in PARAMETERS if len({str(each[name]) for each in found}) > 1}
 
 
 @dataclass(frozen=True)
@@ -174,7 +196,7 @@ def job(training: Any, validation: Any, output: str | None, epochs: int) -> Job:
     n_in, n_out, classes = examples.sizes(training, validation)
     if output is None:
         output = "cross-entropy" if classes else "squared"
-    output = _name(reference.OUTPUTS, "output", output)
+    output = _one_of(reference.OUTPUTS)("output", output)
     judge = bpnet.MLP([n_in, n_out], output=output)
     figure = f"validation_{'accuracy' if judge.classifies else 'cost'}"
     return Job(n_in, n_out, output, figure, training.dtype.name, epochs)
