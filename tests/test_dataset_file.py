@@ -681,6 +681,18 @@ def test_arrays_that_no_dataset_has_are_refused(form, targets, name, edit, messa
     assert refused(tmp_path / "data.npz").startswith(message)
 
 
+@pytest.mark.parametrize("n_in", [-6, 0, 2**31])
+def test_inputs_that_are_all_zero_are_as_many_as_there_can_be(n_in, tmp_path):
+    """No column tells, where there is none."""
+    one = Dataset((np.zeros((N, 6)), np.ones((N, 3))))
+    assert one._x.sparse and one._x.nonzeros == 0
+    rebuilt(tmp_path / "data.npz", one, put("n_in", n_in))
+    refused(tmp_path / "data.npz")
+    restore, (dtype, (_, *csr), *rest) = one.__reduce__()
+    with pytest.raises((TypeError, ValueError)):
+        restore(dtype, (n_in, *csr), *rest)
+
+
 def test_members_that_are_missing_doubled_or_elsewhere_are_refused(tmp_path):
     path, one = tmp_path / "data.npz", made("codes", weights=True)
     arrays = one._arrays()
@@ -847,7 +859,8 @@ said("saved", before)
 del one
 other = bpnet.open(data)
 said("opened", before)
-net.SGD(other, 1, 100, 0.1, test_data=other, n_threads=2)
+look = lambda net, epoch: said("training", before)
+net.SGD(other, 2, 100, 0.1, test_data=other, n_threads=2, callback=look)
 said("trained", before)
 print(other._x.inputs.dtype, other._x.inputs.flags.owndata)
 """
