@@ -8,7 +8,8 @@
 
 from bpnet import mnist_loader, network, network2, plot, reference
 from bpnet.config import show_config
-from bpnet.dataset import Dataset, open
+from bpnet.dataset import Dataset
+from bpnet.dataset import open as open  # not in __all__: import * leaves the builtin alone
 from bpnet.gradients import Gradients
 from bpnet.mlp import MLP
 from bpnet.network import Network, load
@@ -28,7 +29,6 @@ __all__ = [
     "mnist_loader",
     "network",
     "network2",
-    "open",
     "plot",
     "reference",
     "show_config",
