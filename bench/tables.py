@@ -182,7 +182,7 @@ def data_parallel():
             row["how"],
             f"{row['step, ms']:.3g} ({row['least']:.3g}-{row['most']:.3g})",
             *(
-                "-" if row[f"{part}, ms"] is None else f"{row[f'{part}, ms']:.2g}"
+                "-" if row[f"{part}, ms"] is None else f"{row[f'{part}, ms']:.3g}"
                 for part in ("gradient", "sum", "load")
             ),
         ]
@@ -216,10 +216,10 @@ def data_parallel_beyond():
             for doublings in (1, 2, 3):
                 ranks = 2**doublings
                 message = 1e3 * (latency + size / bandwidth)
-                else_ = rank["step, ms"] - rank["gradient, ms"] - rank["sum, ms"]
+                rest = rank["step, ms"] - rank["gradient, ms"] - rank["sum, ms"]
                 additions = 8 / ranks - 1 + doublings
                 step = rank["gradient, ms"] / ranks + additions * addition + doublings * message
-                speeds.append(f"{alone / (step + else_):.1f}")
+                speeds.append(f"{alone / (step + rest):.2g}")
             rows.append([network, str(m), net, f"{message:.2g}", *speeds])
     header = ["network", "mini-batch", "net", "message, ms", "2 machines", "4", "8"]
     return markdown(header, rows)
