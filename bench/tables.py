@@ -18,6 +18,12 @@ PAGES = {
         "seconds": 1,
     },
     "redrawn": {"right, %": 1},
+    "larger": {
+        "MB/s": 1,
+        "RssAnon, MB": 0,
+        "read before, s": 1,
+        "right, %": 2,
+    },
     "neurons": {
         "validation accuracy, %": 2,
         "of the worst seed": 2,

@@ -23,6 +23,7 @@ from nets import (
     trainer_of,
 )
 
+import bpcore
 import bpnet
 from bpnet import MLP, Dataset, Network, data, network, reference
 
@@ -636,15 +637,20 @@ def test_an_error_comes_before_a_warning_and_a_warning_before_any_change(kind, n
 # Rows that stay where they are
 
 FORMATS = {  # what the core reads, and how rows may lie
-    "float32": lambda x: x.astype("f4"),
-    "float64": lambda x: x,
-    "uint8": lambda x: np.abs(x * 3).astype("u1"),
     "between others": lambda x: np.pad(x.astype("f4"), 1)[1:-1, 1:-1],
     "every other": lambda x: np.repeat(x, 2, axis=0)[::2],
     "backwards": lambda x: x.astype("f4")[::-1],
     "big-endian": lambda x: x.astype(">f4"),
     "by columns": lambda x: np.asfortranarray(x, "f4"),
-    "float16": lambda x: x.astype("f2"),
+    "bool": lambda x: x > -1,
+    **{str(dtype): lambda x, dtype=dtype: x.astype(dtype) for dtype in bpcore.INPUTS[:3]},
+    **{
+        str(dtype): lambda x, dtype=dtype: (x * 3).astype(dtype) for dtype in bpcore.INPUTS[3:7]
+    },
+    **{
+        str(dtype): lambda x, dtype=dtype: np.abs(x * 3).astype(dtype)
+        for dtype in bpcore.INPUTS[7:]
+    },
 }
 
 
@@ -700,7 +706,7 @@ def mapped(tmp_path, monkeypatch):
 
 @each_class
 @each_dtype
-@pytest.mark.parametrize("form", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("form", [*map(str, bpcore.INPUTS), "bool"])
 def test_a_mapped_file_takes_no_memory(kind, dtype, form, mapped):
     x = mapped(FORMATS[form](np.random.RandomState(0).randn(30_000, 150)))
     labels, net = np.arange(len(x)) % 3, make(kind, dtype=dtype, sizes=[150, 3])
@@ -714,6 +720,24 @@ def test_a_mapped_file_takes_no_memory(kind, dtype, form, mapped):
 
     _, most = most_traced(use)
     assert most < x.size  # a byte for each item
+
+
+@each_dtype
+@pytest.mark.parametrize("given", bpcore.INPUTS, ids=str)
+def test_every_number_is_converted_as_numpy_does(dtype, given, monkeypatch):
+    monkeypatch.setattr(data, "_LARGE_BYTES", 0)
+    few = np.arange(2**16, dtype=np.uint16)
+    values = few.view(given) if given.itemsize == 2 else few.view(np.int16).astype(given)
+    if given.kind in "iu":
+        least, most = np.iinfo(given).min, np.iinfo(given).max
+        steps = [(least + k, most - k, most // (k + 3)) for k in range(100)]
+        values = np.append(values, np.array(steps, given))
+    elif given.itemsize > 2:
+        values = np.append(values, np.random.RandomState(0).randn(1000) * 1e-39).astype(given)
+    values = values[np.isfinite(values)][:, None]
+    net = MLP([1, 1], output="squared", dtype=dtype)
+    net.weights, net.biases = [np.ones((1, 1), dtype)], [np.zeros((1, 1), dtype)]
+    assert same_bits([net.predict(values) + 0], [values.astype(dtype) + 0])  # -0.0 is 0.0
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])

@@ -20,7 +20,7 @@ NETWORKS = TOP / "docs" / "networks.md"
     ("page", "names"),
     [
         ("README.md", [("epoch",), ("best",)]),
-        ("docs/training.md", [("keywords",)]),
+        ("docs/training.md", [("keywords",), ("page", "larger")]),
         ("docs/initial-weights.md", [("page", "initial-weights")]),
         ("docs/overfitting.md", [("page", "overfitting")]),
         ("docs/pictures.md", [("page", "redrawn")]),

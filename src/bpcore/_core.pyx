@@ -66,6 +66,7 @@ cdef extern from "core.h" nogil:
         ptrdiff_t n, n_in, n_out
         const void *x
         ptrdiff_t x_item, x_row
+        int x_type
         const int64_t *offsets
         const void *columns
         const void *values
@@ -672,8 +673,8 @@ def split(list pairs not None):
 MAX_CSR_INPUTS, NARROW_CSR_INPUTS = BP_MAX_CSR_INPUTS, BP_NARROW_CSR_INPUTS
 MAX_CODES = BP_CODES
 
-# What dense inputs may be; each has as many bytes as no other.
-INPUTS = tuple(map(np.dtype, (np.float32, np.float64, np.uint8)))
+# What dense inputs may be, in the order of the core's types.
+INPUTS = tuple(map(np.dtype, "f4 f8 f2 i1 i2 i4 i8 u1 u2 u4 u8".split()))
 
 _OFFSETS, _CODES = np.dtype(np.int64), np.dtype(np.uint8)
 _NARROW, _WIDE = np.dtype(np.uint16), np.dtype(np.uint32)
@@ -810,7 +811,7 @@ cdef class Data:
         cdef _Buffer buffer = _Buffer(x, "x", dtype, self.shape, rows=True)
         self.buffers.append(buffer)
         self.data.x, self.data.x_item = buffer.view.buf, buffer.view.itemsize
-        self.data.x_row = buffer.view.strides[0]
+        self.data.x_row, self.data.x_type = buffer.view.strides[0], INPUTS.index(dtype)
         self.inputs = x
 
     cdef share(self, Data other):
@@ -819,7 +820,8 @@ cdef class Data:
             raise ValueError("data that share inputs must be of the same engine")
         self.data.n, self.data.n_in = other.data.n, other.data.n_in
         self.data.x, self.data.x_item = other.data.x, other.data.x_item
-        self.data.x_row, self.data.offsets = other.data.x_row, other.data.offsets
+        self.data.x_row, self.data.x_type = other.data.x_row, other.data.x_type
+        self.data.offsets = other.data.offsets
         self.data.columns, self.data.values = other.data.columns, other.data.values
         self.data.codes = other.data.codes
         self.inputs = other.inputs

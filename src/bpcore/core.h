@@ -131,12 +131,28 @@ typedef struct {
     int zeroed; /* the block is zero already */
 } bp_shape;
 
+/* What items of dense inputs may be, whatever real is. */
+enum {
+    BP_FLOAT32,
+    BP_FLOAT64,
+    BP_FLOAT16,
+    BP_INT8,
+    BP_INT16,
+    BP_INT32,
+    BP_INT64,
+    BP_UINT8,
+    BP_UINT16,
+    BP_UINT32,
+    BP_UINT64
+};
+
 /* Examples, one a row.  The inputs are dense (x) or CSR (x is NULL); the desired outputs are
  * vectors (y), labels, or absent. */
 typedef struct {
     ptrdiff_t n, n_in, n_out;
-    const void *x;           /* (n, n_in) of float, double or uint8_t, whatever real is */
-    ptrdiff_t x_item, x_row; /* bytes of an item, which say what it is, and from row to row */
+    const void *x;           /* (n, n_in) of x_type */
+    ptrdiff_t x_item, x_row; /* bytes of an item, and from row to row */
+    int x_type;
     const int64_t *offsets;  /* (n + 1): row i is [offsets[i], offsets[i + 1]) */
     const void *columns;     /* ascending in a row; uint16_t, or uint32_t where n_in is more
                               * than BP_NARROW_CSR_INPUTS */

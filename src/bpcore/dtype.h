@@ -1,12 +1,14 @@
 /* One item type: `real` and the constants that belong to it.
  *
- * In:  REAL_BYTES, 4 or 8.  R(x) is a literal of type real; other_real is the other item type.
+ * In:  REAL_BYTES, 4 or 8.  R(x) is a literal of type real; REAL_TYPE says which that is,
+ * other_real is the other item type.
  * EXP_UNDERFLOW: exp of it rounds to 0.  LN2_HIGH: leading bits of ln 2, few enough that a
  * product with any exponent is exact; LN2_LOW the rest (the double split is fdlibm's).
  */
 #if REAL_BYTES == 4
 typedef float real;
 typedef double other_real;
+#define REAL_TYPE BP_FLOAT32
 typedef int32_t lane_int;
 #define R(x) x##f
 #define SQUARE_ROOT sqrtf
@@ -25,6 +27,7 @@ typedef int32_t lane_int;
 #else
 typedef double real;
 typedef float other_real;
+#define REAL_TYPE BP_FLOAT64
 typedef int64_t lane_int;
 #define R(x) x
 #define SQUARE_ROOT sqrt

@@ -142,17 +142,49 @@ INLINED const char *dense_row(const bp_data *data, int64_t example, ptrdiff_t k)
 /* Whether dense inputs lie as the products take them, reals one row after the other. */
 static int lie_ready(const bp_data *data)
 {
-    return data->x_item == REAL_BYTES && data->x_row == data->n_in * REAL_BYTES;
+    return data->x_type == REAL_TYPE && data->x_row == data->n_in * REAL_BYTES;
 }
 
-/* Convert n items of so many bytes as NumPy does, and so with subnormal numbers. */
-static void convert(ptrdiff_t n, ptrdiff_t item, const void *items, real *x)
+/* A finite number of IEEE 754's binary16: its bits are those of a float 2^112 times less. */
+INLINED real from_half(uint16_t half)
+{
+    union {
+        uint32_t bits;
+        float value;
+    } number = {(uint32_t)(half & 0x7fff) << 13};
+    const real value = (real)(number.value * 5192296858534827628530496329220096.0f);
+    return half & 0x8000 ? -value : value;
+}
+
+#define CONVERSION(name, type, converted)                                                      \
+    static void name(ptrdiff_t n, const void *items, real *x)                                  \
+    {                                                                                          \
+        for (ptrdiff_t k = 0; k < n; k++)                                                      \
+            x[k] = converted(((const type *)items)[k]);                                        \
+    }
+CONVERSION(convert_other, other_real, (real))
+CONVERSION(convert_half, uint16_t, from_half)
+CONVERSION(convert_i8, int8_t, )
+CONVERSION(convert_i16, int16_t, )
+CONVERSION(convert_i32, int32_t, (real))
+CONVERSION(convert_i64, int64_t, (real))
+CONVERSION(convert_u8, uint8_t, )
+CONVERSION(convert_u16, uint16_t, )
+CONVERSION(convert_u32, uint32_t, (real))
+CONVERSION(convert_u64, uint64_t, (real))
+#undef CONVERSION
+
+/* By the items' type, in the order of the types: reals are not converted. */
+static void (*const CONVERSION_TABLE[])(ptrdiff_t n, const void *items, real *x) = {
+    convert_other, convert_other, convert_half, convert_i8,  convert_i16, convert_i32,
+    convert_i64,   convert_u8,    convert_u16,  convert_u32, convert_u64,
+};
+
+/* Convert n items of a type as NumPy does, and so with subnormal numbers. */
+static void convert(ptrdiff_t n, int type, const void *items, real *x)
 {
     const uint64_t arithmetic = keep_subnormals();
-    for (ptrdiff_t k = 0; k < n && item == 1; k++)
-        x[k] = ((const uint8_t *)items)[k];
-    for (ptrdiff_t k = 0; k < n && item != 1; k++)
-        x[k] = (real)((const other_real *)items)[k];
+    CONVERSION_TABLE[type](n, items, x);
     restore_arithmetic(arithmetic);
 }
 
@@ -160,15 +192,15 @@ static void convert(ptrdiff_t n, ptrdiff_t item, const void *items, real *x)
  * where they lie in the data like that. */
 static void gather(const bp_net *net, const bp_data *data, batch examples, real *x)
 {
-    const ptrdiff_t n_in = data->n_in, item = data->x_item;
+    const ptrdiff_t n_in = data->n_in;
     if (examples.m && (const char *)x == dense_row(data, examples.examples[0], 0))
         return;
     for (ptrdiff_t i = net->thread; i < examples.m; i += net->threads) {
         const char *row = dense_row(data, examples.examples[i], 0);
-        if (item == REAL_BYTES)
+        if (data->x_type == REAL_TYPE)
             memcpy(x + i * n_in, row, (size_t)n_in * sizeof(real));
         else
-            convert(n_in, item, row, x + i * n_in);
+            convert(n_in, data->x_type, row, x + i * n_in);
     }
     bp_wait(net->barrier);
 }

@@ -433,9 +433,12 @@ class Rows(bpcore.Source):
         array = self.array
         if not self._may_stay() or (self.own and mapped_file(array) is None):
             return self.dense()
+        if array.dtype.kind == "b":
+            array = array.view(np.uint8)
         if array.dtype == self.dtype:
             return finite(self.name, array, 0)
-        self.check_all()
+        if array.dtype.kind == "f":  # integers are finite
+            self.check_all()
         return array
 
     def stays(self) -> bool:
@@ -444,7 +447,7 @@ class Rows(bpcore.Source):
 
     def _may_stay(self) -> bool:
         array, flags = self.array, self.array.flags
-        taken = array.dtype in bpcore.INPUTS and flags.aligned and array[:1].flags.c_contiguous
+        taken = array.dtype in (*bpcore.INPUTS, np.bool_) and flags.aligned and array[:1].flags.c_contiguous
         return bool(taken and array.size * self.dtype.itemsize > _LARGE_BYTES)
 
 

@@ -113,8 +113,8 @@ class Network(Book):
         and is the mu of "momentum" and "nesterov".  v begins at 0 with each call.
 
         options are what every call of training takes: min_update, max_error, patience,
-        min_delta, max_seconds, callback, verbose, checkpoint, checkpoint_seconds, resume and
-        n_threads.
+        min_delta, max_seconds, shuffle_rows, callback, verbose, checkpoint, checkpoint_seconds,
+        resume and n_threads.
 
         Training ends with the first condition that holds after an epoch; ``stopped_by`` says
         which.  "epochs": all are done.  "min_update": the norm of the change of the weights in
@@ -138,6 +138,12 @@ class Network(Book):
         end; at any moment it is whole.  resume names such a file: the run goes on to the same
         bits as if it had never ended, if it is given the same data in the same order and the
         same arguments.  Either may be a binary file that is open, as ``io.BytesIO``.
+
+        shuffle_rows, for data larger than memory in a mapped file, is a number of rows of which
+        five times as many fit in memory, a window: each epoch shuffles blocks of consecutive
+        rows, 256 of which make a window, and then the rows of each window, beginning from their
+        own order.  The file is read where it is, and asked for a window ahead.  A number that
+        is no less than that of the examples is as None, which shuffles all rows.
 
         n_threads is the most threads to use, and no more than processors are; results are the
         same bits for any number.
