@@ -25,7 +25,8 @@ NETWORKS = TOP / "docs" / "networks.md"
         ("docs/overfitting.md", [("page", "overfitting")]),
         ("docs/pictures.md", [("page", "redrawn")]),
         ("docs/scikit-learn.md", [("estimators",)]),
-        ("docs/how-many-neurons.md", [("page", "neurons"), ("best",)]),
+        ("docs/how-many-neurons.md", [("page", "neurons"), ("best",), ("page", "search")]),
+        ("docs/beyond-one-machine.md", [("page", "engines")]),
         (
             "docs/performance.md",
             [("epoch",), ("peers",), ("ladder", "ladder"), ("ladder", "ladder-random")],
