@@ -55,7 +55,7 @@ def main():
     import sklearn
 
     report(
-        f"{SETTINGS} settings of at most {EPOCHS} epochs on {len(training[0])} digits of MNIST, "
+        f"{SETTINGS} settings of at most {EPOCHS} epochs on {len(training[0]):,} digits, "
         f"{WORKERS} workers each: seconds until a network is so good on the validation digits",
         [row(name, turns) for name, turns in found.items()],
         arguments.save,

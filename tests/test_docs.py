@@ -25,8 +25,11 @@ NETWORKS = TOP / "docs" / "networks.md"
         ("docs/overfitting.md", [("page", "overfitting")]),
         ("docs/pictures.md", [("page", "redrawn")]),
         ("docs/scikit-learn.md", [("estimators",)]),
-        ("docs/how-many-neurons.md", [("page", "neurons"), ("best",)]),
-        ("docs/beyond-one-machine.md", [("data_parallel",), ("data_parallel_beyond",)]),
+        ("docs/how-many-neurons.md", [("page", "neurons"), ("best",), ("page", "search")]),
+        (
+            "docs/beyond-one-machine.md",
+            [("page", "engines"), ("data_parallel",), ("data_parallel_beyond",)],
+        ),
         (
             "docs/performance.md",
             [("epoch",), ("peers",), ("ladder", "ladder"), ("ladder", "ladder-random")],

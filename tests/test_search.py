@@ -153,6 +153,40 @@ def test_the_table_is_the_same_for_mpi(found, files, script):
     assert done.stdout.split() == ["checksum", str(found.checksum)], done.stderr
 
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "beyond-one-machine.md"
+
+
+@pytest.fixture(scope="module")
+def page_script(tmp_path_factory):
+    """Return a function that runs the script of the page, and what it returned of threads."""
+    if not PAGE.exists():
+        pytest.skip("no docs/ beside the tests")
+    folder = tmp_path_factory.mktemp("page")
+    for name, part in (("training", TRAINING), ("validation", VALIDATION)):
+        bpnet.Dataset(part, dtype="float32").save(folder / f"{name}.bpd")
+    first = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
+    (folder / "digits.py").write_text(first)
+
+    def run_script(*command):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1]
+
+    return run_script, run_script(sys.executable, "digits.py", "threads")
+
+
+@pytest.mark.parametrize("engine", ["loky", "dask", "mpi"])
+def test_the_script_of_the_page_finds_the_same_on_every_engine(engine, page_script):
+    run_script, checksum = page_script
+    assert re.fullmatch("checksum [0-9a-f]{8}", checksum)
+    if engine == "mpi":
+        command = [mpiexec(), "-n", "3", sys.executable, "-m", "mpi4py.futures"]
+    else:
+        pytest.importorskip({"dask": "distributed"}.get(engine, engine))
+        command = [sys.executable]
+    assert run_script(*command, "digits.py", engine) == checksum
+
+
 def test_a_script_on_every_rank_is_refused(files, script):
     command = [mpiexec(), "-n", "2", sys.executable, script, *files, "threads"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
