@@ -838,7 +838,7 @@ def test_data_says_what_is_wrong_with_its_arrays():
         with pytest.raises(error, match=message):
             bpcore.Data(engine, x, 2, **keywords)
 
-    refused(TypeError, "^x must be an array of float64, got float16$", x.astype("f2"))
+    refused(TypeError, "^x must be an array of float64, got complex64$", x.astype("F"))
     refused(TypeError, "^y must be an array of float64, got float32$", y=y.astype("f"))
     refused(ValueError, "^x must be C-contiguous and aligned$", np.asfortranarray(x))
     odd = np.zeros(3 * 4 * 8 + 1, np.uint8)[1:].view("d").reshape(3, 4)

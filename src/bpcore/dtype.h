@@ -5,6 +5,7 @@
  * EXP_UNDERFLOW: exp of it rounds to 0.  LN2_HIGH: leading bits of ln 2, few enough that a
  * product with any exponent is exact; LN2_LOW the rest (the double split is fdlibm's).
  */
+typedef float single; /* IEEE 754's binary32, whatever real is */
 #if REAL_BYTES == 4
 typedef float real;
 typedef double other_real;

@@ -145,12 +145,12 @@ static int lie_ready(const bp_data *data)
     return data->x_type == REAL_TYPE && data->x_row == data->n_in * REAL_BYTES;
 }
 
-/* A finite number of IEEE 754's binary16: its bits are those of a float 2^112 times less. */
+/* A finite number of IEEE 754's binary16: its bits are those of a binary32 2^112 times less. */
 INLINED real from_half(uint16_t half)
 {
     union {
         uint32_t bits;
-        float value;
+        single value;
     } number = {(uint32_t)(half & 0x7fff) << 13};
     const real value = (real)(number.value * 5192296858534827628530496329220096.0f);
     return half & 0x8000 ? -value : value;
@@ -174,17 +174,22 @@ CONVERSION(convert_u32, uint32_t, (real))
 CONVERSION(convert_u64, uint64_t, (real))
 #undef CONVERSION
 
-/* By the items' type, in the order of the types: reals are not converted. */
-static void (*const CONVERSION_TABLE[])(ptrdiff_t n, const void *items, real *x) = {
-    convert_other, convert_other, convert_half, convert_i8,  convert_i16, convert_i32,
-    convert_i64,   convert_u8,    convert_u16,  convert_u32, convert_u64,
-};
-
 /* Convert n items of a type as NumPy does, and so with subnormal numbers. */
 static void convert(ptrdiff_t n, int type, const void *items, real *x)
 {
     const uint64_t arithmetic = keep_subnormals();
-    CONVERSION_TABLE[type](n, items, x);
+    switch (type) {
+    case BP_FLOAT16: convert_half(n, items, x); break;
+    case BP_INT8: convert_i8(n, items, x); break;
+    case BP_INT16: convert_i16(n, items, x); break;
+    case BP_INT32: convert_i32(n, items, x); break;
+    case BP_INT64: convert_i64(n, items, x); break;
+    case BP_UINT8: convert_u8(n, items, x); break;
+    case BP_UINT16: convert_u16(n, items, x); break;
+    case BP_UINT32: convert_u32(n, items, x); break;
+    case BP_UINT64: convert_u64(n, items, x); break;
+    default: convert_other(n, items, x);
+    }
     restore_arithmetic(arithmetic);
 }
 

@@ -447,11 +447,8 @@ class Rows(bpcore.Source):
 
     def _may_stay(self) -> bool:
         array, flags = self.array, self.array.flags
-        taken = (
-            array.dtype in (*bpcore.INPUTS, np.bool_)
-            and flags.aligned
-            and array[:1].flags.c_contiguous
-        )
+        taken = array.dtype.kind == "b" or array.dtype in bpcore.INPUTS
+        taken = taken and flags.aligned and array[:1].flags.c_contiguous
         return bool(taken and array.size * self.dtype.itemsize > _LARGE_BYTES)
 
 
