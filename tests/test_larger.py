@@ -201,13 +201,13 @@ print(peak - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory as Linux tells it")
 @pytest.mark.parametrize("share", [1.0, 0.1], ids=["dense", "mostly zero"])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int16", "float16"])
 def test_a_mapped_file_is_trained_on_without_memory_of_its_size(tmp_path, dtype, share):
     n, rng = 25_000, np.random.RandomState(0)
     shape = n, 784
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", dtype, shape)
     for begin in range(0, n, 5000):
-        block = rng.rand(5000, 784) * (200 if dtype == "uint8" else 1)
+        block = rng.rand(5000, 784) * (200 if "int" in dtype else 1)
         x[begin : begin + 5000] = np.where(rng.rand(5000, 784) < share, block, 0)
     x.flush()
     command = [sys.executable, "-c", GROWTH, str(tmp_path / "x.npy"), "float32", "float64"]
