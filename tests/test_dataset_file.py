@@ -20,6 +20,7 @@ from conftest import parameters_of
 from engines import same_bits
 from nets import as_pair, each_dtype
 
+import bpcore
 import bpnet
 from bpnet import Dataset, Network, dataset, network2, npz
 
@@ -905,6 +906,16 @@ def test_what_changes_while_it_is_saved_leaves_the_old_file(tmp_path, monkeypatc
         one.save(tmp_path / "data.npz")
     assert (tmp_path / "data.npz").read_bytes() == before
     assert os.listdir(tmp_path) == ["data.npz"]
+
+
+@pytest.mark.parametrize("items", bpcore.INPUTS, ids=str)
+def test_a_mapped_file_is_saved_in_its_own_items(items, tmp_path):
+    array = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", items, (90_000, 128))
+    array[:] = 3
+    one = Dataset((array, np.arange(len(array)) % 2))
+    other = opened(tmp_path, one, "data.npz")
+    assert one._x.inputs.dtype == other._x.inputs.dtype == items
+    assert equal(one, other)
 
 
 def test_saving_a_mapped_file_holds_a_block_of_it(tmp_path):

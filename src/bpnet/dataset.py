@@ -41,7 +41,7 @@ _PAGE = 4096  # bytes; mapped items of any dtype and size are aligned
 _MOST_JSON = 1 << 24  # bytes: parsed, they may take 30 times as much memory
 _CSR = ("offsets", "columns", "values", "codes")
 _NAMES = ("x", *_CSR, "y", "labels", "weights")
-_ITEMS = ("|u1", "<u2", "<u4", "<i8", "<f4", "<f8")
+_ITEMS = {item.newbyteorder("<").str for item in bpcore.INPUTS}  # and of all other arrays
 
 
 class Dataset(Examples):
