@@ -666,7 +666,7 @@ def edited(i, value):
             lambda part: part.astype("<u4"),
             "columns must be an array of",
         ),
-        ("dense", "y", "x", lambda part: part.astype("<i8"), "x must be an array of float64"),
+        ("dense", "y", "x", lambda part: part.astype("<c16"), "x cannot be"),
         ("dense", "y", "y", lambda part: part.astype("<f4"), "y must be an array of float64"),
     ],
 )
