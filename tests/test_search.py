@@ -262,6 +262,23 @@ def by_epochs(rows):
     return found
 
 
+def test_a_rung_begins_with_its_longest_tasks(found):
+    class Recording(ThreadPoolExecutor):
+        tasks: list = []  # noqa: RUF012
+
+        def submit(self, function, task):
+            self.tasks.append(task)
+            return super().submit(function, task)
+
+    with Recording(2) as executor:
+        assert run(executor=executor).checksum == found.checksum
+    for until in (2, 6):
+        rung = [task for task in Recording.tasks if task.until == until]
+        work = [t.job.parameters(t.setting) * (until - t.begun) for t in rung]
+        assert len({t.begun for t in rung}) == 1 + (until == 6)
+        assert work == sorted(work, reverse=True)
+
+
 def test_the_smallest_is_no_worse_than_the_worst_seed_of_the_best(found):
     best = found.rows[0]
     good = [

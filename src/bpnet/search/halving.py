@@ -56,7 +56,7 @@ class Search:
         """Have tasks done, in whatever order; again those whose worker dies."""
         tasks = [task for task in tasks if task.key not in self.journal.outcomes]
         # The longest first: workers then end at about the same time.
-        tasks.sort(key=lambda task: -self.plan.job.parameters(task.setting))
+        tasks.sort(key=lambda task: -self._work(task))
         tries = 0
         while tasks:
             left, error = self._attempt(tasks)
@@ -69,6 +69,9 @@ class Search:
                     f"the last of {_TRIES} ended with {error!r}"
                 ) from error
             tasks = left
+
+    def _work(self, task: Task) -> int:
+        return self.plan.job.parameters(task.setting) * (task.until - task.begun)
 
     def _attempt(self, tasks: list[Task]) -> tuple[list[Task], Exception | None]:
         """Return the tasks that were not done, and why."""
