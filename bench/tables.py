@@ -43,7 +43,7 @@ RESULTS = pathlib.Path(__file__).resolve().with_name("results")
 
 def main():
     tables = [epoch(), peers(), ladder("ladder"), ladder("ladder-random"), keywords()]
-    tables += [best(), estimators(), data_parallel(), data_parallel_beyond()]
+    tables += [best(), race(), estimators(), data_parallel(), data_parallel_beyond()]
     for table in (*tables, *(page(name) for name in PAGES)):
         print("\n".join(table), end="\n\n")
 
@@ -156,6 +156,11 @@ def best():
     ]
     header = ["preset", "network", "dtype", "threads", "training, s", "validation", "test"]
     return markdown(header, rows)
+
+
+def race():
+    """Return what a search printed, as a block."""
+    return [f"    {line}" for line in record("neurons")["race"]]
 
 
 def estimators():

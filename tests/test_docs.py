@@ -25,7 +25,10 @@ NETWORKS = TOP / "docs" / "networks.md"
         ("docs/overfitting.md", [("page", "overfitting")]),
         ("docs/pictures.md", [("page", "redrawn")]),
         ("docs/scikit-learn.md", [("estimators",)]),
-        ("docs/how-many-neurons.md", [("page", "neurons"), ("best",), ("page", "search")]),
+        (
+            "docs/how-many-neurons.md",
+            [("page", "neurons"), ("race",), ("best",), ("page", "search")],
+        ),
         (
             "docs/beyond-one-machine.md",
             [("page", "engines"), ("data_parallel",), ("data_parallel_beyond",)],
