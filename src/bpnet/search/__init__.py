@@ -69,9 +69,10 @@ def run(
 
     data is what ``bpnet.MLP.train`` takes, or the path of a file that ``Dataset.save`` wrote;
     validation_data likewise, or data is a tuple (training, validation) of two such.  Without
-    it, a sixth of the examples, drawn at random from seed, is held out.  Labels, or vectors
-    with a single 1, are learned by networks that classify, judged by their accuracy on the
-    validation data; other numbers by regression, judged by their cost.
+    it, a sixth of the examples, drawn at random from seed, is held out (both parts are then in
+    memory, whatever data is).  Labels, or vectors with a single 1, are learned by networks that
+    classify, judged by their accuracy on the validation data; other numbers by regression,
+    judged by their cost.
 
     What is searched: hidden, a tuple of the neurons of each hidden layer, or their number in
     one; eta, the learning rate of the first epoch, which falls to 0 in a straight line;
