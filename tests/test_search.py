@@ -29,6 +29,7 @@ import bpnet
 from bpnet import search
 from bpnet.search import examples as read
 from bpnet.search import space, task, workers
+from bpnet.watching import Watch
 
 # Inputs in two rings, so that a hidden layer is needed and a small one is not enough.
 _RANDOM = np.random.RandomState(3)
@@ -683,6 +684,25 @@ def test_each_rung_is_a_line(capsys):
         "9 settings until epoch 2",
         "3 settings until epoch 6",
     ]
+
+
+def test_progress_is_that_of_all_epochs_also_where_a_log_has_some(monkeypatch, tmp_path):
+    shown = []
+
+    class Recorded(Watch):
+        def __init__(self, verbose, total, done, unit):
+            super().__init__(False, total, done, unit)
+            shown.append([total, done])
+            self.advance = shown[-1].append
+
+    monkeypatch.setattr(search, "Watch", Recorded)
+    log = tmp_path / "search.jsonl"
+    run(log=log)
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:6]))
+    run(log=log)
+    assert [total for total, *_ in shown] == [48, 48]
+    assert [sum(parts) for _, *parts in shown] == [48, 48]
+    assert [done for _, done, *_ in shown] == [0, 10]
 
 
 def test_what_is_found_is_drawn(found, tmp_path):
