@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -310,6 +311,18 @@ def test_extras_import_public_names_only(path):
     public = {"bpnet", *(f"bpnet.{name}" for name in public_names() | {"__version__"})}
     public |= {module(extra) for extra in EXTRAS} | SHARED
     assert {name for name in everywhere(path) if root(name) == "bpnet"} <= public
+
+
+def test_an_extra_is_imported_when_it_is_first_named():
+    script = """
+import sys
+import bpnet
+names = [f"bpnet.{name}" for name in bpnet._EXTRAS]
+assert not {*names} & {*sys.modules}, sys.modules.keys()
+assert bpnet.search.run and bpnet.table.fold and bpnet.onnx.export
+assert bpnet.search is sys.modules["bpnet.search"] and not hasattr(bpnet, "nothing")
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @pytest.mark.parametrize("path", PY_FILES, **by_name)

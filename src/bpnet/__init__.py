@@ -6,6 +6,8 @@
 >>> net.SGD(training_data, 30, 10, 3.0, test_data=test_data)
 """
 
+import importlib as _importlib
+
 from bpnet import mnist_loader, network, network2, plot, reference
 from bpnet.config import show_config
 from bpnet.dataset import Dataset
@@ -33,3 +35,12 @@ __all__ = [
     "reference",
     "show_config",
 ]
+
+# Imported when they are first named: most programs need none of them.
+_EXTRAS = ("estimators", "onnx", "search", "table")
+
+
+def __getattr__(name: str) -> object:
+    if name not in _EXTRAS:
+        raise AttributeError(f"module 'bpnet' has no attribute {name!r}")
+    return _importlib.import_module(f"bpnet.{name}")

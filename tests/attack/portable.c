@@ -81,7 +81,8 @@ static void make_examples(const bp_engine *engine, ptrdiff_t n_in, ptrdiff_t n_o
         abort();
     const ptrdiff_t item = (ptrdiff_t)engine->itemsize;
     const bp_data dense = {.n = N, .n_in = n_in, .n_out = n_out, .x = e->x, .x_item = item,
-                           .x_row = n_in * item, .y = e->y};
+                           .x_row = n_in * item, .y = e->y,
+                           .x_type = item == 4 ? BP_FLOAT32 : BP_FLOAT64};
     e->forms[0] = e->forms[1] = e->forms[2] = dense;
     e->forms[1].x = e->forms[2].x = NULL;
     e->forms[1].offsets = e->forms[2].offsets = e->offsets;
