@@ -107,14 +107,16 @@ def test_the_table_is_the_same_for_loky(found, files):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_table_is_the_same_for_dask_also_where_a_worker_is_killed(found, files):
+def test_the_table_is_the_same_for_dask_also_where_a_worker_is_killed(
+    found, files, monkeypatch
+):
     distributed = pytest.importorskip("distributed")
     with dask_cluster() as cluster, distributed.Client(cluster) as client:
         executor = client.get_executor()
         assert run(files, executor=executor).checksum == found.checksum
         (pid, *_) = client.run(os.getpid).values()
-        with killed_after(0.2, lambda: pid):
-            assert run(files, executor=executor, epochs=60).checksum == run(epochs=60).checksum
+        kill_at_the_first_outcome(monkeypatch, lambda: pid)
+        assert run(files, executor=executor).checksum == found.checksum
 
 
 SCRIPT = """
@@ -545,17 +547,17 @@ def test_a_search_that_is_killed_goes_on(found, files, script, tmp_path):
 # Workers that die
 
 
-class killed_after:  # noqa: N801 - a context, as contextlib names its own
-    """Kills a process some seconds after the context begins."""
+def kill_at_the_first_outcome(monkeypatch, pid):
+    """Let the process that pid returns be killed as soon as a network is trained."""
+    keep, killed = bpnet.search.halving.Search._keep, []
 
-    def __init__(self, seconds, pid):
-        self.timer = threading.Timer(seconds, lambda: os.kill(pid(), signal.SIGKILL))
+    def keep_and_kill(*arguments):
+        keep(*arguments)
+        if not killed:
+            killed.append(pid())
+            os.kill(killed[0], signal.SIGKILL)
 
-    def __enter__(self):
-        self.timer.start()
-
-    def __exit__(self, *_):
-        self.timer.join()
+    monkeypatch.setattr(bpnet.search.halving.Search, "_keep", keep_and_kill)
 
 
 class Dying(Executor):
@@ -609,7 +611,7 @@ def test_a_task_that_kills_every_worker_ends_the_search():
 
 
 @pytest.mark.parametrize("kind", ["pool", "loky"])
-def test_a_worker_that_is_killed_costs_its_task(kind, files, tmp_path):
+def test_a_worker_that_is_killed_costs_its_task(kind, files, found, monkeypatch):
     loky = pytest.importorskip("loky") if kind == "loky" else None
     make = (lambda: loky.get_reusable_executor(2)) if loky else pool("spawn")
     made = []
@@ -618,15 +620,9 @@ def test_a_worker_that_is_killed_costs_its_task(kind, files, tmp_path):
         made.append(make())
         return made[-1]
 
-    def pid():
-        while not made[0]._processes:
-            time.sleep(0.01)
-        return next(iter(made[0]._processes))
-
-    with killed_after(1.0, pid):
-        checksum = run(files, executor=executor, epochs=3000, settings=3).checksum
+    kill_at_the_first_outcome(monkeypatch, lambda: next(iter(made[0]._processes)))
+    assert run(files, executor=executor).checksum == found.checksum
     assert len(made) == 2
-    assert checksum == run(files, epochs=3000, settings=3).checksum
 
 
 def test_an_exception_names_the_setting():
