@@ -328,6 +328,18 @@ def test_without_ranges_every_network_is_trained_in_full():
     assert {row["lmbda"] for row in found.rows} == {search.DECAY * 300}
 
 
+@pytest.mark.parametrize("rule", bpnet.reference.RULES)
+@pytest.mark.parametrize("y", ["classes", "numbers"])
+def test_a_rule_has_an_eta_that_suits_it(rule, y):
+    target = LABELS if y == "classes" else np.sin(X.sum(axis=1))[:, None]
+    found = search.run((X, target), hidden=(12,), rule=rule, verbose=False)
+    row, figure = found.rows[0], "accuracy" if y == "classes" else "cost"
+    guessed = 0.5 if y == "classes" else float(np.var(target)) / 2
+    assert row["eta"] == max(0.01, search.ETA[rule] / (1 if y == "classes" else 10))
+    good = row[f"validation_{figure}"] / guessed
+    assert good > 1.7 if y == "classes" else good < 0.2
+
+
 # What it is given
 
 
@@ -392,6 +404,10 @@ BAD = {
     "epochs must be at least 1": {"epochs": 0},
     "factor must be at least 1": {"factor": 0},
     "seeds must be at least 1": {"seeds": 0},
+    "eta must be given for rules that need different ones": {
+        "eta": None,
+        "rule": ["plain", "adam"],
+    },
     "seed must be an integer": {"seed": None},
     "dtype must be float32 or float64": {"dtype": "int8"},
     "n_threads must be at least 1": {"n_threads": 0},

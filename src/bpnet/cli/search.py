@@ -29,7 +29,12 @@ def add(option: Any) -> None:
         help="neurons of the hidden layers, 0 for none; may be given again: each is tried; "
         "or, of one layer, LOW:HIGH (default: 0, 10, 30, 100, 30,30 and 100,100)",
     )
-    _searched(option, "eta", float, "learning rate of the first epoch (0.5; of numbers 0.05)")
+    _searched(
+        option,
+        "eta",
+        float,
+        "learning rate of the first epoch (0.5; of numbers, or by another rule, less)",
+    )
     _searched(option, "mini-batch-size", int, "examples in one update (10)")
     _searched(
         option, "lmbda", float, "coefficient of L2 regularisation (4e-5 for each example)"

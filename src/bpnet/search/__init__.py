@@ -37,7 +37,7 @@ __all__ = ["Found", "Range", "SettingError", "log", "run", "upto"]
 
 # What is tried where nothing is said: the table of docs/how-many-neurons.md.
 HIDDEN = [(), (10,), (30,), (100,), (30, 30), (100, 100)]
-ETA = {"squared": 0.05, "poisson": 0.05}  # of other outputs 0.5
+ETA = {"plain": 0.5, "momentum": 0.05, "nesterov": 0.05, "adam": 0.01}  # to classify
 DECAY = 4e-5  # lmbda / n, the presets' on MNIST
 EPOCHS, VISITS = 18, 50_000  # of the last rung, and of examples: few are visited more often
 
@@ -81,10 +81,11 @@ def run(
     3)`` or, of integers, ``search.upto(2, 200)``.  Without a range, all combinations are
     trained, or so many of them, drawn at random, as settings says; with one, settings (27 if
     not given) are drawn so that each item of a list and each part of a range occurs as often as
-    others.  By default hidden is a list from no hidden layer to 100-100, eta 0.5, of a
-    regression 0.05, and lmbda 4e-5 for each training example, as in the presets of ``bpnet
-    train``.  output is ``bpnet.MLP``'s, by default "cross-entropy" or "squared"; dtype that of
-    a Dataset or float32.
+    others.  By default hidden is a list from no hidden layer to 100-100, lmbda 4e-5 for each
+    training example, as in the presets of ``bpnet train``, and eta 0.5, of momentum and
+    nesterov 0.05, of adam 0.01; for a regression a tenth of that, 0.01 at least.  output is
+    ``bpnet.MLP``'s, by default "cross-entropy" or "squared"; dtype that of a Dataset or
+    float32.
 
     In each rung, networks go on to factor times the epochs of the rung before, until the last
     has epochs (18, or, of few examples, as many as visit 50,000); one in factor of the settings
@@ -118,7 +119,7 @@ def run(
     values = {
         "hidden": HIDDEN if hidden is None else hidden,
         "activation": activation,
-        "eta": ETA.get(job.output, 0.5) if eta is None else eta,
+        "eta": _eta(job, rule) if eta is None else eta,
         "mini_batch_size": mini_batch_size,
         "lmbda": DECAY * len(training) if lmbda is None else lmbda,
         "l1": l1,
@@ -147,3 +148,12 @@ def run(
         watch = Watch(verbose, plan.epochs_to_train(), journal.epochs(), "epochs")
         held.callback(watch.close)
         return Search(plan, workers, journal, sent, watch).go()
+
+
+def _eta(job: space.Job, rule: Any) -> float:
+    """Return the eta where none is given; ValueError if rules differ in what suits them."""
+    rules: Any = space.choices("rule", rule)
+    etas = {ETA[name] for name in rules}
+    if len(etas) > 1:
+        raise ValueError(f"eta must be given for rules that need different ones, got {rules}")
+    return etas.pop() if job.percent else max(0.01, etas.pop() / 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import statistics
 import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,7 @@ def _row(
         "parameters": job.parameters(setting),
         "epochs": ended[0].epochs,
         "seeds": len(ended),
-        job.figure: sum(figures) / len(figures) if figures else None,
+        job.figure: statistics.mean(figures) if figures else None,  # between the two, exactly
         "lowest": min(figures, default=None),
         "highest": max(figures, default=None),
         "seconds": sum(o.seconds for key, o in outcomes.items() if key[0] == i) / len(ended),
