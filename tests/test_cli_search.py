@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from formats import idx_files, write
 
 import bpnet
 from bpnet import cli, search
@@ -71,7 +72,8 @@ def test_a_dataset_and_mnist_are_searched(table, tmp_path, capsys):
     assert [line.split("  ")[:3] for line in one.splitlines()[3:8]] == [
         line.split("  ")[:3] for line in other.splitlines()[3:8]
     ]
-    assert run("--hidden", 3, "--epochs", 1, "--seeds", 1) == 0
+    write(tmp_path / "mnist", idx_files())
+    assert run("--data", tmp_path / "mnist", "--hidden", 3, "--epochs", 1, "--seeds", 1) == 0
     assert "test digits" in capsys.readouterr().out
 
 

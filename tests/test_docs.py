@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from formats import idx_files, write
 
 import bpnet
 from bpnet import reference
@@ -62,6 +63,8 @@ def test_every_block_of_a_page_runs_by_itself(page, needs, tmp_path, monkeypatch
     for name in needs:
         pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
+    write(tmp_path / "mnist", idx_files())
+    monkeypatch.setenv("BPNET_DATA", str(tmp_path / "mnist"))
     text = (TOP / "docs" / f"{page}.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert blocks
