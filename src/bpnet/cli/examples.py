@@ -11,9 +11,9 @@ import numpy as np
 import bpnet
 from bpnet import mnist_loader, table
 from bpnet.mnist import pictures
+from bpnet.search.examples import HELD_OUT
 from bpnet.wholefile import open_file
 
-_SHARE = 1 / 6  # held out, as of MNIST
 _BLOCK = 4096  # rows
 _COLUMNS = ("target", "classify", "drop")  # options that say what they are
 
@@ -97,7 +97,7 @@ def read(
     if (named := _named(found)) is not None:
         return _of_table(found, named, seed, dtype or "float64", like)
     found = bpnet.Dataset(found, dtype=dtype or found.dtype)
-    training, validation = found.split(_SHARE, seed)
+    training, validation = found.split(HELD_OUT, seed)
     words = ("the inputs", "examples"), "examples held out", True
     shape, name = _shape(found), found.dtype.name
     return Parts(training, validation, validation, *shape, name, None, *words)
@@ -113,7 +113,7 @@ def _of_mnist(path: str | None) -> Parts:
 def _of_table(
     found: Any, named: Any, seed: int, dtype: str, like: dict[str, Any] | None
 ) -> Parts:
-    training, held_out = (_arrays(part) for part in found.split(_SHARE, seed))
+    training, held_out = (_arrays(part) for part in found.split(HELD_OUT, seed))
     scaled = {**(like or table.scaled(named, training, np.dtype(dtype))), "folded": False}
     standard, validation = (table.standardised(scaled, *p) for p in (training, held_out))
     classes, n_in = scaled["classes"], len(scaled["columns"])
