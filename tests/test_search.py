@@ -436,6 +436,13 @@ def test_a_range_has_a_low_and_a_high_end(make, low, high):
 # Laws of what is tried
 
 
+@given(st.floats(1e-9, 1e9), st.floats(1.0001, 1e6), st.floats(0, 1, exclude_max=True))
+def test_what_is_drawn_lies_in_its_range(low, times, share):
+    assert low <= search.log(low, low * times).at(share) <= low * times
+    whole = search.upto(round(low) + 1, round(low * times) + 2)
+    assert whole.low <= whole.at(share) <= whole.high
+
+
 @given(st.integers(1, 500), st.integers(1, 300), st.integers(1, 9))
 def test_rungs(n, epochs, factor):
     rungs = space.rungs(n, epochs, factor)

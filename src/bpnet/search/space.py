@@ -29,9 +29,10 @@ class Range:
     whole: bool = False
 
     def at(self, share: float) -> float:
-        """Return the number that share, in [0, 1), of the scale is below."""
+        """Return the number at a place of the scale, in [0, 1): to three digits, or whole."""
         number = self.low * (self.high / self.low) ** share
-        return round(number) if self.whole else float(f"{number:.3g}")
+        number = round(number) if self.whole else float(f"{number:.3g}")
+        return min(max(number, self.low), self.high)
 
 
 def log(low: float, high: float) -> Range:
