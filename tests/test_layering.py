@@ -31,6 +31,7 @@ INCLUDES = {
     "isa.h": ["<math.h>", "<stddef.h>", "<stdint.h>", "<string.h>"],
     "engine.h": ["core.h", "isa.h", *TEMPLATES],
     **{name: [] for name in TEMPLATES},
+    "vec.h": ["<immintrin.h>", "<arm_neon.h>"],
     "threads.h": ["<stddef.h>", "<stdint.h>"],
     "threads.c": ["threads.h", "<time.h>", "<pthread.h>", "<sched.h>"],
     "net.c": ["core.h", "<string.h>"],

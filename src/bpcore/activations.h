@@ -22,7 +22,7 @@ static void sigmoid(ptrdiff_t m, ptrdiff_t n, ptrdiff_t stride, real *z)
             const vreal sum_low = (t - (sum - one)) + t_low;
             const vreal s = choose(negative, t, one) / sum;
             const vreal inverse = choose(negative, one - s, s); /* of sum, roughly */
-            *a = s + (choose(negative, t_low, zero) - s * sum_low) * inverse;
+            *a = fused(fused(-s, sum_low, choose(negative, t_low, zero)), inverse, s);
         }
 }
 
@@ -58,7 +58,7 @@ static void hyperbolic_tangent_prime_mul(ptrdiff_t m, ptrdiff_t n, ptrdiff_t str
     for (; m > 0; m--, a += stride, delta += stride)
         for (ptrdiff_t j = 0; j < n; j += LANES) {
             const vreal v = *vectors(a + j);
-            *(vreal *)(delta + j) *= splat(R(1.0)) - v * v;
+            *(vreal *)(delta + j) *= fused(-v, v, splat(R(1.0)));
         }
 }
 

@@ -23,14 +23,14 @@ INLINED void add_neurons(const int V, ptrdiff_t rows, ptrdiff_t n_in, const real
                                               : zero;
             transpose_square(square);
             for (int i = 0; i < LANES; i++)
-                sum[v] += splat(x[p + i]) * square[i];
+                sum[v] = fused(splat(x[p + i]), square[i], sum[v]);
         }
     for (; p < n_in; p++)
         for (int v = 0; v < V; v++) {
             real column[LANES] = {0};
             for (int i = 0; i < LANES && (V > 1 || i < rows); i++)
                 column[i] = w[(v * LANES + i) * n_in + p];
-            sum[v] += splat(x[p]) * unaligned(column);
+            sum[v] = fused(splat(x[p]), unaligned(column), sum[v]);
         }
     for (int v = 0; v < V; v++)
         ((vreal *)z)[v] = sum[v];
@@ -75,8 +75,10 @@ INLINED void add_inputs(const int V, ptrdiff_t n, ptrdiff_t n_out, ptrdiff_t n_i
         acc[v] = zero;
     for (ptrdiff_t j = 0; j < n_out; j++)
         for (int v = 0; v < V; v++)
-            acc[v] += splat(delta[j]) * (V > 1 ? unaligned(w + j * n_in + v * LANES)
-                                               : some_items(n, w + j * n_in));
+            acc[v] = fused(splat(delta[j]),
+                           V > 1 ? unaligned(w + j * n_in + v * LANES)
+                                 : some_items(n, w + j * n_in),
+                           acc[v]);
     for (int v = 0; v < V; v++)
         *(vreal *)(out + v * LANES) = acc[v];
 }
@@ -90,12 +92,12 @@ static void add_outer_product(ptrdiff_t n_out, ptrdiff_t n_in, const real *delta
         const ptrdiff_t end = i + n_in;
         const real *item = x;
         for (; i + LANES <= end; i += LANES, item += LANES) {
-            vreal v = start ? unaligned(start + i) : zero;
-            v += splat(delta[j]) * *vectors(item);
+            const vreal from = start ? unaligned(start + i) : zero;
+            const vreal v = fused(splat(delta[j]), *vectors(item), from);
             memcpy(out + i, &v, sizeof v);
         }
         for (; i < end; i++, item++)
-            out[i] = (start ? start[i] : R(0.0)) + delta[j] * *item;
+            out[i] = fused_item(delta[j], *item, start ? start[i] : R(0.0));
     }
 }
 

@@ -130,7 +130,7 @@ INLINED void sum_penalties(const int V, const part *p, ptrdiff_t j, vreal l2, vr
     for (ptrdiff_t k = 0; k < p->n_in; k++)
         for (int v = 0; v < V; v++) {
             const vreal w = vectors(p->w[0] + k * p->stride + j)[v];
-            acc[v] += l2 * w * w + l1 * choose(less(w, zero), -w, w);
+            acc[v] += fused(l2 * w, w, l1 * choose(less(w, zero), -w, w));
         }
     for (int v = 0; v < V; v++)
         sum[v] = acc[v];

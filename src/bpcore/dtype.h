@@ -13,6 +13,7 @@ typedef double other_real;
 typedef int32_t lane_int;
 #define R(x) x##f
 #define SQUARE_ROOT sqrtf
+#define MULTIPLY_ADD fmaf
 #define MANTISSA_BITS 23
 #define FRACTION_MASK 0x7fffff
 #define ROUND_SHIFTER 12582912.0f /* 3 2^22 */
@@ -32,6 +33,7 @@ typedef float other_real;
 typedef int64_t lane_int;
 #define R(x) x
 #define SQUARE_ROOT sqrt
+#define MULTIPLY_ADD fma
 #define MANTISSA_BITS 52
 #define FRACTION_MASK 0xfffffffffffff
 #define ROUND_SHIFTER 6755399441055744.0 /* 3 2^51 */

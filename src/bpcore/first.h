@@ -222,8 +222,8 @@ INLINED void single_panel(const int V, ptrdiff_t depth, const real *x, const rea
     for (ptrdiff_t k = 0; k < depth; k++, w += ldw)
         for (int v = 0; v < V; v++) {
             vreal *item = (vreal *)w + v;
-            *item += splat(x[k]) * vectors(delta)[v];
-            sum[v] += splat(next_x[k]) * *item;
+            *item = fused(splat(x[k]), vectors(delta)[v], *item);
+            sum[v] = fused(splat(next_x[k]), *item, sum[v]);
         }
     for (int v = 0; v < V; v++)
         ((vreal *)z)[v] = sum[v];

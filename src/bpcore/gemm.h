@@ -101,8 +101,8 @@ INLINED void tile(const int R, const int V, ptrdiff_t k, const real *start, cons
     for (ptrdiff_t p = 0; p < k; p++)
         for (int r = 0; r < R; r++)
             for (int v = 0; v < V; v++)
-                acc[r * V + v] +=
-                    splat(a[r * a_row + p * a_column]) * vectors(b + p * b_row)[v];
+                acc[r * V + v] = fused(splat(a[r * a_row + p * a_column]),
+                                       vectors(b + p * b_row)[v], acc[r * V + v]);
     for (int r = 0; r < R; r++)
         for (int v = 0; v < V; v++)
             ((vreal *)(c + r * ldc))[v] = acc[r * V + v];
@@ -321,7 +321,7 @@ INLINED vreal add_square(ptrdiff_t deep, matrix a, matrix b, vreal sum)
     transpose_square(v);
     for (int p = 0; p < LANES; p++)
         if (p < deep)
-            sum += v[p] * splat(from(b, p, 0).at[0]);
+            sum = fused(v[p], splat(from(b, p, 0).at[0]), sum);
     return sum;
 }
 

@@ -1,6 +1,6 @@
 /* One instruction set: the compiler's target for the rest of the file, and the register file.
  *
- * In:  BP_BASELINE, BP_AVX2 or BP_AVX512.  Out: ISA (its name), VECTOR_BYTES and
+ * In:  BP_BASELINE, BP_AVX2 or BP_AVX512.  Out: ISA (its name), VECTOR_BYTES, FUSES and
  * the shapes of the register tiles.  The compiler's flags live here and not in setup.py, so
  * that one command builds every file.
  */
@@ -54,6 +54,11 @@
 #define DENSE_BLOCK_BYTES (24 * 1024)
 #define DENSE_ROW_BYTES 1024
 #define DENSE_WIDE_BYTES (128 * 1024)
+
+/* A product and a sum are one instruction, which rounds once. */
+#if defined(TARGET) || (defined(__aarch64__) && defined(__GNUC__))
+#define FUSES
+#endif
 
 #ifdef TARGET
 #define PRAGMA_(text) _Pragma(#text)

@@ -82,7 +82,7 @@ INLINED vreal polynomial(const int terms, const real *c, vreal x)
         q[i] = splat(c[i]);
     for (int n = terms; n > 1; n = (n + 1) / 2, x *= x) {
         for (int i = 0; i < n / 2; i++)
-            q[i] = q[2 * i] + q[2 * i + 1] * x;
+            q[i] = fused(q[2 * i + 1], x, q[2 * i]);
         if (n % 2)
             q[n / 2] = q[n - 1];
     }
@@ -98,10 +98,10 @@ INLINED vreal exp_rest(vreal x, vreal *rounded)
 {
     static const real taylor[] = {EXP_TAYLOR};
     const vreal shifter = splat(ROUND_SHIFTER); /* adding it rounds to an integer */
-    *rounded = x * splat(R(1.4426950408889634)) + shifter;
+    *rounded = fused(x, splat(R(1.4426950408889634)), shifter);
     const vreal n = *rounded - shifter;
-    const vreal r = (x - n * splat(LN2_HIGH)) - n * splat(LN2_LOW);
-    return r + r * r * polynomial(EXP_TERMS, taylor, r);
+    const vreal r = fused(-n, splat(LN2_LOW), fused(-n, splat(LN2_HIGH), x));
+    return fused(r * r, polynomial(EXP_TERMS, taylor, r), r);
 }
 
 /* 2^n times `beside`, a power of two that keeps the product a normal number: dividing by it
@@ -139,7 +139,7 @@ INLINED vreal exp_minus_abs_minus_1(vreal z)
     vreal rounded;
     const vreal rest = exp_rest(minus_abs(z), &rounded);
     const vreal power = two_to(rounded, two_64) * (one / two_64);
-    return (power - one) + power * rest;
+    return fused(power, rest, power - one);
 }
 
 /* exp(z) for any z, within 2 ulp. */
@@ -167,8 +167,9 @@ INLINED vreal logarithm(vreal x)
     m = choose(large, m * splat(R(0.5)), m);
     n = choose(large, n + one, n);
     const vreal s = (m - one) / (m + one);
-    const vreal part = two * s * polynomial(ATANH_TERMS, series, s * s);
-    return n * splat(LN2_HIGH) + (part + n * splat(LN2_LOW));
+    const vreal low = n * splat(LN2_LOW);
+    return fused(n, splat(LN2_HIGH),
+                 fused(two * s, polynomial(ATANH_TERMS, series, s * s), low));
 }
 
 /* The first index of the largest item, or of the first NaN, as numpy.argmax. */

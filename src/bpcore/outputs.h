@@ -76,9 +76,9 @@ static void cross_entropy(ptrdiff_t n, const real *z, const real *a, real *y)
         vreal low;
         const vint negative = less(v, zero);
         const vreal t = exp_minus_abs(v, &low), s = t / (two + t);
-        const vreal logarithm = two * s * polynomial(ATANH_TERMS, series, s * s);
         const vreal far = choose(negative, target, one - target);
-        *(vreal *)(y + j) = logarithm + far * bounded(choose(negative, -v, v));
+        *(vreal *)(y + j) = fused(two * s, polynomial(ATANH_TERMS, series, s * s),
+                                  far * bounded(choose(negative, -v, v)));
     }
 }
 

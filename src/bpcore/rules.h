@@ -1,7 +1,7 @@
 /* Steps: how a mini-batch's gradient moves a weight.  The table is at the end.
  *
  * row[0] is a row of weights, row[1] to row[slots] what the rule keeps of each, row[slots + 1]
- * the mean gradient g of the cost, without regularisation: a step adds that by downhill().
+ * the mean gradient g of the cost, without regularisation: a step adds that by regularised().
  * To add one: write its step for n items (whole vectors), and a row; its twin is a row of
  * bpnet.reference, which is given g with regularisation.  Biases are rows like others, told
  * l2 = l1 = 0.  Padding has w = g = 0 and must keep its slots and itself 0.
@@ -25,10 +25,10 @@ INLINED vreal signs(vreal w, real l1)
     return choose(less(zero, w), up, choose(less(w, zero), -up, zero));
 }
 
-/* eta (g + l2 w + l1 sgn(w)) */
-INLINED vreal downhill(const pass *s, vreal w, vreal g)
+/* g + l2 w + l1 sgn(w) */
+INLINED vreal regularised(const pass *s, vreal w, vreal g)
 {
-    return splat(s->eta) * (g + splat(s->l2) * w + signs(w, s->l1));
+    return fused(splat(s->l2), w, g) + signs(w, s->l1);
 }
 
 /* w -= eta g */
@@ -36,7 +36,8 @@ static void plain(const pass *s, ptrdiff_t n, real *const row[])
 {
     for (ptrdiff_t j = 0; j < n; j += LANES) {
         vreal *w = (vreal *)(row[0] + j);
-        *w -= downhill(s, *w, *vectors(row[1] + j));
+        const vreal g = regularised(s, *w, *vectors(row[1] + j));
+        *w = fused(-splat(s->eta), g, *w);
     }
 }
 
@@ -45,7 +46,8 @@ static void momentum(const pass *s, ptrdiff_t n, real *const row[])
 {
     for (ptrdiff_t j = 0; j < n; j += LANES) {
         vreal *w = (vreal *)(row[0] + j), *v = (vreal *)(row[1] + j);
-        *v = splat(s->p[0]) * *v - downhill(s, *w, *vectors(row[2] + j));
+        const vreal g = regularised(s, *w, *vectors(row[2] + j));
+        *v = fused(-splat(s->eta), g, splat(s->p[0]) * *v);
         *w += *v;
     }
 }
@@ -55,9 +57,9 @@ static void nesterov(const pass *s, ptrdiff_t n, real *const row[])
 {
     for (ptrdiff_t j = 0; j < n; j += LANES) {
         vreal *w = (vreal *)(row[0] + j), *v = (vreal *)(row[1] + j);
-        const vreal down = downhill(s, *w, *vectors(row[2] + j)), mu = splat(s->p[0]);
-        *v = mu * *v - down;
-        *w += mu * *v - down;
+        const vreal g = regularised(s, *w, *vectors(row[2] + j));
+        *v = fused(-splat(s->eta), g, splat(s->p[0]) * *v);
+        *w += fused(-splat(s->eta), g, splat(s->p[0]) * *v);
     }
 }
 
@@ -69,9 +71,9 @@ static void adam(const pass *s, ptrdiff_t n, real *const row[])
     for (ptrdiff_t j = 0; j < n; j += LANES) {
         vreal *w = (vreal *)(row[0] + j);
         vreal *m = (vreal *)(row[1] + j), *v = (vreal *)(row[2] + j);
-        const vreal g = *vectors(row[3] + j) + splat(s->l2) * *w + signs(*w, s->l1);
-        *m = b1 * *m + (one - b1) * g;
-        *v = b2 * *v + (one - b2) * (g * g);
+        const vreal g = regularised(s, *w, *vectors(row[3] + j));
+        *m = fused(b1, *m, (one - b1) * g);
+        *v = fused(b2, *v, (one - b2) * (g * g));
         *w -= splat(s->eta) * *m / (square_root(*v) + splat(s->p[2]));
     }
 }
@@ -102,7 +104,7 @@ static void plain_in_shares(int ends, int begins, const pass *s, ptrdiff_t n,
     (void)ends;
     for (ptrdiff_t j = 0; j < n && begins; j += LANES) {
         vreal *w = (vreal *)(row[0] + j);
-        *w = *w - splat(s->eta_l2) * *w - signs(*w, s->eta_l1);
+        *w = fused(-splat(s->eta_l2), *w, *w) - signs(*w, s->eta_l1);
     }
 }
 
@@ -116,7 +118,7 @@ static void momentum_in_shares(int ends, int begins, const pass *s, ptrdiff_t n,
             *(vreal *)(row[0] + j) = w += v;
         if (begins)
             *(vreal *)(row[1] + j) =
-                splat(s->p[0]) * v - (splat(s->eta_l2) * w + signs(w, s->eta_l1));
+                splat(s->p[0]) * v - fused(splat(s->eta_l2), w, signs(w, s->eta_l1));
     }
 }
 

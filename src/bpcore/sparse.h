@@ -117,7 +117,7 @@ INLINED void csr_add(const int V, const int form, csr_block b, int64_t p, vreal 
     const vreal value = csr_value(form, b.x, p);
     const vreal *row = vectors(b.w + csr_column(form, b.x, p) * b.ldw);
     for (int v = 0; v < V; v++)
-        acc[v] += value * row[v];
+        acc[v] = fused(value, row[v], acc[v]);
 }
 
 /* z (V vectors) += x w for the items of one row. */
@@ -172,8 +172,8 @@ INLINED void csr_descend(const int V, const int form, csr_block b, csr_row x,
         vreal *row = (vreal *)(b.w + csr_column(form, b.x, p) * b.ldw);
         vreal *row2 = (vreal *)(b.w + csr_column(form, b.x, p + 1) * b.ldw);
         for (int v = 0; v < V; v++) {
-            sum[v] = row[v] + value * d[v];
-            sum2[v] = row2[v] + value2 * d[v];
+            sum[v] = fused(value, d[v], row[v]);
+            sum2[v] = fused(value2, d[v], row2[v]);
         }
         for (int v = 0; v < V; v++)
             row[v] = sum[v];
@@ -184,7 +184,7 @@ INLINED void csr_descend(const int V, const int form, csr_block b, csr_row x,
         vreal *row = (vreal *)(b.w + csr_column(form, b.x, p) * b.ldw);
         const vreal value = csr_value(form, b.x, p);
         for (int v = 0; v < V; v++)
-            row[v] += value * d[v];
+            row[v] = fused(value, d[v], row[v]);
     }
     *x.cursor = p;
 }

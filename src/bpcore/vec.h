@@ -5,6 +5,25 @@
  */
 #if defined(__GNUC__) && !defined(BP_SCALAR)
 
+#if defined(TARGET)
+#include <immintrin.h>
+#elif defined(FUSES)
+#include <arm_neon.h>
+#endif
+#if VECTOR_BYTES == 64 && REAL_BYTES == 4
+#define MULTIPLY_ADD_LANES _mm512_fmadd_ps
+#elif VECTOR_BYTES == 64
+#define MULTIPLY_ADD_LANES _mm512_fmadd_pd
+#elif VECTOR_BYTES == 32 && REAL_BYTES == 4
+#define MULTIPLY_ADD_LANES _mm256_fmadd_ps
+#elif VECTOR_BYTES == 32
+#define MULTIPLY_ADD_LANES _mm256_fmadd_pd
+#elif REAL_BYTES == 4
+#define MULTIPLY_ADD_LANES(a, b, c) vfmaq_f32(c, a, b)
+#else
+#define MULTIPLY_ADD_LANES(a, b, c) vfmaq_f64(c, a, b)
+#endif
+
 #define LANES (VECTOR_BYTES / REAL_BYTES)
 /* A register tile is a tile only where it is inlined with its constants. */
 #define INLINED static inline __attribute__((always_inline))
@@ -65,6 +84,31 @@ INLINED vreal splat(real s)
 INLINED vreal choose(vint mask, vreal a, vreal b)
 {
     return from_bits((mask & bits(a)) | (~mask & bits(b)));
+}
+
+/* a b + c, rounded once wherever the engine can: on all but plain x86-64.
+ *
+ * What is fused is written here, and never left to the compiler (-ffp-contract=off): GCC 13 and
+ * 14 fuse one copy of a loop and not another, so that the bits would depend on the number of
+ * threads, and no two compilers choose alike. */
+INLINED real fused_item(real a, real b, real c)
+{
+#ifdef FUSES
+    return MULTIPLY_ADD(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+INLINED vreal fused(vreal a, vreal b, vreal c)
+{
+#if LANES == 1
+    return fused_item(a, b, c);
+#elif !defined(FUSES)
+    return a * b + c;
+#else
+    return (vreal)MULTIPLY_ADD_LANES(a, b, c);
+#endif
 }
 
 /* Lane by lane: the compiler makes one instruction of it. */

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Do all processors get the same bits?  The core's C alone, on this machine's instruction sets and,
-# cross-compiled and emulated, on aarch64, trains the networks of portable.c; their lines must be
-# AVX2's.  Baseline x86-64 rounds twice where the others fuse: its forms and threads agree.
+# Do all processors and compilers get the same bits?  The core's C alone, on this machine's
+# instruction sets, built by GCC and clang and, cross-compiled and emulated, on aarch64, trains the
+# networks of portable.c; their lines must be AVX2's by GCC.  Baseline x86-64 rounds twice where the
+# others fuse: its forms and threads agree.
 #
 #     tests/attack/portable.sh [K]    every K-th network only
 set -euo pipefail
@@ -15,7 +16,7 @@ sources=$(ls src/bpcore/*.c | grep -v /_core.c)
 build() {
     local compiler=$1 program=$2
     shift 2
-    "$compiler" -std=gnu11 -O2 -ffp-contract=fast -fno-math-errno -Isrc/bpcore "$@" \
+    "$compiler" -std=gnu11 -O2 -ffp-contract=off -fno-math-errno -Isrc/bpcore "$@" \
         tests/attack/portable.c $sources -o "$program" -lm -pthread
 }
 
@@ -35,6 +36,9 @@ if command -v aarch64-linux-gnu-gcc > "$work/which" && command -v qemu-aarch64 >
     emulated=yes
 fi
 wait $!
+if command -v clang > "$work/which"; then
+    build clang "$work/clang"
+fi
 "$work/native" baseline "$every" > "$work/baseline"
 
 # has ISA: write its lines; not where this machine has no such engine.
@@ -47,6 +51,12 @@ has() {
 has avx2 || { echo "portable: skipped, no AVX2 here"; exit 0; }
 status=0
 if has avx512; then same avx512 || status=1; fi
+if [ -x "$work/clang" ]; then
+    "$work/clang" avx2 "$every" > "$work/avx2-clang"
+    same avx2-clang || status=1
+else
+    echo "portable: clang skipped, not on this machine"
+fi
 if [ -n "${emulated:-}" ]; then
     qemu-aarch64 "$work/aarch64" baseline "$every" > "$work/lines"
     mv "$work/lines" "$work/aarch64-emulated"
