@@ -127,7 +127,7 @@ def _published() -> Parts:
         try:
             return download.download()
         except Exception as error:  # also of what a package that is broken lets through
-            why = f", no download ({check.printable(error):.48})"
+            why = f", no download ({check.printable(error):.40})"
     print(f"MNIST: a sample of 5,000 digits{why}; for all 70,000: {how}", file=sys.stderr)
     return _sample()
 

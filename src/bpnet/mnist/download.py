@@ -159,7 +159,7 @@ class _Transfer:
         with open(self._folder / name, "wb") as file:
             get(mirror + name, _Watched(self, file), None)
         if pooch.file_hash(file.name) != SHA256[name]:
-            raise OSError(f"{name} is not as it was published")
+            raise OSError("it is not what was published")
 
 
 class _Watched:
