@@ -547,7 +547,11 @@ class Server:
         elif fault == "header drip":
             self.drip(request, b"HTTP/1.1 200 OK\r\nX: " + bytes(10**4))
         else:
-            body = {"tampered": gzip.compress(b"other"), "flood": bytes(10**6)}.get(fault, body)
+            if fault == "tampered":  # in one bit of the last pixel or label
+                raw = gzip.decompress(body)
+                body = gzip.compress(raw[:-1] + bytes([raw[-1] ^ 1]))
+            elif fault == "flood":
+                body = bytes(10**6)
             request.send_response(200)
             if fault != "no length":
                 request.send_header("Content-Length", str(len(body)))
@@ -698,6 +702,20 @@ def test_where_all_mirrors_fail_the_sample_is_used_and_nothing_left(
     )
     assert re.fullmatch(words, line) and len(line) <= 120 and line.isprintable()
     assert cached() == [*(tmp_path / "temporary").iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("flood", "more than 500,000 bytes"), ("", "done")]
+)
+def test_a_flood_is_cut_and_what_is_given_up_takes_no_more_bytes(
+    servers, tmp_path, fault, words
+):
+    servers[0].faults[IMAGES_PATH] = fault
+    transfer = download._Transfer(tmp_path)
+    transfer.given_up = not fault
+    with pytest.raises(OSError, match=words):
+        transfer._get(IMAGES_PATH[1:], servers[0].url)
+    assert (tmp_path / IMAGES_PATH[1:]).stat().st_size <= (500_000 if fault else 0)
 
 
 def test_each_mirror_may_lack_another_file(servers):
