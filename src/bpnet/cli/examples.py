@@ -40,8 +40,8 @@ def data_option(option: Any) -> None:
         "--data",
         metavar="PATH",
         help="a folder with MNIST's four IDX files, mnist.pkl.gz or another data set, or a "
-        "file of one (default: the environment variable BPNET_DATA, the cache, a download or "
-        "a sample)",
+        "file of one (default: the environment variable BPNET_DATA, the cache, a download "
+        "where pooch is installed, or the 5,000 digits in this package)",
     )
 
 

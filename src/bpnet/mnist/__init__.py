@@ -1,1 +1,1 @@
-"""MNIST and data sets like it: what files are made of, and where MNIST is downloaded."""
+"""MNIST and data sets like it: their files, MNIST's download, and a sample of its digits."""
