@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import bpcore
-from bpnet import check, data, reference, serialize
+from bpnet import check, data, reference, serialize, tracing
 from bpnet.gradients import ROWS as GRADIENT_ROWS
 from bpnet.gradients import Gradients
 from bpnet.predictor import Predictor, pack_inputs
@@ -69,6 +69,34 @@ class Layers:
             self.output or "quadratic",
             n_threads,
         )
+
+    def trace(self, x: Any, y: Any = None) -> tracing.Trace:
+        """Return every z and activation of one example, and given y every delta: a ``Trace``.
+
+        x has shape (sizes[0], 1) and y (sizes[-1], 1); both are converted to the network's
+        dtype.  Given y there are also the cost and its gradient, nabla_b and nabla_w.  What is
+        returned prints as a page to look at.  Computed in NumPy, one step after the other, as
+        in ``bpnet.reference``: the same as the core to rounding.  Raises ValueError if a shape
+        does not match ``sizes``, or if a script's own feedforward or backprop would answer.
+        """
+        layers = check.layers(self.sizes)
+        x = data.as_column("x", x, layers[0], self.dtype).copy()
+        if y is not None:
+            y = data.as_column("y", y, layers[-1], self.dtype).copy()
+        seen = tracing.trace(layers, *self._parameters(), self._functions(), x, y)
+        if y is not None:
+            seen.cost = self._cost_of([(x, y)])
+        return seen
+
+    def _functions(self) -> tracing.Functions:
+        """Return what ``trace`` computes with."""
+        hidden, hidden_prime = reference.ACTIVATIONS[self.hidden]
+        output, cost = reference.OUTPUTS[self.output or "quadratic"]
+        return tracing.Functions(hidden, hidden_prime, output, cost.delta)
+
+    def _cost_of(self, examples: Any) -> float | None:
+        """Return the mean cost of examples; None if nobody knows what it is."""
+        return self._ask("examples", examples, cost=True)[0]
 
     def _prepare(self, sizes: Any, dtype: DTypeLike, seed: int | None, hidden: str) -> Any:
         """Set all but the parameters; return where these are drawn from."""
