@@ -96,7 +96,7 @@ class Layers:
 
     def _cost_of(self, examples: Any) -> float | None:
         """Return the mean cost of examples; None if nobody knows what it is."""
-        return self._ask("examples", examples, cost=True)[0]
+        return self._ask("examples", examples, cost=True, beyond=None)[0]
 
     def _prepare(self, sizes: Any, dtype: DTypeLike, seed: int | None, hidden: str) -> Any:
         """Set all but the parameters; return where these are drawn from."""
@@ -181,13 +181,19 @@ class Layers:
         return bool(np.max(slope(np.array([-30.0, 30.0]))) < 1e-6)
 
     def _ask(
-        self, name: str, examples: Any, *, count: bool = False, cost: bool = False
+        self,
+        name: str,
+        examples: Any,
+        *,
+        count: bool = False,
+        cost: bool = False,
+        beyond: Callable[[str], object] | None = check.warn,
     ) -> tuple[float | None, int | None]:
         """Return the mean cost of examples and how many are classified rightly, as asked."""
         given = data.accept(name, examples)
         if cost and not len(given):
             raise ValueError(f"{name} must hold at least one example, got none")
-        packed = self._pack(name, given, outputs=cost, labels=count, beyond=check.warn)
+        packed = self._pack(name, given, outputs=cost, labels=count, beyond=beyond)
         monitor = Monitor(name, given, packed, count, cost)
         return mean_cost_and_count(self._in_core(ROWS), monitor, Step(Rule()), [])
 

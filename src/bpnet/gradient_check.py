@@ -1,0 +1,462 @@
+"""Whether backprop returns the slope of the cost: asked of the cost itself, step by step.
+
+A parameter p is moved by h to either side.  The central difference D(h) = (C(p + h) - C(p - h))
+/ 2h differs from the slope by two errors, for both of which there is a bound:
+
+- what the curve bends within the step, h^2 C''' / 6.  D(2h) - D(h) is three times that.
+- rounding, e / h, where e bounds the rounding error of one cost.  A weighted input of n inputs,
+  in any order of additions, is the exact one of parameters that are moved by n + 1 roundings at
+  most, relative to each (Higham, Accuracy and Stability, 3.1), so the cost by the sum over all
+  parameters of (n + 1) eps |slope| |p|; activations, costs and their sum are some roundings more.
+
+h = eps^(1/3) max(1, |p|) makes the two of one order, eps^(2/3): 4e-11 in float64.  The rounding
+of backprop itself, some eps, is far below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from bpnet import byhand, check, reference, tracing
+from bpnet.book import Book
+from bpnet.dataset import Dataset
+from bpnet.mlp import MLP, Layers
+
+if TYPE_CHECKING:
+    from bpnet.check import Array
+
+_ROUNDINGS = 16  # of an activation, or of a cost: a few functions of 4 ulp each
+_SMALLER = 4, 16, 64, 256  # steps, of h: a kink is not in all of them
+_CLEARLY = 1e-5  # relative: what is a wrong formula, where one looks for the reason
+
+
+class Slope(NamedTuple):
+    """One parameter: what backprop returned, and what the cost says."""
+
+    name: str  # "biases" or "weights"
+    l: int  # of biases[l] or weights[l]
+    index: tuple[int, int]
+    backprop: float
+    numeric: float  # the central difference
+    tolerance: float  # their errors, at most
+    size: float  # the largest slope in biases[l] or weights[l]
+    kink: bool = False  # the cost has no one slope here, and backprop's is between the two
+
+    @property
+    def error(self) -> float:
+        """How far the two are apart, relative to the size."""
+        apart = abs(self.backprop - self.numeric)
+        return apart / self.size if apart else 0.0
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the two are further apart than rounding and the step explain."""
+        return not self.kink and not abs(self.backprop - self.numeric) <= self.tolerance
+
+    @property
+    def where(self) -> str:
+        """The parameter, as one writes it."""
+        j, k = self.index
+        return f"{self.name}[{self.l}][{j}, {k}]"
+
+
+class GradientCheck:
+    """What ``gradient_check`` found.  It is true if backprop is right, and prints as a report.
+
+    ok says the same as its truth.  slopes has a ``Slope`` for each parameter that was looked
+    at; worst is the one with the largest relative error, error.  kinks counts those at which
+    the cost has no slope; they are left out.  reason is what is probably wrong, or None.
+    """
+
+    def __init__(self, slopes: list[Slope], n_parameters: int):
+        self.slopes, self.n_parameters = slopes, n_parameters
+        judged = [slope for slope in slopes if not slope.kink]
+        self.kinks = len(slopes) - len(judged)
+        self.wrong = [slope for slope in judged if slope.wrong]
+        sharp = [slope for slope in judged if slope.tolerance < slope.size / 10]
+        self.worst = max(self.wrong or sharp or judged or slopes, key=lambda each: each.error)
+        self.error = self.worst.error
+        self.ok = bool(judged) and not self.wrong
+        self.reason: str | None = None
+
+    def __bool__(self) -> bool:
+        """Whether backprop is right."""
+        return self.ok
+
+    def __repr__(self) -> str:
+        """Say whether backprop is right, where it is least so, and what may be the reason."""
+        n, worst = len(self.slopes), self.worst
+        verdict = "right" if self.ok else "WRONG" if self.wrong else "not judged"
+        lines = [
+            f"backprop is {verdict}: {n} of {self.n_parameters} parameters looked at, "
+            f"{len(self.wrong)} wrong",
+            f"largest error {self.error:.1e} of the largest slope beside it, "
+            f"{worst.tolerance / worst.size if worst.size else 0:.1e} allowed",
+            f"  {worst.where}: backprop {worst.backprop:.10g}, cost {worst.numeric:.10g}",
+        ]
+        if self.kinks:
+            lines.append(f"{self.kinks} left out: the cost has a kink there, and no slope")
+        return "\n".join([*lines, *([self.reason] if self.reason else [])])
+
+
+def gradient_check(
+    net: Any,
+    examples: Any,
+    *,
+    cost: Callable[[Any, Any], Any] | None = None,
+    n_parameters: int = 500,
+    seed: int = 0,
+) -> GradientCheck:
+    """Compare the gradient that backprop returns with the slope of the cost.
+
+    net is a network of any of the three classes, with whatever steps a script has replaced, or
+    an object with the book's biases, weights, feedforward and backprop, as those of
+    ``bpnet.reference`` or the tutorial's own.  examples are in any form that training takes; a
+    few are enough.  The cost is the mean over them of the class's own (``cost.fn`` of network2,
+    the quadratic one of chapter 1, the output's of an MLP), of what feedforward answers;
+    cost(a, y) is another in its place, which it must be where cost_derivative is the script's
+    own.  A script's own update_mini_batch is not looked at: what it takes from backprop is.
+
+    At most n_parameters are looked at, as many of each of biases and weights, drawn by seed.
+    All is computed in float64, from the parameters of a float32 network as they are: what is
+    compared is formulas, not rounding.  Meanwhile net has other parameters; afterwards its own,
+    the same arrays.
+
+    Return a ``GradientCheck``: true if right.  Raises TypeError or ValueError if an argument is
+    not as described, and ValueError if the cost is not finite, or not the same at each call.
+    """
+    n_parameters = check.integer("n_parameters", n_parameters, 1)
+    seed = check.integer("seed", seed, 0, 2**32 - 1)
+    _check_net(net, cost)
+    with _InFloat64(net):
+        subject = _Subject(net, examples, cost)
+        slopes = [subject.slope(*each) for each in subject.chosen(n_parameters, seed)]
+        found = GradientCheck(slopes, sum(p.size for p in (*net.biases, *net.weights)))
+        if found.wrong:
+            found.reason = _reason(subject, found)
+    return found
+
+
+class _InFloat64:
+    """A context in which a network has copies of its parameters, in float64."""
+
+    def __init__(self, net: Any):
+        self.net = net
+        self.kept = {k: vars(net)[k] for k in ("biases", "weights", "dtype") if k in vars(net)}
+
+    def __enter__(self) -> None:
+        net = self.net
+        parameters = net.biases, net.weights
+        if isinstance(net, Layers):
+            parameters = net._parameters()
+            net.dtype = Layers.dtype
+        net.biases, net.weights = ([np.array(p, np.float64) for p in ps] for ps in parameters)
+
+    def __exit__(self, *error: object) -> None:
+        vars(self.net).pop("dtype", None)
+        vars(self.net).update(self.kept)
+
+
+class _Subject:
+    """A network in float64: its gradient, and what it costs as it is at the moment."""
+
+    def __init__(self, net: Any, examples: Any, fn: Callable[[Any, Any], Any] | None):
+        layers = check.layers(net.sizes)
+        dataset = Dataset(examples, dtype=np.float64)
+        if isinstance(net, Layers):  # which says what does not fit
+            net._pack("examples", dataset, outputs=True)
+        weights = np.ones(len(dataset)) if dataset.weights is None else dataset.weights
+        self.shares = (weights / weights.sum()).tolist()
+        self.pairs = [(x, np.array(y, float)) for x, y in dataset.pairs(layers[-1])]
+        self.net, self.dataset = net, dataset
+        self.in_core = fn is None and _costs_in_core(net)
+        self.fn: Any = fn or _fn(net)
+        self.given_fn = fn
+        self.base = self.cost()
+        if not abs(self.base) < np.sqrt(np.finfo(float).max):  # 1.8e308 is an infinite ln, too
+            raise ValueError(f"the cost of examples must be finite, got {self.base}")
+        if self.base != self.cost():
+            raise ValueError(
+                "the cost of examples must be the same at each call, got two: nothing in "
+                "feedforward and the cost may be random"
+            )
+        self._differentiate()
+        self.noise = self._noise()
+
+    def cost(self) -> float:
+        """Return the mean cost of the examples."""
+        net = self.net
+        if isinstance(net, MLP):
+            return net.cost(self.dataset)
+        if isinstance(net, Layers):
+            if self.given_fn is None:
+                return float(net._cost_of(self.dataset) or 0.0)
+            return float(net._mean_cost("examples", self.dataset, self.fn)[0])
+        costs = [float(np.sum(self.fn(net.feedforward(x), y))) for x, y in self.pairs]
+        return sum(share * each for share, each in zip(self.shares, costs))
+
+    def _differentiate(self) -> None:
+        """Set nabla, the mean gradient, and size, the mean of its absolute values."""
+        net = self.net
+        parameters = [*net.biases, *net.weights]
+        self.nabla, self.size = ([np.zeros(p.shape) for p in parameters] for _ in range(2))
+        self.eps = float(np.finfo(np.float64).eps)
+        for share, (x, y) in zip(self.shares, self.pairs):
+            found = net.gradient([(x, y)]) if isinstance(net, MLP) else net.backprop(x, y)
+            for i, (p, nabla) in enumerate(zip(parameters, _listed(found, len(net.biases)))):
+                g = check.array("backprop: a nabla", nabla)
+                if g.shape != p.shape:
+                    raise ValueError(
+                        f"backprop must return (nabla_b, nabla_w) in the shapes of biases and "
+                        f"weights, got {g.shape} for {p.shape}"
+                    )
+                self.nabla[i] += share * g
+                self.size[i] += share * abs(g)
+                if g.dtype == np.float32:  # a step of the script's own rounds to it
+                    self.eps = float(np.finfo(np.float32).eps)
+
+    def _noise(self) -> float:
+        """Return the bound e of the rounding error of a cost: see the module."""
+        net, roundings = self.net, 0.0
+        for p, size in zip([*net.biases, *net.weights], self.size):
+            n = p.shape[1]  # of biases 1: one addition
+            roundings += (n + 1 + _ROUNDINGS) * float(np.sum(size * abs(p)))
+        moved = 0.0
+        for share, (x, y) in zip(self.shares, self.pairs):
+            a = np.asarray(net.predict(x.T).T if isinstance(net, MLP) else net.feedforward(x))
+            terms = _ROUNDINGS + len(y) + len(self.pairs)
+            roundings += share * terms * float(np.sum(abs(a)) + np.sum(abs(y)))
+            if not self.in_core:  # the cost is computed from a, which is rounded
+                moved += share * self._moved(a.astype(np.float64), y)
+        return self.eps * (roundings + (_ROUNDINGS + len(self.pairs)) * abs(self.base)) + moved
+
+    def _moved(self, a: Array, y: Array) -> float:
+        """Return how far the cost of an example goes when its outputs are rounded."""
+        before, total = float(np.sum(self.fn(a, y))), 0.0
+        for j in range(len(a)):
+            other = a.copy()
+            other[j] *= 1 - _ROUNDINGS * self.eps
+            total += abs(float(np.sum(self.fn(other, y))) - before)
+        return total
+
+    def chosen(self, most: int, seed: int) -> list[tuple[str, int, tuple[int, int]]]:
+        """Return at most so many parameters, evenly from all arrays, as far as they go."""
+        net, draw, found = self.net, np.random.RandomState(seed), []
+        named = [(n, l, p) for n in ("biases", "weights") for l, p in enumerate(getattr(net, n))]
+        by_size = sorted(named, key=lambda each: each[2].size)
+        for i, (name, l, p) in enumerate(by_size):
+            share = min(p.size, (most - len(found)) // (len(by_size) - i))
+            items = range(p.size) if share == p.size else draw.choice(p.size, share, False)
+            for item in sorted(map(int, items)):
+                found.append((name, l, divmod(item, p.shape[1])))
+        return sorted(found)
+
+    def slope(self, name: str, l: int, index: tuple[int, int]) -> Slope:
+        """Return what is found of one parameter."""
+        parameters = getattr(self.net, name)[l]
+        i = l + (len(self.net.biases) if name == "weights" else 0)
+        backprop, p = float(self.nabla[i][index]), float(parameters[index])
+
+        def cost(value: float) -> float:
+            parameters[index] = value
+            try:
+                return self.cost()
+            finally:
+                parameters[index] = p
+
+        def difference(h: float) -> float:
+            return (cost(p + h) - cost(p - h)) / ((p + h) - (p - h))
+
+        def found(numeric: float, tolerance: float, kink: bool = False) -> Slope:
+            size = float(max(abs(self.nabla[i]).max(), abs(numeric)))
+            return Slope(name, l, index, backprop, numeric, tolerance, size, kink)
+
+        h = self.eps ** (1 / 3) * max(1.0, abs(p))
+        numeric = difference(h)
+        bend, rounding = abs(difference(2 * h) - numeric), self.noise / h
+        first = found(numeric, bend + rounding)
+        if not first.wrong or bend <= 3 * rounding:  # there is no kink in a step that is straight
+            return first
+        for smaller in _SMALLER:
+            s = h / smaller
+            numeric = difference(s)
+            again = found(numeric, abs(difference(2 * s) - numeric) + self.noise / s)
+            if not again.wrong:
+                return again
+
+        def sides(s: float) -> tuple[float, float]:
+            low, high = sorted([(cost(p + s) - self.base) / s, (self.base - cost(p - s)) / s])
+            return low, high
+
+        # A bend halves with the step, a kink at p itself stays.
+        (low, high), (low_2, high_2) = sides(s), sides(2 * s)
+        rounding = 2 * self.noise / s
+        kinked = high - low > max(2 * rounding, 0.75 * (high_2 - low_2))
+        between = low - rounding <= backprop <= high + rounding
+        return found(first.numeric, first.tolerance, kink=True) if kinked and between else first
+
+
+def _check_net(net: Any, cost: Any) -> None:
+    methods = ("gradient",) if isinstance(net, MLP) else ("feedforward", "backprop")
+    wanted = ("sizes", "biases", "weights", *methods)
+    missing = [name for name in wanted if not hasattr(net, name)]
+    if missing or isinstance(net, type):
+        raise TypeError(
+            f"net must be a network with {', '.join(wanted)}, got {type(net).__name__} "
+            f"{getattr(net, '__name__', '')}".rstrip()
+        )
+    if cost is None:
+        return
+    if isinstance(net, MLP):
+        raise ValueError(f"cost must be None for an MLP: its output {net.output} has its own")
+    if not callable(cost):
+        raise TypeError(f"cost must be a function of (a, y), got {cost!r:.80}")
+
+
+def _fn(net: Any) -> Callable[[Any, Any], Any]:
+    """Return the cost of an example that a network of the book's kind learns by."""
+    if isinstance(net, MLP):
+        return reference.OUTPUTS[net.output or ""][1].fn
+    if isinstance(net, Book):
+        fn = net._cost_fn()
+    elif hasattr(net, "cost"):
+        fn = net.cost.fn
+    else:
+        a = np.linspace(0.1, 0.9, check.layers(net.sizes)[-1])[:, None]
+        ours = np.array_equal(net.cost_derivative(a, a[::-1]), a - a[::-1])
+        fn = reference.QuadraticCost.fn if ours else None
+    if fn is None:
+        raise ValueError(
+            "cost must be given, the function of (a, y) that the script's own cost_derivative "
+            "is of"
+        )
+    return fn
+
+
+def _costs_in_core(net: Any) -> bool:
+    """Whether the cost is computed from weighted inputs, not from outputs that are rounded."""
+    if not isinstance(net, Book):
+        return isinstance(net, MLP)
+    return not byhand.own_steps(net) & {"cost", *byhand.ANSWERS}
+
+
+def _listed(gradient: Any, depth: int) -> list[Any]:
+    try:
+        nabla_b, nabla_w = gradient
+        found = [*nabla_b, *nabla_w]
+    except (TypeError, ValueError):
+        found = []
+    if len(found) != 2 * depth:
+        raise TypeError(
+            f"backprop must return (nabla_b, nabla_w), {depth} arrays each, got "
+            f"{type(gradient).__name__}"
+        )
+    return found
+
+
+def _reason(subject: _Subject, found: GradientCheck) -> str:
+    """Return what is probably wrong, in a sentence."""
+    net = subject.net
+    if isinstance(net, Layers):
+        own = byhand.own_steps(net) if isinstance(net, Book) else frozenset()
+        if "backprop" not in own and (reason := _reason_in_steps(subject, own)):
+            return reason
+    return _reason_in_pattern(found)
+
+
+def _reason_in_steps(subject: _Subject, own: frozenset[str]) -> str | None:
+    """Ask each function that bpnet's own backprop goes by."""
+    net, f = subject.net, subject.net._functions()
+    layers = check.layers(net.sizes)
+    seen = [
+        tracing.trace(layers, net.biases, net.weights, f, x, y) for x, y in subject.pairs
+    ]
+    if "feedforward" in own and any(
+        not np.allclose(net.feedforward(x), each.activations[-1])
+        for (x, _), each in zip(subject.pairs, seen)
+    ):
+        return (
+            "feedforward is the script's own and backprop is not: backprop goes through the "
+            "network without it; override backprop, too"
+        )
+    if len(layers) > 2 and (at := _not_the_slope(f.hidden, f.hidden_prime)):
+        return f"{_sigmoids(net)}: {at}"
+    for (_, y), each in zip(subject.pairs, seen):
+        z = each.zs[-1]
+        slope = _slopes(lambda z, y=y: float(np.sum(subject.fn(f.output(z), y))), z)
+        delta = f.output_error(z, f.output(z), y)
+        if np.allclose(delta, slope, rtol=_CLEARLY, atol=_CLEARLY * abs(slope).max()):
+            continue
+        if "sigmoid" in own and (at := _not_the_slope(f.output, net._output_prime)):
+            return f"{_sigmoids(net)}: {at}"
+        if net.output == "log-likelihood" and abs(y.sum() - 1) > _CLEARLY:
+            return f"y must sum to 1 for log-likelihood: it sums to {y.sum():.6g}"
+        j = int(np.argmax(abs(delta - slope)))
+        name = "cost.delta" if hasattr(net, "cost") else "cost_derivative"
+        return (
+            f"{name} is not the derivative of the cost: for z = {z[j, 0]:.6g}, y = "
+            f"{y[j, 0]:.6g} it makes dC/dz {delta[j, 0]:.6g}, the cost {slope[j, 0]:.6g}"
+        )
+    return None
+
+
+def _not_the_slope(f: Any, prime: Any) -> str | None:
+    """Return where prime is clearly not the slope of f, in most of some places; else None."""
+    z = np.linspace(-2.03, 1.97, 9)[:, None]  # where no kink would be
+    h = np.finfo(float).eps ** (1 / 3)
+    slope, claimed = (f(z + h) - f(z - h)) / (2 * h), prime(z)
+    apart = abs(slope - claimed) > _CLEARLY * (abs(slope) + abs(claimed))
+    if np.count_nonzero(apart) <= 1:
+        return None
+    j = int(np.argmax(abs(slope - claimed)))
+    return f"at z = {z[j, 0]:.6g} it is {claimed[j, 0]:.6g}, the slope {slope[j, 0]:.6g}"
+
+
+def _slopes(cost: Callable[[Array], float], z: Array) -> Array:
+    """Return the central differences of a cost in each item of the column z."""
+    h, found = np.finfo(float).eps ** (1 / 3), np.zeros(z.shape)
+    for j in range(len(z)):
+        above, below = z.copy(), z.copy()
+        above[j] += h
+        below[j] -= h
+        found[j] = (cost(above) - cost(below)) / (2 * h)
+    return found
+
+
+def _sigmoids(net: Any) -> str:
+    """Say which of a module's two functions the script has assigned to."""
+    module = net._module
+    name = module.__name__.rpartition(".")[2]
+    sigmoid, prime = (byhand.assigned(module, each) for each in ("sigmoid", "sigmoid_prime"))
+    if sigmoid is byhand.SIGMOIDS[0]:
+        return f"{name}.sigmoid_prime is the script's own, and not the derivative of sigmoid"
+    return (
+        f"{name}.sigmoid is the script's own, and {name}.sigmoid_prime is not its derivative "
+        f"(assign both)"
+    )
+
+
+def _reason_in_pattern(found: GradientCheck) -> str:
+    """Say what the wrong slopes have in common."""
+    factors = [each.backprop / each.numeric for each in found.wrong if each.numeric]
+    judged = [each for each in found.slopes if not each.kink and each.numeric]
+    if len(factors) > 1 and len(found.wrong) == len(judged):
+        middle = float(np.median(factors))
+        if np.allclose(factors, middle, rtol=_CLEARLY):
+            return f"backprop is {middle:.6g} times the slope, everywhere"
+    arrays = {(each.name, each.l) for each in found.slopes}
+    wrong = {(each.name, each.l) for each in found.wrong}
+    said = ", ".join(f"{name}[{l}]" for name, l in sorted(wrong))
+    last = max(l for _, l in arrays)
+    if all(l < last for _, l in wrong):
+        rule = "the last layer is right: look at how the error goes back (BP2)"
+    elif {name for name, _ in wrong} == {"weights"}:
+        rule = "the biases are right: look at the product with the activations (BP4)"
+    elif {name for name, _ in wrong} == {"biases"}:
+        rule = "the weights are right: look at how biases get their error (BP3)"
+    else:
+        rule = "look at the last layer's error first (BP1)"
+    return f"wrong in {said}; {rule}"
