@@ -52,11 +52,13 @@ NETWORK = [
     "reference",
     "rules",
     "serialize",
+    "tracing",
     "trainer",
     "training",
 ]
-BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "trainer"]
+BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "tracing", "trainer"]
 FACE = ["book", "byhand", "check", "mlp", "reference", "rules", "serialize", "training"]
+CHECKED = ["book", "byhand", "check", "mlp", "reference", "tracing"]
 IMPORTS = {
     "reference.py": {"numpy"},
     "check.py": {"numpy"},
@@ -71,6 +73,7 @@ IMPORTS = {
     "rules.py": {"numpy", "bpcore", "bpnet.check", "bpnet.reference"},
     "predictor.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data"},
     "gradients.py": {"numpy", "bpcore", "bpnet.check"},
+    "tracing.py": {"numpy"},
     "stopping.py": {"bpnet.check"},
     "watching.py": set(),
     "ahead.py": {"numpy", "bpnet.data"},
@@ -89,6 +92,7 @@ IMPORTS = {
         *map("bpnet.{}".format, FACE),
         "bpnet.mnist_loader",
     },
+    "gradient_check.py": {"numpy", "bpnet.dataset", *map("bpnet.{}".format, CHECKED)},
 }
 USES_CORE = {
     API / name for name in [*IMPORTS, "config.py"] if "bpcore" in IMPORTS.get(name, {"bpcore"})

@@ -34,7 +34,7 @@ class Book(Layers):
     _steps: ClassVar[dict[str, Any]]
     _module: ClassVar[Any]
     _output_error: Callable[[Array, Array, Array], Any]  # BP1 of a class's own cost
-    _cost_fn: Callable[[], Callable[[Any, Any], Any] | None]  # which has no name of its own: None
+    _cost_fn: Callable[[], Any]  # the cost of a and y; None where only the script knows it
 
     def predictor(self, n_threads: int = 1) -> Predictor:
         """Return what answers as the network does now, ready to be asked: a ``Predictor``.
@@ -47,11 +47,14 @@ class Book(Layers):
         return super().predictor(n_threads)
 
     def trace(self, x: Any, y: Any = None) -> tracing.Trace:
+        """Return every z and activation of one example, and given y every delta: a ``Trace``.
+
+        As every network's; a script's own sigmoid and cost are what it goes by.  Raises
+        ValueError, too, if a script's own feedforward or backprop would answer.
+        """
         if own := byhand.own_steps(self) & {"feedforward", "backprop"}:
             raise ValueError(f"trace goes by bpnet's own {min(own)}, got the script's")
         return super().trace(x, y)
-
-    trace.__doc__ = Layers.trace.__doc__
 
     def _functions(self) -> tracing.Functions:
         return tracing.Functions(

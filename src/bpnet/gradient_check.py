@@ -7,10 +7,11 @@ A parameter p is moved by h to either side.  The central difference D(h) = (C(p 
 - rounding, e / h, where e bounds the rounding error of one cost.  A weighted input of n inputs,
   in any order of additions, is the exact one of parameters that are moved by n + 1 roundings at
   most, relative to each (Higham, Accuracy and Stability, 3.1), so the cost by the sum over all
-  parameters of (n + 1) eps |slope| |p|; activations, costs and their sum are some roundings more.
+  parameters of (n + 1) eps |slope| |p|; activations, costs and their sum are some more.
 
 h = eps^(1/3) max(1, |p|) makes the two of one order, eps^(2/3): 4e-11 in float64.  The rounding
-of backprop itself, some eps, is far below.
+of backprop itself, some eps, is far below.  Where D(2h) and D(h) are further apart than rounding
+explains, a smaller step is taken: there is a kink, or a sharp bend, beside p.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from bpnet.check import Array
 
 _ROUNDINGS = 16  # of an activation, or of a cost: a few functions of 4 ulp each
-_SMALLER = 4, 16, 64, 256  # steps, of h: a kink is not in all of them
+_SMALLER = 1, 4, 16, 64, 256  # steps, of h: a kink beside p is not in all of them
 _CLEARLY = 1e-5  # relative: what is a wrong formula, where one looks for the reason
 
 
@@ -38,7 +39,7 @@ class Slope(NamedTuple):
 
     name: str  # "biases" or "weights"
     l: int  # of biases[l] or weights[l]
-    index: tuple[int, int]
+    at: tuple[int, int]
     backprop: float
     numeric: float  # the central difference
     tolerance: float  # their errors, at most
@@ -59,16 +60,17 @@ class Slope(NamedTuple):
     @property
     def where(self) -> str:
         """The parameter, as one writes it."""
-        j, k = self.index
+        j, k = self.at
         return f"{self.name}[{self.l}][{j}, {k}]"
 
 
 class GradientCheck:
     """What ``gradient_check`` found.  It is true if backprop is right, and prints as a report.
 
-    ok says the same as its truth.  slopes has a ``Slope`` for each parameter that was looked
-    at; worst is the one with the largest relative error, error.  kinks counts those at which
-    the cost has no slope; they are left out.  reason is what is probably wrong, or None.
+    ok says the same as its truth: nothing is wrong, and something can be told from rounding.
+    slopes has a ``Slope`` for each parameter that was looked at; worst is the one with the
+    largest relative error, error.  kinks counts those at which the cost has no slope; they are
+    left out.  reason is what is probably wrong, or None.
     """
 
     def __init__(self, slopes: list[Slope], n_parameters: int):
@@ -79,7 +81,7 @@ class GradientCheck:
         sharp = [slope for slope in judged if slope.tolerance < slope.size / 10]
         self.worst = max(self.wrong or sharp or judged or slopes, key=lambda each: each.error)
         self.error = self.worst.error
-        self.ok = bool(judged) and not self.wrong
+        self.ok = bool(sharp) and not self.wrong
         self.reason: str | None = None
 
     def __bool__(self) -> bool:
@@ -93,12 +95,14 @@ class GradientCheck:
         lines = [
             f"backprop is {verdict}: {n} of {self.n_parameters} parameters looked at, "
             f"{len(self.wrong)} wrong",
-            f"largest error {self.error:.1e} of the largest slope beside it, "
+            f"largest error {self.error:.1e} of the largest slope in {worst.name}[{worst.l}], "
             f"{worst.tolerance / worst.size if worst.size else 0:.1e} allowed",
             f"  {worst.where}: backprop {worst.backprop:.10g}, cost {worst.numeric:.10g}",
         ]
         if self.kinks:
             lines.append(f"{self.kinks} left out: the cost has a kink there, and no slope")
+        if not self.ok and not self.wrong:
+            lines.append("no slope can be told from rounding: try other examples")
         return "\n".join([*lines, *([self.reason] if self.reason else [])])
 
 
@@ -191,7 +195,7 @@ class _Subject:
         net = self.net
         if isinstance(net, MLP):
             return net.cost(self.dataset)
-        if isinstance(net, Layers):
+        if isinstance(net, Book):
             if self.given_fn is None:
                 return float(net._cost_of(self.dataset) or 0.0)
             return float(net._mean_cost("examples", self.dataset, self.fn)[0])
@@ -244,8 +248,11 @@ class _Subject:
 
     def chosen(self, most: int, seed: int) -> list[tuple[str, int, tuple[int, int]]]:
         """Return at most so many parameters, evenly from all arrays, as far as they go."""
-        net, draw, found = self.net, np.random.RandomState(seed), []
-        named = [(n, l, p) for n in ("biases", "weights") for l, p in enumerate(getattr(net, n))]
+        net, draw = self.net, np.random.RandomState(seed)
+        found: list[tuple[str, int, tuple[int, int]]] = []
+        named = [
+            (n, l, p) for n in ("biases", "weights") for l, p in enumerate(getattr(net, n))
+        ]
         by_size = sorted(named, key=lambda each: each[2].size)
         for i, (name, l, p) in enumerate(by_size):
             share = min(p.size, (most - len(found)) // (len(by_size) - i))
@@ -254,49 +261,47 @@ class _Subject:
                 found.append((name, l, divmod(item, p.shape[1])))
         return sorted(found)
 
-    def slope(self, name: str, l: int, index: tuple[int, int]) -> Slope:
+    def slope(self, name: str, l: int, at: tuple[int, int]) -> Slope:
         """Return what is found of one parameter."""
         parameters = getattr(self.net, name)[l]
-        i = l + (len(self.net.biases) if name == "weights" else 0)
-        backprop, p = float(self.nabla[i][index]), float(parameters[index])
+        nabla = self.nabla[l + (len(self.net.biases) if name == "weights" else 0)]
+        p, backprop = float(parameters[at]), float(nabla[at])
 
         def cost(value: float) -> float:
-            parameters[index] = value
+            parameters[at] = value
             try:
                 return self.cost()
             finally:
-                parameters[index] = p
+                parameters[at] = p
 
         def difference(h: float) -> float:
             return (cost(p + h) - cost(p - h)) / ((p + h) - (p - h))
 
-        def found(numeric: float, tolerance: float, kink: bool = False) -> Slope:
-            size = float(max(abs(self.nabla[i]).max(), abs(numeric)))
-            return Slope(name, l, index, backprop, numeric, tolerance, size, kink)
-
         h = self.eps ** (1 / 3) * max(1.0, abs(p))
-        numeric = difference(h)
-        bend, rounding = abs(difference(2 * h) - numeric), self.noise / h
-        first = found(numeric, bend + rounding)
-        if not first.wrong or bend <= 3 * rounding:  # there is no kink in a step that is straight
-            return first
         for smaller in _SMALLER:
             s = h / smaller
-            numeric = difference(s)
-            again = found(numeric, abs(difference(2 * s) - numeric) + self.noise / s)
-            if not again.wrong:
-                return again
+            numeric, rounding = difference(s), self.noise / s
+            bend = abs(difference(2 * s) - numeric)
+            if bend <= 3 * rounding:
+                break
+        size = float(max(abs(nabla).max(), abs(numeric)))
+        found = Slope(name, l, at, backprop, numeric, bend + rounding, size)
+        return found._replace(kink=found.wrong and self._is_kink(cost, p, s, backprop))
 
-        def sides(s: float) -> tuple[float, float]:
-            low, high = sorted([(cost(p + s) - self.base) / s, (self.base - cost(p - s)) / s])
-            return low, high
+    def _is_kink(self, cost: Any, p: float, h: float, backprop: float) -> bool:
+        """Whether the cost has two slopes at p, and backprop's is between them.
 
-        # A bend halves with the step, a kink at p itself stays.
-        (low, high), (low_2, high_2) = sides(s), sides(2 * s)
-        rounding = 2 * self.noise / s
-        kinked = high - low > max(2 * rounding, 0.75 * (high_2 - low_2))
-        between = low - rounding <= backprop <= high + rounding
-        return found(first.numeric, first.tolerance, kink=True) if kinked and between else first
+        The slopes to both sides of a bend come nearer as the step halves, those of a kink stay.
+        """
+
+        def sides(h: float) -> tuple[float, float]:
+            up, down = (cost(p + h) - self.base) / h, (self.base - cost(p - h)) / h
+            return min(up, down), max(up, down)
+
+        (low, high), (low_2, high_2) = sides(h), sides(2 * h)
+        rounding = 2 * self.noise / h
+        stays = high - low > max(2 * rounding, 0.75 * (high_2 - low_2))
+        return stays and low - rounding <= backprop <= high + rounding
 
 
 def _check_net(net: Any, cost: Any) -> None:
@@ -318,9 +323,11 @@ def _check_net(net: Any, cost: Any) -> None:
 
 def _fn(net: Any) -> Callable[[Any, Any], Any]:
     """Return the cost of an example that a network of the book's kind learns by."""
+    fn: Any = None
     if isinstance(net, MLP):
-        return reference.OUTPUTS[net.output or ""][1].fn
-    if isinstance(net, Book):
+        row: Any = reference.OUTPUTS[net.output or ""]
+        fn = row[1].fn
+    elif isinstance(net, Book):
         fn = net._cost_fn()
     elif hasattr(net, "cost"):
         fn = net.cost.fn
@@ -371,9 +378,7 @@ def _reason_in_steps(subject: _Subject, own: frozenset[str]) -> str | None:
     """Ask each function that bpnet's own backprop goes by."""
     net, f = subject.net, subject.net._functions()
     layers = check.layers(net.sizes)
-    seen = [
-        tracing.trace(layers, net.biases, net.weights, f, x, y) for x, y in subject.pairs
-    ]
+    seen = [tracing.trace(layers, net.biases, net.weights, f, x, y) for x, y in subject.pairs]
     if "feedforward" in own and any(
         not np.allclose(net.feedforward(x), each.activations[-1])
         for (x, _), each in zip(subject.pairs, seen)
@@ -386,7 +391,7 @@ def _reason_in_steps(subject: _Subject, own: frozenset[str]) -> str | None:
         return f"{_sigmoids(net)}: {at}"
     for (_, y), each in zip(subject.pairs, seen):
         z = each.zs[-1]
-        slope = _slopes(lambda z, y=y: float(np.sum(subject.fn(f.output(z), y))), z)
+        slope = _slopes(subject.fn, f.output, z, y)
         delta = f.output_error(z, f.output(z), y)
         if np.allclose(delta, slope, rtol=_CLEARLY, atol=_CLEARLY * abs(slope).max()):
             continue
@@ -415,14 +420,14 @@ def _not_the_slope(f: Any, prime: Any) -> str | None:
     return f"at z = {z[j, 0]:.6g} it is {claimed[j, 0]:.6g}, the slope {slope[j, 0]:.6g}"
 
 
-def _slopes(cost: Callable[[Array], float], z: Array) -> Array:
-    """Return the central differences of a cost in each item of the column z."""
+def _slopes(fn: Any, output: Any, z: Array, y: Array) -> Array:
+    """Return the central differences of the cost of output(z) in each item of the column z."""
     h, found = np.finfo(float).eps ** (1 / 3), np.zeros(z.shape)
     for j in range(len(z)):
         above, below = z.copy(), z.copy()
         above[j] += h
         below[j] -= h
-        found[j] = (cost(above) - cost(below)) / (2 * h)
+        found[j] = (np.sum(fn(output(above), y)) - np.sum(fn(output(below), y))) / (2 * h)
     return found
 
 
@@ -430,8 +435,7 @@ def _sigmoids(net: Any) -> str:
     """Say which of a module's two functions the script has assigned to."""
     module = net._module
     name = module.__name__.rpartition(".")[2]
-    sigmoid, prime = (byhand.assigned(module, each) for each in ("sigmoid", "sigmoid_prime"))
-    if sigmoid is byhand.SIGMOIDS[0]:
+    if byhand.assigned(module, "sigmoid") is byhand.SIGMOIDS[0]:
         return f"{name}.sigmoid_prime is the script's own, and not the derivative of sigmoid"
     return (
         f"{name}.sigmoid is the script's own, and {name}.sigmoid_prime is not its derivative "

@@ -77,7 +77,7 @@ class Layers:
         dtype.  Given y there are also the cost and its gradient, nabla_b and nabla_w.  What is
         returned prints as a page to look at.  Computed in NumPy, one step after the other, as
         in ``bpnet.reference``: the same as the core to rounding.  Raises ValueError if a shape
-        does not match ``sizes``, or if a script's own feedforward or backprop would answer.
+        does not match ``sizes``.
         """
         layers = check.layers(self.sizes)
         x = data.as_column("x", x, layers[0], self.dtype).copy()
@@ -90,9 +90,9 @@ class Layers:
 
     def _functions(self) -> tracing.Functions:
         """Return what ``trace`` computes with."""
-        hidden, hidden_prime = reference.ACTIVATIONS[self.hidden]
-        output, cost = reference.OUTPUTS[self.output or "quadratic"]
-        return tracing.Functions(hidden, hidden_prime, output, cost.delta)
+        hidden: Any = reference.ACTIVATIONS[self.hidden]
+        output: Any = reference.OUTPUTS[self.output or "quadratic"]
+        return tracing.Functions(hidden[0], hidden[1], output[0], output[1].delta)
 
     def _cost_of(self, examples: Any) -> float | None:
         """Return the mean cost of examples; None if nobody knows what it is."""

@@ -198,9 +198,8 @@ class Network(Book):
         slope = self._output_prime(z) if byhand.sigmoid_replaced(self) else a * (1 - a)
         return self.cost_derivative(a, y) * slope  # BP1
 
-    def _cost_fn(self) -> Callable[[Any, Any], Any] | None:
-        own = "cost" in byhand.own_error(self)  # cost_derivative says of what only to its author
-        return None if own else reference.QuadraticCost.fn
+    def _cost_fn(self) -> Any:
+        return None if "cost" in byhand.own_error(self) else reference.QuadraticCost.fn
 
     def _call_evaluate(self, examples: Any, vectors: bool) -> Any:
         if vectors and isinstance(examples, list):

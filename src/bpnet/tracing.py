@@ -45,7 +45,7 @@ class Trace:
         self.nabla_w: list[Array] | None = None
 
     def __repr__(self) -> str:
-        """Show every number on the way forward, then on the way back; of long arrays the ends."""
+        """Show every number on the way forward, then back; of long arrays the ends."""
         lines = ["-".join(map(str, self.sizes)) + ", forward"]
         lines += _line("activations[0] = x", self.activations[0])
         for l, (z, a) in enumerate(zip(self.zs, self.activations[1:])):
