@@ -136,8 +136,8 @@ def test_a_feedforward_without_its_backprop_is_noticed(kind, on):
     found = bpnet.gradient_check(net, EXAMPLES)
     assert not found
     assert found.reason == (
-        "feedforward is the script's own and backprop is not: backprop goes through the network "
-        "without it; override backprop, too"
+        "feedforward is the script's own and backprop is not: backprop goes through the "
+        "network without it; override backprop, too"
     )
 
     def backprop(x, y):
@@ -257,7 +257,7 @@ def test_a_cost_derivative_of_an_edited_text_needs_its_cost_as_well():
         def cost_derivative(self, a, y):
             return (a - y) ** 3
 
-    with pytest.raises(ValueError, match="^cost must be given"):
+    with pytest.raises(ValueError, match=r"^cost must be given"):
         bpnet.gradient_check(Edited(SIZES), EXAMPLES)
     assert bpnet.gradient_check(
         Edited(SIZES), EXAMPLES, cost=lambda a, y: np.sum((a - y) ** 4) / 4
@@ -405,8 +405,8 @@ REFUSED = [
     (
         (MLP(SIZES), [(np.ones((6, 1)), 5 * np.ones((3, 1)))]),
         {},
-        "ValueError: examples: y must be in [0, 1], what the output cross-entropy can reach, got "
-        '5 in row 0, column 0: scale y to that, or use bpnet.MLP(sizes, output="squared")',
+        "ValueError: examples: y must be in [0, 1], what the output cross-entropy can reach, "
+        'got 5 in row 0, column 0: scale y to that, or use bpnet.MLP(sizes, output="squared")',
     ),
     ((GOOD, EXAMPLES), {"seed": -1}, "ValueError: seed must be at least 0, got -1"),
     (
