@@ -233,7 +233,8 @@ def test_a_faulty_backprop_is_described(kind, fault):
     found = bpnet.gradient_check(net, EXAMPLES)
     assert not found and found.reason == reason
     assert str(found).startswith("backprop is WRONG: 53 of 53 parameters looked at, ")
-    assert str(found).endswith(reason)
+    assert " ".join(str(found).split()).endswith(reason)
+    assert max(map(len, str(found).split("\n"))) <= 88
 
 
 @pytest.mark.parametrize("cls", [reference.Network, reference.Network2, reference.MLP])

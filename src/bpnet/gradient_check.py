@@ -17,6 +17,7 @@ is so at all of them.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,7 +106,7 @@ class GradientCheck:
             lines.append(f"{self.kinks} left out: the cost has a kink there, and no slope")
         if not self.ok and not self.wrong:
             lines.append("no slope can be told from rounding: try other examples")
-        return "\n".join([*lines, *([self.reason] if self.reason else [])])
+        return "\n".join(lines + textwrap.wrap(self.reason or "", 88))
 
 
 def gradient_check(
