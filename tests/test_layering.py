@@ -52,9 +52,9 @@ NETWORK = [
     "reference",
     "rules",
     "serialize",
-    "tracing",
     "trainer",
     "training",
+    "tracing",
 ]
 BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "tracing", "trainer"]
 FACE = ["book", "byhand", "check", "mlp", "reference", "rules", "serialize", "training"]

@@ -410,7 +410,7 @@ def _reason_in_steps(subject: _Subject, own: frozenset[str]) -> str | None:
     """Ask each function that bpnet's own backprop goes by."""
     net, f = subject.net, subject.net._functions()
     layers = check.layers(net.sizes)
-    seen = [tracing.trace(layers, net.biases, net.weights, f, x, y) for x, y in subject.pairs]
+    seen = [tracing.follow(layers, net.biases, net.weights, f, x, y) for x, y in subject.pairs]
     if "feedforward" in own and any(
         not np.allclose(net.feedforward(x), each.activations[-1])
         for (x, _), each in zip(subject.pairs, seen)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import bpcore
-from bpnet import check, data, reference, serialize, tracing
+from bpnet import check, data, reference, serialize
 from bpnet.gradients import ROWS as GRADIENT_ROWS
 from bpnet.gradients import Gradients
 from bpnet.predictor import Predictor, pack_inputs
 from bpnet.rules import Rule, Step
+from bpnet.tracing import Functions, Trace, follow
 from bpnet.trainer import ROWS, Monitor, copies, mean_cost_and_count, total_weight
 from bpnet.training import Run, compact_line, history_keys
 
@@ -70,7 +71,7 @@ class Layers:
             n_threads,
         )
 
-    def trace(self, x: Any, y: Any = None) -> tracing.Trace:
+    def trace(self, x: Any, y: Any = None) -> Trace:
         """Return every z and activation of one example, and given y every delta: a ``Trace``.
 
         x has shape (sizes[0], 1) and y (sizes[-1], 1); both are converted to the network's
@@ -83,16 +84,16 @@ class Layers:
         x = data.as_column("x", x, layers[0], self.dtype).copy()
         if y is not None:
             y = data.as_column("y", y, layers[-1], self.dtype).copy()
-        seen = tracing.trace(layers, *self._parameters(), self._functions(), x, y)
+        seen = follow(layers, *self._parameters(), self._functions(), x, y)
         if y is not None:
             seen.cost = self._cost_of([(x, y)])
         return seen
 
-    def _functions(self) -> tracing.Functions:
+    def _functions(self) -> Functions:
         """Return what ``trace`` computes with."""
         hidden: Any = reference.ACTIVATIONS[self.hidden]
         output: Any = reference.OUTPUTS[self.output or "quadratic"]
-        return tracing.Functions(hidden[0], hidden[1], output[0], output[1].delta)
+        return Functions(hidden[0], hidden[1], output[0], output[1].delta)
 
     def _cost_of(self, examples: Any) -> float | None:
         """Return the mean cost of examples; None if nobody knows what it is."""

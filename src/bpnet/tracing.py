@@ -61,7 +61,7 @@ class Trace:
         return "\n".join(lines)
 
 
-def trace(
+def follow(
     sizes: list[int],
     biases: list[Array],
     weights: list[Array],
