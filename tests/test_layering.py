@@ -55,9 +55,11 @@ NETWORK = [
     "serialize",
     "trainer",
     "training",
+    "tracing",
 ]
-BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "trainer"]
+BOOK = ["byhand", "check", "data", "mlp", "reference", "rules", "tracing", "trainer"]
 FACE = ["book", "byhand", "check", "mlp", "reference", "rules", "serialize", "training"]
+CHECKED = ["book", "byhand", "check", "mlp", "reference", "tracing"]
 IMPORTS = {
     "reference.py": {"numpy"},
     "check.py": {"numpy"},
@@ -72,6 +74,7 @@ IMPORTS = {
     "rules.py": {"numpy", "bpcore", "bpnet.check", "bpnet.reference"},
     "predictor.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data"},
     "gradients.py": {"numpy", "bpcore", "bpnet.check"},
+    "tracing.py": {"numpy"},
     "stopping.py": {"bpnet.check"},
     "watching.py": set(),
     "ahead.py": {"numpy", "bpnet.data"},
@@ -90,6 +93,7 @@ IMPORTS = {
         *map("bpnet.{}".format, FACE),
         "bpnet.mnist_loader",
     },
+    "gradient_check.py": {"numpy", "bpnet.dataset", *map("bpnet.{}".format, CHECKED)},
 }
 USES_CORE = {
     API / name for name in [*IMPORTS, "config.py"] if "bpcore" in IMPORTS.get(name, {"bpcore"})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import bpcore
-from bpnet import byhand, check, data, reference
+from bpnet import byhand, check, data, reference, tracing
 from bpnet.mlp import Layers
 from bpnet.rules import Step
 from bpnet.trainer import ROWS, total_weight
@@ -34,6 +34,7 @@ class Book(Layers):
     _steps: ClassVar[dict[str, Any]]
     _module: ClassVar[Any]
     _output_error: Callable[[Array, Array, Array], Any]  # BP1 of a class's own cost
+    _cost_fn: Callable[[], Any]  # the cost of a and y; None where only the script knows it
 
     def predictor(self, n_threads: int = 1) -> Predictor:
         """Return what answers as the network does now, ready to be asked: a ``Predictor``.
@@ -44,6 +45,29 @@ class Book(Layers):
         if own := byhand.own_steps(self) & byhand.ANSWERS:
             raise ValueError(f"a predictor answers by bpnet's own {min(own)}, got the script's")
         return super().predictor(n_threads)
+
+    def trace(self, x: Any, y: Any = None) -> tracing.Trace:
+        """Return every z and activation of one example, and given y every delta: a ``Trace``.
+
+        As every network's; a script's own sigmoid and cost are what it goes by.  Raises
+        ValueError, too, if a script's own feedforward or backprop would answer.
+        """
+        if own := byhand.own_steps(self) & {"feedforward", "backprop"}:
+            raise ValueError(f"trace goes by bpnet's own {min(own)}, got the script's")
+        return super().trace(x, y)
+
+    def _functions(self) -> tracing.Functions:
+        return tracing.Functions(
+            self._hidden, self._hidden_prime, self._output, self._output_error
+        )
+
+    def _cost_of(self, examples: Any) -> float | None:
+        fn = self._cost_fn()
+        if fn is None:
+            return None
+        if byhand.own_steps(self) & {"cost", *byhand.ANSWERS}:
+            return self._mean_cost("examples", examples, fn)[0]
+        return super()._cost_of(examples)
 
     def feedforward(self, a: Any) -> Array:
         """Return the network's output (sizes[-1], 1) for the input a, (sizes[0], 1).

@@ -14,6 +14,7 @@ from bpnet.gradients import ROWS as GRADIENT_ROWS
 from bpnet.gradients import Gradients
 from bpnet.predictor import Predictor, pack_inputs
 from bpnet.rules import Rule, Step
+from bpnet.tracing import Functions, Trace, follow
 from bpnet.trainer import ROWS, Monitor, copies, mean_cost_and_count, total_weight
 from bpnet.training import Run, compact_line, history_keys
 
@@ -69,6 +70,34 @@ class Layers:
             self.output or "quadratic",
             n_threads,
         )
+
+    def trace(self, x: Any, y: Any = None) -> Trace:
+        """Return every z and activation of one example, and given y every delta: a ``Trace``.
+
+        x has shape (sizes[0], 1) and y (sizes[-1], 1); both are converted to the network's
+        dtype.  Given y there are also the cost and its gradient, nabla_b and nabla_w.  What is
+        returned prints as a page to look at.  Computed in NumPy, one step after the other, as
+        in ``bpnet.reference``: the same as the core to rounding.  Raises ValueError if a shape
+        does not match ``sizes``.
+        """
+        layers = check.layers(self.sizes)
+        x = data.as_column("x", x, layers[0], self.dtype).copy()
+        if y is not None:
+            y = data.as_column("y", y, layers[-1], self.dtype).copy()
+        seen = follow(layers, *self._parameters(), self._functions(), x, y)
+        if y is not None:
+            seen.cost = self._cost_of([(x, y)])
+        return seen
+
+    def _functions(self) -> Functions:
+        """Return what ``trace`` computes with."""
+        hidden: Any = reference.ACTIVATIONS[self.hidden]
+        output: Any = reference.OUTPUTS[self.output or "quadratic"]
+        return Functions(hidden[0], hidden[1], output[0], output[1].delta)
+
+    def _cost_of(self, examples: Any) -> float | None:
+        """Return the mean cost of examples; None if nobody knows what it is."""
+        return self._ask("examples", examples, cost=True, beyond=None)[0]
 
     def _prepare(self, sizes: Any, dtype: DTypeLike, seed: int | None, hidden: str) -> Any:
         """Set all but the parameters; return where these are drawn from."""
@@ -153,13 +182,19 @@ class Layers:
         return bool(np.max(slope(np.array([-30.0, 30.0]))) < 1e-6)
 
     def _ask(
-        self, name: str, examples: Any, *, count: bool = False, cost: bool = False
+        self,
+        name: str,
+        examples: Any,
+        *,
+        count: bool = False,
+        cost: bool = False,
+        beyond: Callable[[str], object] | None = check.warn,
     ) -> tuple[float | None, int | None]:
         """Return the mean cost of examples and how many are classified rightly, as asked."""
         given = data.accept(name, examples)
         if cost and not len(given):
             raise ValueError(f"{name} must hold at least one example, got none")
-        packed = self._pack(name, given, outputs=cost, labels=count, beyond=check.warn)
+        packed = self._pack(name, given, outputs=cost, labels=count, beyond=beyond)
         monitor = Monitor(name, given, packed, count, cost)
         return mean_cost_and_count(self._in_core(ROWS), monitor, Step(Rule()), [])
 

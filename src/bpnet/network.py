@@ -198,6 +198,9 @@ class Network(Book):
         slope = self._output_prime(z) if byhand.sigmoid_replaced(self) else a * (1 - a)
         return self.cost_derivative(a, y) * slope  # BP1
 
+    def _cost_fn(self) -> Any:
+        return None if "cost" in byhand.own_error(self) else reference.QuadraticCost.fn
+
     def _call_evaluate(self, examples: Any, vectors: bool) -> Any:
         if vectors and isinstance(examples, list):
             one = self.sizes[-1] == 1  # which is a 1 where it is above 1/2

@@ -242,6 +242,9 @@ class Network(Book):
     def _output_error(self, z: Any, a: Any, y: Any) -> Any:
         return self.cost.delta(z, a, y)
 
+    def _cost_fn(self) -> Any:
+        return self.cost.fn
+
     def _calls(self, step: Step) -> byhand.Calls:
         """Return the calls as the book makes them: an override may know no more."""
 

@@ -5,7 +5,7 @@ every row of the core's: ACTIVATIONS of the hidden layers, OUTPUTS (activation a
 last) and RULES (the step).  ``Network`` is chapter 1's and 2's, ``Network2`` chapter 3's; an
 ``MLP`` takes any rows of the tables.
 
-Nielsen, Neural Networks and Deep Learning; equations BP1-BP4 are those of chapter 2.
+Nielsen, Neural Networks and Deep Learning; BP1-BP4, chapter 2, are in docs/backpropagation.md.
 """
 
 import random
