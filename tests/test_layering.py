@@ -52,6 +52,7 @@ NETWORK = [
     "reference",
     "rules",
     "serialize",
+    "summary",
     "trainer",
     "training",
 ]
@@ -74,6 +75,7 @@ IMPORTS = {
     "stopping.py": {"bpnet.check"},
     "watching.py": set(),
     "ahead.py": {"numpy", "bpnet.data"},
+    "summary.py": {"numpy", "bpnet.check", "bpnet.reference"},
     "trainer.py": {"numpy", "bpcore", "bpnet.ahead", "bpnet.check"},
     "training.py": {"numpy", "bpcore", *map("bpnet.{}".format, RUN)},
     "mlp.py": {"numpy", "bpcore", *map("bpnet.{}".format, NETWORK)},

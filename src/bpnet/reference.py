@@ -46,12 +46,17 @@ def softmax(z):
         return e / np.sum(e)
 
 
+def identity(z):
+    """Return z."""
+    return z
+
+
 # What hidden neurons do: name, (f(z), f'(z)).
 ACTIVATIONS = {
     "sigmoid": (sigmoid, sigmoid_prime),
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
-    "identity": (lambda z: z, np.ones_like),
+    "identity": (identity, np.ones_like),
 }
 
 
@@ -122,7 +127,7 @@ OUTPUTS = {
     "quadratic": (sigmoid, QuadraticCost),
     "cross-entropy": (sigmoid, CrossEntropyCost),
     "log-likelihood": (softmax, LogLikelihoodCost),
-    "squared": (lambda z: z, SquaredCost),
+    "squared": (identity, SquaredCost),
     "poisson": (np.exp, PoissonCost),
 }
 
