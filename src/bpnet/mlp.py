@@ -62,6 +62,9 @@ class Layers:
 
         path may be a binary file that is open, as ``io.BytesIO``: it is then written to.
 
+        What a file cannot hold is warned of, and the rest saved: a script's own sigmoid or
+        feedforward, whose name it keeps, and what of ``history`` is no JSON.
+
         The file is replaced in one step, or kept as it was: ValueError if the parameters do
         not fit ``sizes``, OSError if path cannot be written.
         """
@@ -234,8 +237,8 @@ class MLP(Layers):
     (``random.Random(seed)``), else from the global generators.
 
     After training, ``history`` is a list of one dict an epoch and ``stopped_by`` names the
-    condition that ended it.  ``notes`` may be a dict that JSON can hold: it is saved with the
-    network.
+    condition that ended it.  ``notes`` may be a dict that JSON can hold.  All three are saved
+    with the network.
 
     Raises TypeError or ValueError if an argument is not as described, MemoryError if the
     parameters do not fit.

@@ -54,8 +54,8 @@ class Network(Book):
     ``numpy.random.seed(seed)`` and ``random.seed(seed)``, and leaves the globals alone.
 
     After a call of ``SGD``, ``history`` is a list of one dict an epoch and ``stopped_by`` names
-    the condition that ended it.  ``notes`` may be a dict that JSON can hold: it is saved with
-    the network.
+    the condition that ended it.  ``notes`` may be a dict that JSON can hold.  All three are
+    saved with the network.
 
     Raises TypeError or ValueError if sizes does not list two or more positive integers, and
     MemoryError if the parameters do not fit.

@@ -276,9 +276,10 @@ class Network(Book):
 def load(filename: check.AnyFile) -> Network:
     """Return the network in a file that ``save``, or the book's own, wrote.
 
-    A cost of one's own is found under its name in this module: assign it first.  Nothing in
-    the file is run and no random number is drawn.  Raises FileNotFoundError if there is no
-    file, ValueError if it is not a whole model.
+    A cost of one's own is found under its name in this module: assign it first.  A sigmoid or
+    a feedforward of one's own is warned of, as by ``bpnet.load``.  Nothing in the file is run
+    and no random number is drawn.  Raises FileNotFoundError if there is no file, ValueError if
+    it is not a whole model.
     """
     return from_model(serialize.load(check.file("filename", filename)))
 

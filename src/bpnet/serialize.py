@@ -244,7 +244,7 @@ def _storable_history(history: Any, lost: list[str]) -> list[dict[str, Any]]:
     odd = []
     for epoch, record in enumerate(history):
         kept.append({})
-        for key, value in record.items():
+        for key, value in list(record.items()):  # which another thread may be adding to
             try:
                 if not isinstance(key, str):
                     raise TypeError

@@ -107,9 +107,10 @@ def _number(key: str, number: float) -> str:
 def _rows(net: Layers) -> Iterator[tuple[str, ...]]:
     """Yield what the table says of each layer, and of all."""
     layers, (biases, weights) = check.layers(net.sizes), net._parameters()
-    hidden, output = net.hidden, reference.OUTPUTS[net.output or "quadratic"][0].__name__
-    own = net._own_answers()
-    names = [hidden] * (len(layers) - 2) + [output]
+    output, own = reference.OUTPUTS[net.output or "quadratic"][0].__name__, net._own_answers()
+    if not output.isidentifier():  # z itself, without a name
+        output = "identity"
+    names = [net.hidden] * (len(layers) - 2) + [output]
     yield "0", f"{layers[0]:,}", *[""] * (len(_HEADINGS) - 2)
     for l, (b, w, name) in enumerate(zip(biases, weights, names), 1):
         shape = f"{w.shape[0]} x {w.shape[1]}"
