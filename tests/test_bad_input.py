@@ -38,7 +38,7 @@ ALL = [*EVERY, "MLP"]
 each_kind = pytest.mark.parametrize("kind", EVERY)
 HELD_OUT = {
     "network": ["test_data", "validation_data"],
-    "network2": ["evaluation_data"],
+    "network2": ["evaluation_data", "validation_data"],
     "MLP": ["validation_data"],
 }
 
@@ -224,6 +224,18 @@ CHAPTER_3 = [
     (
         {"monitor_evaluation_cost": True, "evaluation_data": [(X, 3)]},
         "ValueError: evaluation_data[0]: label must be an integer in [0, 3), got 3",
+    ),
+    (
+        {"evaluation_data": TEST, "validation_data": TEST},
+        "ValueError: validation_data must be None where evaluation_data is given",
+    ),
+    (
+        {"monitor": ["test_cost"], "evaluation_data": TEST},
+        f"{MONITORS}, evaluation_cost, evaluation_accuracy, got 'test_cost'",
+    ),
+    (
+        {"monitor": ["validation_cost"], "evaluation_data": None},
+        f"{MONITORS}, got 'validation_cost'",
     ),
     ({"early_stopping_n": 3, "patience": 3}, NOT_BOTH),
     ({"early_stopping_n": 1.5}, f"TypeError: early_stopping_n {COUNT} 1.5"),

@@ -478,6 +478,7 @@ STEPPED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:the network was saved with the script's feedforward")
 @pytest.mark.parametrize("kind", STEPPED)
 @each_rule
 @each_dtype

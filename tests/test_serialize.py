@@ -17,6 +17,7 @@ from conftest import global_states
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from nets import each_trained, make, train, watched
 
 import bpnet
 from bpnet import Network, network2, serialize
@@ -57,7 +58,12 @@ def model(sizes, dtype="float64", **parts):
     return Model(list(sizes), *parameters(sizes, dtype), **parts)
 
 
-STATE = {"epoch": 3, "seen": 2**70, "history": [0.1, float("nan"), -float("inf")], "é": None}
+STATE = {
+    "epoch": 3,
+    "seen": 2**70,
+    "history": [{"a": [0.1, float("nan"), -float("inf")]}],
+    "é": None,
+}
 
 
 def run(sizes, dtype="float64", n=5, **parts):
@@ -206,15 +212,196 @@ def test_a_run_of_version_1_goes_on_to_the_bits_of_one_that_did_not_end(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("name", "kind", "dtype", "notes"),
+    [("network", Network, "float32", NOTES), ("mlp", bpnet.MLP, "float64", None)],
+)
+def test_networks_of_version_2_are_read(name, kind, dtype, notes):
+    net = bpnet.load(DATA / f"version2-{name}.npz")
+    assert type(net) is kind and (net.sizes, net.dtype, net.notes) == (SMALL, dtype, notes)
+    assert bits([net.biases, net.weights]) == bits(fractions(dtype))
+    assert (net.history, net.stopped_by) == ([], None)
+    assert not {"history", "stopped_by"} & {*vars(net)}
+
+
+def test_a_run_of_version_2_goes_on_to_the_bits_of_one_that_did_not_end():
+    path = DATA / "version2-momentum-checkpoint.npz"
+    net, whole = run_of_version_1(5, resume=path), run_of_version_1(5)
+    assert bits([net.biases, net.weights]) == bits([whole.biases, whole.weights])
+    assert [record["epoch"] for record in net.history] == [*range(5)]
+    assert len(bpnet.load(path).history) == 2
+
+
+# The history.
+
+HISTORY = [
+    {
+        "epoch": 0,
+        "eta": 0.1,
+        "update": 5e-324,
+        "validation_cost": float("nan"),
+        "ü": [1, [2.5]],
+    },
+    {
+        "epoch": 1,
+        "eta": -0.0,
+        "update": float("inf"),
+        "a": None,
+        "b": {"c": True},
+        "d": "\ud800",
+    },
+    {"epoch": 2**70, "eta": -float("inf"), "update": 1 / 3},
+    {},
+]
+SAVERS = {
+    "npz": (serialize.save, "net.npz"),
+    "JSON": (serialize.save_json, "net.json"),
+}
+each_form = pytest.mark.parametrize("form", SAVERS)
+
+
+@each_form
+def test_a_history_comes_back_to_the_bit(tmp_path, form):
+    save, name = SAVERS[form]
+    made = model([3, 2], **CHAPTER_3, history=HISTORY, stopped_by="any text")
+    save(tmp_path / name, made)
+    found = serialize.load(tmp_path / name)
+    assert (bits(found.history), found.stopped_by) == (bits(HISTORY), "any text")
+    assert [[*map(type, record.values())] for record in found.history] == [
+        [*map(type, record.values())] for record in HISTORY
+    ]
+    net = bpnet.load(tmp_path / name)
+    assert bits(net.history) == bits(HISTORY)
+    net.save(tmp_path / f"again-{name}")
+    assert bits(bpnet.load(tmp_path / f"again-{name}").history) == bits(HISTORY)
+
+
+@pytest.mark.parametrize("name", ["net.npz", "net.json"])
+@each_trained
+def test_a_trained_network_comes_back_with_its_history(tmp_path, kind, name):
+    net = watched(kind)
+    net.save(tmp_path / name)
+    loaded = bpnet.load(tmp_path / name)
+    assert loaded.history == net.history and len(net.history) == 3
+    assert loaded.stopped_by == net.stopped_by == "epochs"
+    assert repr(loaded).split(";")[1:] == repr(net).split(";")[1:]
+
+
+@each_trained
+def test_a_checkpoint_gives_the_history_up_to_it(tmp_path, kind):
+    found = []
+
+    def look(net, epoch):  # which sees the file of the epoch before
+        found.append(bpnet.load(tmp_path / "run.npz"))
+
+    net = make(kind)
+    for _ in range(2):  # the second run begins anew
+        train(net, epochs=3, checkpoint=tmp_path / "run.npz", callback=look)
+    found = [*found[3:], bpnet.load(tmp_path / "run.npz")]
+    assert [each.history for each in found] == [net.history[:n] for n in range(4)]
+    assert [each.stopped_by for each in found] == [None, None, None, "epochs"]
+
+
+class Thing:
+    pass
+
+
+# What a callback may put into a history, and no file can hold.
+UNHEARD = {
+    "an object": Thing(),
+    "a set": {1},
+    "bytes": b"",
+    "complex": 1j,
+    "a function": len,
+    "objects": np.array([Thing()]),
+    "complex numbers": np.ones(2) * 1j,
+    "within": [[{"a": Thing()}]],
+    "a tuple for a name": {(1, 2): 3},
+    "more digits than are read": 10**5000,
+}
+
+
+@each_form
+@pytest.mark.parametrize("name", [*UNHEARD, "without end", "deep"])
+def test_what_a_file_cannot_hold_of_a_history_is_left_out(tmp_path, name, form):
+    odd = UNHEARD[name] if name in UNHEARD else endless() if "end" in name else nest(10**5)
+    save, path = SAVERS[form][0], tmp_path / SAVERS[form][1]
+    history = [{"epoch": 0, "odd": odd}, {"odd": odd, "epoch": 1, "update": 0.5}]
+    made = model([3, 2], **CHAPTER_3, history=history)
+    kind = type(odd).__name__
+    words = (
+        rf"^history\[0\]\['odd'\], of {kind} \(and 1 more\) must be what JSON can hold: it is "
+    )
+    with pytest.warns(UserWarning, match=words + "left out of the file$"):
+        save(path, made)
+    found = serialize.load(path)
+    assert bits(found[:3]) == bits(made[:3])
+    assert found.history == [{"epoch": 0}, {"epoch": 1, "update": 0.5}]
+    assert history[0]["odd"] is odd
+
+
+@each_form
+def test_names_that_are_none_are_left_out(tmp_path, form):
+    save, path = SAVERS[form][0], tmp_path / SAVERS[form][1]
+    with pytest.warns(UserWarning, match=r"^history\[0\]\[3\], of int must be what JSON"):
+        save(path, model([3, 2], **CHAPTER_3, history=[{"epoch": 0, 3: 4}]))
+    assert serialize.load(path).history == [{"epoch": 0}]
+
+
+@each_form
+@pytest.mark.parametrize("history", ["abc", (), {"a": 1}, [1], [[]], 3, Thing()])
+def test_a_history_that_is_none_is_left_out(tmp_path, history, form):
+    save, path = SAVERS[form][0], tmp_path / SAVERS[form][1]
+    made = model([3, 2], **CHAPTER_3, history=history, stopped_by=Thing())
+    kind = type(history).__name__
+    with pytest.warns(UserWarning, match=f"^history must be a list of dicts .*, got {kind}$"):
+        save(path, made)
+    found = serialize.load(path)
+    assert bits(found[:3]) == bits(made[:3])
+    assert not found.history and found.stopped_by is None
+
+
+def test_numpys_numbers_are_saved_as_pythons(tmp_path):
+    one = {"a": np.float32(0.1), "b": np.int64(3), "c": np.bool_(True), "d": np.arange(2.0)}
+    serialize.save(
+        tmp_path / "net", model([3, 2], history=[{**one, "e": [np.uint8(7)], "f": (1,)}])
+    )
+    found = serialize.load(tmp_path / "net").history
+    assert found == [
+        {"a": float(np.float32(0.1)), "b": 3, "c": True, "d": [0.0, 1.0], "e": [7], "f": [1]}
+    ]
+
+
+@each_trained
+def test_an_odd_history_ends_no_run_that_is_kept(tmp_path, kind):
+    def note(net, epoch):
+        net.history[-1] |= {"thing": Thing(), "share": np.float32(0.5)}
+
+    net, same_net = make(kind), make(kind)
+    with pytest.warns(UserWarning, match=r"^history\[0\]\['thing'\], of Thing"):
+        train(net, epochs=3, checkpoint=tmp_path / "run.npz", callback=note)
+    assert type(net.history[0]["thing"]) is Thing
+    train(same_net, epochs=3)
+    assert same(bpnet.load(tmp_path / "run.npz"), same_net)
+    found = bpnet.load(tmp_path / "run.npz").history
+    assert [{*record} for record in found] == [{*r, "share"} for r in same_net.history]
+    train(same_net, epochs=4, resume=tmp_path / "run.npz")
+    assert len(same_net.history) == 4
+
+
+@pytest.mark.parametrize(
     "parts",
     [
         {},
         {"kind": "Network2", "output": None, "cost": "Kosten"},
+        {"own": {}},
+        {"own": {"sigmoid": "relu", "feedforward": "Mine.feedforward"}},
+        {"history": [], "stopped_by": "epochs"},
         {"kind": "MLP", "hidden": "tanh", "output": "log-likelihood"},
         {"notes": {}},
         {"notes": {"a": [1, {"b": None}]}},
     ],
 )
+@pytest.mark.filterwarnings("ignore:the network answers by")
 def test_names_and_notes_come_back(tmp_path, parts):
     made = model([3, 2], **parts)
     serialize.save(tmp_path / "net.npz", made)
@@ -363,6 +550,11 @@ PORTS = {
     "cost no name": (changed(cost="a.b"), None),
     "cost a list": (changed(cost=["QuadraticCost"]), None),
     "cost of its own": (changed(cost="cross-entropy"), "cross-entropy"),
+    "a history of its own": (
+        changed(history={"loss": [1]}, stopped_by=["patience"], own=3),
+        "QuadraticCost",
+    ),
+    "a history that lists numbers": (changed(history=[0.5], own={"a": "b"}), "QuadraticCost"),
     "other keys": (changed(eta=3, layers=[{"a": None}]), "QuadraticCost"),
     "a byte order mark": (b"\xef\xbb\xbf" + changed(), "QuadraticCost"),
     "a mark and space": (b"\xef\xbb\xbf\r\n " + changed(), "QuadraticCost"),
@@ -377,6 +569,7 @@ def test_what_a_port_wrote_is_read(tmp_path, name):
     found = serialize.load(tmp_path / "net.json")
     assert found[3:7] == ("Network2", "sigmoid", output, cost)
     assert bits(found.weights) == bits([np.array([[0.5, 1], [2, 3], [4, 5]])])
+    assert found[7:] == (None,) * 5
 
 
 def with_weights(text):
@@ -624,8 +817,8 @@ BAD = {
         "it has another format",
     ),
     "a newer version": (
-        members(version=np.int64(3)),
-        "it has version 3, this bpnet reads 1 and 2$",
+        members(version=np.int64(4)),
+        "it has version 4, this bpnet reads 1 to 3$",
     ),
     "version 0": (members(version=np.int64(0)), "it has version 0, this bpnet"),
     "version a float": (members(version=1.0), "version must be int64"),
@@ -753,6 +946,26 @@ BAD = {
     "state null": (resumed({"state": None}), "state must be a dict, got NoneType"),
     "notes a list": (resumed({"notes": []}), "notes must be a dict, got list"),
     "cost a list": (resumed({"cost": []}), "cost must be a name, got .."),
+    "a run's history a number": (
+        resumed({"state": {"history": 3}}),
+        "history must be a list of dicts, got 3",
+    ),
+    "a run's history of numbers": (
+        resumed({"state": {"history": [{}, 0.5]}}),
+        r"history must be a list of dicts, got \[{}, 0\.5\]",
+    ),
+    "history a dict": (resumed({"history": {"a": []}}), "history must be a list of dicts, got"),
+    "history of lists": (
+        resumed({"history": [{}, []]}),
+        "history must be a list of dicts, got",
+    ),
+    "stopped_by a number": (resumed({"stopped_by": 3}), "stopped_by must be a text, got 3"),
+    "own a list": (
+        resumed({"own": ["sigmoid"]}),
+        "own must be a dict of names for sigmoid and",
+    ),
+    "own of another step": (resumed({"own": {"cost": "f"}}), "own must be a dict of names for"),
+    "own no name": (resumed({"own": {"sigmoid": 3}}), "own must be a dict of names for sigm"),
     "cost a list, version 1": (of_version_1({"cost": [1]}), r"cost must be a name, got \[1\]"),
     "no state": (resumed(json=None), "an unknown member '(steps|order).npy'"),
     "no order": (resumed(order=None), "it has no order"),
@@ -866,8 +1079,12 @@ def damage(path, whole, harmless, bits_of_a_byte=8):
 @posix
 @pytest.mark.parametrize(
     ("made", "bits_of_a_byte"),
-    [(model([2, 1]), 8), (checkpoint(), 1)],
-    ids=["model", "checkpoint"],
+    [
+        (model([2, 1]), 8),
+        (model([2, 1], history=[{"epoch": 0}], stopped_by="epochs"), 1),
+        (checkpoint(), 1),
+    ],
+    ids=["model", "trained", "checkpoint"],
 )
 def test_damage_anywhere_is_refused_or_harmless(tmp_path, made, bits_of_a_byte):
     """Of a checkpoint, which has more members of the same form, one bit of each byte."""
@@ -878,7 +1095,7 @@ def test_damage_anywhere_is_refused_or_harmless(tmp_path, made, bits_of_a_byte):
 
 @posix
 def test_damaged_json_is_refused_or_a_model_of_its_shapes(tmp_path):
-    made = model([2, 1], **CHAPTER_3, notes={"a": [1, "b"]})
+    made = model([2, 1], **CHAPTER_3, notes={"a": [1, "b"]}, history=[{"a": 1.5}, {}])
     serialize.save_json(tmp_path / "net.json", made)
 
     def fits(found):

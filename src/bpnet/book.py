@@ -147,6 +147,18 @@ class Book(Layers):
         """
         return self._evaluate("test_data", test_data)
 
+    def _own_answers(self) -> dict[str, str]:
+        """Return the names of a script's functions that answer, or did when it was saved."""
+        return self._saved_own | byhand.own_answers(self)
+
+    def accuracy(self, data: Iterable[Any], convert: bool = False) -> int:
+        """Return how many examples have their label as the most active output.
+
+        data holds tuples (x, label) or (x, y), or is a pair of arrays or a Dataset.  The form
+        is found out: convert, which the book needs for y, changes nothing.
+        """
+        return self._evaluate("data", data)
+
     def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
         if beyond := asked.get("beyond"):  # what y may be is the script's own, too
             asked["beyond"] = lambda said: self._learns_its_own_way() or beyond(said)

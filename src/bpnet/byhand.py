@@ -63,7 +63,13 @@ def own_error(net: Any) -> set[str]:
 
 
 def sigmoid_replaced(net: Any) -> bool:
-    """Whether a script has assigned to the sigmoid of net's module, or to its derivative."""
+    """Whether a script has assigned to the sigmoid of net's module, or to its derivative.
+
+    Whoever asks wants to compute: ValueError if the functions that a file's network answered
+    by are not there.
+    """
+    if net._saved_own and (lost := missing(net)):
+        raise ValueError(_put_back(net, lost))
     module, (sigmoid, prime) = net._module, SIGMOIDS
     return not (
         module.sigmoid is module.sigmoid_vec is sigmoid
@@ -83,6 +89,70 @@ def assigned(module: Any, name: str) -> Any:
         return function
     sigmoid = assigned(module, "sigmoid")
     return function if sigmoid is SIGMOIDS[0] else lambda z: sigmoid(z) * (1 - sigmoid(z))
+
+
+def own_answers(net: Any) -> dict[str, str]:
+    """Return the names of the script's functions that answer in the core's place, by step."""
+    found, sigmoid = {}, assigned(net._module, "sigmoid")
+    rows: list[Any] = [reference.OUTPUTS.get(net.output or "quadratic")]
+    rows += [reference.ACTIVATIONS.get(net.hidden)] * (len(net.sizes) > 2)
+    if sigmoid is not SIGMOIDS[0] and any(row and row[0] is SIGMOIDS[0] for row in rows):
+        found["sigmoid"] = _name(sigmoid)
+    if _replaced(net, "feedforward", net._steps["feedforward"]):
+        found["feedforward"] = _name(net.feedforward)
+    return found
+
+
+def missing(net: Any) -> dict[str, str]:
+    """Return those functions of a file's network in whose place bpnet's own stand."""
+    now = own_answers(net)
+    return {step: name for step, name in net._saved_own.items() if step not in now}
+
+
+def take_saved(net: Any, own: dict[str, str] | None) -> None:
+    """Note by whose functions a file's network answered, None if it does not say.
+
+    A warning says which of them are not those that are there now.
+    """
+    if own is None:
+        return
+    now = own_answers(net)
+    if own:
+        net._saved_own = own
+    if lost := missing(net):
+        check.warn(_put_back(net, lost))
+    for step, name in now.items():
+        if own.get(step) != name:
+            check.warn(
+                f"the network was saved with {_shown(step, own)}, and answers by "
+                f"{_shown(step, now)} now: assign the one that is meant"
+            )
+
+
+def _put_back(net: Any, lost: dict[str, str]) -> str:
+    places = {
+        "sigmoid": f"{net._module.__name__}.sigmoid, and its derivative to sigmoid_prime",
+        "feedforward": "the network's feedforward, or its class to the network's __class__",
+    }
+    which = " and ".join(_shown(step, lost) for step in lost)
+    where = " and ".join(places[step] for step in lost)
+    return (
+        f"the network was saved with {which}, which a file cannot hold: before it is used, "
+        f"assign the function to {where}"
+    )
+
+
+def _shown(step: str, own: dict[str, str]) -> str:
+    if step not in own:
+        return f"bpnet's {step}"
+    return f"the script's {step} {check.printable(own[step])}"
+
+
+def _name(function: Any) -> str:
+    """Return what a function is called where it was defined."""
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    shown = name if isinstance(name, str) else type(function).__name__
+    return shown.rpartition("<locals>.")[2]
 
 
 def _replaced(net: Any, name: str, function: Any) -> bool:

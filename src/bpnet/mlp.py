@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import bpcore
-from bpnet import check, data, reference, serialize
+from bpnet import check, data, reference, serialize, summary
 from bpnet.gradients import ROWS as GRADIENT_ROWS
 from bpnet.gradients import Gradients
 from bpnet.predictor import Predictor, pack_inputs
@@ -37,6 +37,7 @@ class Layers:
     history: list[Record] = []  # noqa: RUF012 - where there was no training yet
     stopped_by: str | None = None
     notes: dict[str, Any] | None = None
+    _saved_own: dict[str, str] = {}  # noqa: RUF012 - of a file: a script's functions, by step
     _rng: random.Random | None = None  # shuffles a seeded network; None: the global generator
     _kind: ClassVar[str] = "MLP"  # in a file
 
@@ -45,10 +46,25 @@ class Layers:
     biases: list[Array]
     weights: list[Array]
 
+    def __repr__(self) -> str:
+        """Return what the network is and what it was trained to, in a line."""
+        return summary.line(self)
+
+    def summary(self) -> str:
+        """Return a table of the layers, and how training ended, as print shows it.
+
+        The text need not be printed at a prompt or at the end of a notebook's cell.  Raises
+        ValueError if the parameters do not fit ``sizes``.
+        """
+        return summary.table(self)
+
     def save(self, path: check.AnyFile) -> None:
         """Write the network to a file that ``bpnet.load`` reads, exactly.
 
         path may be a binary file that is open, as ``io.BytesIO``: it is then written to.
+
+        What a file cannot hold is warned of, and the rest saved: a script's own sigmoid or
+        feedforward, whose name it keeps, and what of ``history`` is no JSON.
 
         The file is replaced in one step, or kept as it was: ValueError if the parameters do
         not fit ``sizes``, OSError if path cannot be written.
@@ -210,8 +226,15 @@ class Layers:
             self.output,
             self._cost_class(),
             self.notes,
+            self._own_answers(),
+            None if run else self.history,  # which is in the run's state
+            None if run else self.stopped_by,
             run,
         )
+
+    def _own_answers(self) -> dict[str, str]:
+        """Return the names of a script's functions that answer in the place of the core's."""
+        return {}
 
     def _cost_class(self) -> str | None:
         """Return the name of the cost's class in a file; None where the output is enough."""
@@ -249,8 +272,8 @@ class MLP(Layers):
     (``random.Random(seed)``), else from the global generators.
 
     After training, ``history`` is a list of one dict an epoch and ``stopped_by`` names the
-    condition that ended it.  ``notes`` may be a dict that JSON can hold: it is saved with the
-    network.
+    condition that ended it.  ``notes`` may be a dict that JSON can hold.  All three are saved
+    with the network.
 
     Raises TypeError or ValueError if an argument is not as described, MemoryError if the
     parameters do not fit.
@@ -359,6 +382,10 @@ class MLP(Layers):
         _, count = self._ask("examples", examples, count=True)
         return int(count or 0)
 
+    def accuracy(self, examples: Any) -> int:
+        """Return ``count`` of the examples: as of the book's classes it is no share."""
+        return self.count(examples)
+
     def _pack(self, name: str, given: data.Examples, **asked: Any) -> bpcore.Data:
         return super()._pack(name, given, **asked | {"beyond": _refuse})
 
@@ -402,6 +429,11 @@ def from_model(model: serialize.Model, cls: type[Layers] = MLP) -> Any:
         net.output = _row("output", model.output, engine.outputs)
     if model.notes is not None:
         net.notes = model.notes
+    history = model.run.state.get("history") if model.run else model.history
+    if history:
+        net.history = history
+    if model.stopped_by is not None:
+        net.stopped_by = model.stopped_by
     return net
 
 

@@ -54,8 +54,8 @@ class Network(Book):
     ``numpy.random.seed(seed)`` and ``random.seed(seed)``, and leaves the globals alone.
 
     After a call of ``SGD``, ``history`` is a list of one dict an epoch and ``stopped_by`` names
-    the condition that ended it.  ``notes`` may be a dict that JSON can hold: it is saved with
-    the network.
+    the condition that ended it.  ``notes`` may be a dict that JSON can hold.  All three are
+    saved with the network.
 
     Raises TypeError or ValueError if sizes does not list two or more positive integers, and
     MemoryError if the parameters do not fit.
@@ -225,12 +225,19 @@ def load(path: check.AnyFile) -> Any:
     """Return the network in a file that ``save`` of any class, or a checkpoint, wrote.
 
     Of a run with patience it is the best network so far.  Nothing in the file is run and no
-    random number is drawn.  Raises FileNotFoundError if there is no file, ValueError if it is
-    not a whole model of a version that is known.
+    random number is drawn.  A network that answered by a script's own sigmoid or feedforward is
+    warned of, and refuses to answer until the function is there again.
+
+    Raises FileNotFoundError if there is no file, ValueError if it is not a whole model of a
+    version that is known.
     """
     model = serialize.load(check.file("path", path))
     if model.kind == "Network2":
         from bpnet import network2
 
         return network2.from_model(model)
-    return mlp.from_model(model, Network if model.kind == "Network" else mlp.MLP)
+    if model.kind != "Network":
+        return mlp.from_model(model)
+    net = mlp.from_model(model, Network)
+    byhand.take_saved(net, model.own)
+    return net

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from bpnet.book import Book
 from bpnet.mnist_loader import vectorized_result
 from bpnet.reference import sigmoid, sigmoid_prime
 from bpnet.rules import Rule, Step
-from bpnet.training import Run
+from bpnet.training import Run, history_keys
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -145,6 +145,8 @@ class Network(Book):
         rule: str | Rule = "plain",
         mu: float = 0.0,
         l1: float = 0.0,
+        validation_data: Iterable[Any] | None = None,
+        monitor: Collection[str] = (),
         **options: Unpack[Options],
     ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
         """Train, and return the costs and accuracies that are monitored, after each epoch.
@@ -156,24 +158,32 @@ class Network(Book):
         list as it is.  A single output is taken for 1 where it is above 1/2, else for 0;
         ``accuracy``, called by hand, is the book's argmax.
 
+        validation_data may be given in the place of evaluation_data, and monitor in that of the
+        flags, as to ``bpnet.Network.SGD``: ``history`` then has "validation_accuracy", which is
+        always looked at, in the place of "evaluation_accuracy".  The lists are the same.
+
         lmbda is the coefficient of the L2 regularisation.  early_stopping_n, if above 0,
         ends training after that many epochs in a row without a better accuracy on
         evaluation_data, and leaves the last weights; patience brings back those of the best
         epoch.  The other arguments, options among them, the errors and what becomes of
-        ``history`` and ``stopped_by`` are as ``bpnet.Network.SGD`` says, with evaluation_data
-        in the place of its test_data and validation_data.
+        ``history`` and ``stopped_by`` are as ``bpnet.Network.SGD`` says, without test_data.
         """
-        held_out = {} if evaluation_data is None else {"evaluation": evaluation_data}
-        wanted = {
-            "evaluation_cost": monitor_evaluation_cost,
-            "evaluation_accuracy": monitor_evaluation_accuracy,
+        if evaluation_data is not None and validation_data is not None:
+            raise ValueError("validation_data must be None where evaluation_data is given")
+        kind = "evaluation" if validation_data is None else "validation"
+        given = evaluation_data if validation_data is None else validation_data
+        held_out = {} if given is None else {kind: given}
+        flags = {
+            f"{kind}_cost": monitor_evaluation_cost,
+            f"{kind}_accuracy": monitor_evaluation_accuracy,
             "training_cost": monitor_training_cost,
             "training_accuracy": monitor_training_accuracy,
         }
-        keys = [key for key, asked in wanted.items() if asked]
-        for key in keys:
-            if key.startswith("evaluation") and not held_out:
+        wanted = {key for key, asked in flags.items() if asked}
+        for key in (f"{kind}_cost", f"{kind}_accuracy"):
+            if key in wanted and not held_out:
                 raise ValueError(f"monitor_{key} needs evaluation_data, got None")
+        wanted |= history_keys(self, monitor, held_out)
         own, step = byhand.own_steps(self), Step.checked(rule, lmbda, l1, self.dtype, mu)
         if "update_mini_batch" in own and (l1 or mu):
             raise ValueError("l1 and mu must be 0 where update_mini_batch is overridden")
@@ -185,14 +195,14 @@ class Network(Book):
             eta,
             step,
             held_out=held_out,
-            judged_by="evaluation",
-            wanted=keys,
+            judged_by=kind,
+            wanted=wanted,
             options=options,
             early_stopping_n=early_stopping_n,
             trainer=byhand.trainer(self, step, self._calls(step), own),
         )
         run.go()
-        figures = [run.figures.get(key, []) if asked else [] for key, asked in wanted.items()]
+        figures = [run.figures.get(key, []) if key in wanted else [] for key in flags]
         return figures[0], figures[1], figures[2], figures[3]
 
     def update_mini_batch(
@@ -204,14 +214,6 @@ class Network(Book):
         """
         step = Step.checked("plain", lmbda, 0.0, self.dtype)
         self._update(mini_batch, eta, step, check.integer("n", n, 1))
-
-    def accuracy(self, data: Iterable[Any], convert: bool = False) -> int:
-        """Return how many examples have their label as the most active output.
-
-        data holds tuples (x, label) or (x, y), or is a pair of arrays or a Dataset.  The form
-        is found out: convert, which the book needs for y, changes nothing.
-        """
-        return self._evaluate("data", data)
 
     def total_cost(self, data: Iterable[Any], lmbda: float, convert: bool = False) -> float:
         """Return the mean cost of the examples, plus lmbda / (2 n) times the squared weights.
@@ -265,7 +267,7 @@ class Network(Book):
         self, record: Record, counts: dict[str, tuple[Any, int]], costs: dict[str, Any]
     ) -> list[str]:
         lines = [f"Epoch {record['epoch']} training complete"]
-        for kind in ("training", "evaluation"):
+        for kind in ("training", "evaluation", "validation"):
             if kind in costs:
                 lines.append(f"Cost on {kind} data: {costs[kind]}")
             if kind in counts:
@@ -277,9 +279,10 @@ class Network(Book):
 def load(filename: check.AnyFile) -> Network:
     """Return the network in a file that ``save``, or the book's own, wrote.
 
-    A cost of one's own is found under its name in this module: assign it first.  Nothing in
-    the file is run and no random number is drawn.  Raises FileNotFoundError if there is no
-    file, ValueError if it is not a whole model.
+    A cost of one's own is found under its name in this module: assign it first.  A sigmoid or
+    a feedforward of one's own is warned of, as by ``bpnet.load``.  Nothing in the file is run
+    and no random number is drawn.  Raises FileNotFoundError if there is no file, ValueError if
+    it is not a whole model.
     """
     return from_model(serialize.load(check.file("filename", filename)))
 
@@ -297,6 +300,7 @@ def from_model(model: serialize.Model) -> Network:
     net.cost = cost if known else _Unknown(name)
     if known and model.output not in (None, net.output):
         raise ValueError(f"output must be {net.output} for the cost {name}, got {model.output}")
+    byhand.take_saved(net, model.own)
     return net
 
 

@@ -1,9 +1,9 @@
 """The book in plain NumPy, chapters 1 to 3: the judge of the core, and the text to edit.
 
-A column vector per example, one example at a time, nothing clever.  Three tables hold a twin of
-every row of the core's: ACTIVATIONS of the hidden layers, OUTPUTS (activation and cost of the
-last) and RULES (the step).  ``Network`` is chapter 1's and 2's, ``Network2`` chapter 3's; an
-``MLP`` takes any rows of the tables.
+A column vector per example, one at a time.  To train by a text of your own, copy this file and
+import the copy (docs/drop-in.md).  Three tables hold a twin of every row of the core's:
+ACTIVATIONS of hidden layers, OUTPUTS (activation and cost of the last), RULES (the step).
+``Network`` is chapter 1's and 2's, ``Network2`` chapter 3's; ``MLP`` takes any rows.
 
 Nielsen, Neural Networks and Deep Learning; BP1-BP4, chapter 2, are in docs/backpropagation.md.
 """

@@ -1,9 +1,11 @@
 """A network in a file, exact, and whole or not at all: npz without pickle, or the book's JSON.
 
 An npz holds ``format``, ``version``, ``sizes``, and ``biases_0``, ``weights_0``, ... in the
-network's dtype, and ``json`` for what is no array: names, notes and the state of a run.
+network's dtype, and ``json`` for what is no array: names, notes, the history of the training,
+by whose functions the network answers, and the state of a run, where its history is.
 A run adds ``order``, ``random_state``, ``steps``, what its rule keeps of each weight as
-``slots_0_biases_0``, ..., and may add ``best_biases_0``, ...  Version 1 had ``velocity_``.
+``slots_0_biases_0``, ..., and may add ``best_biases_0``, ...  Version 1 had ``velocity_``,
+version 2 no history and no functions.
 
 A file is read as what it must be, not as what it says: members lie end to end, and the header
 of each array is known beforehand.  So nothing in a file is evaluated or decompressed, and no
@@ -17,7 +19,7 @@ import os
 import reprlib
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
     Parameters = tuple[list[Array], list[Array]]  # biases, weights
 
 _FORMAT = np.array("bpnet.Network")
-_VERSION = 2
+_VERSION = 3
 _OUTPUTS = {"QuadraticCost": "quadratic", "CrossEntropyCost": "cross-entropy"}  # chapter 3's
-_VALUES = ("kind", "hidden", "output", "cost", "notes")  # of a model, in its JSON
+_VALUES = ("kind", "hidden", "output", "cost", "notes", "own", "history", "stopped_by")
+_ABSENT = (None,) * 4  # the last four of these, in the book's JSON
 _STATE_SIZE = 625  # of the Mersenne Twister: 624 words, and the position among them
 
 # Of a zip, as APPNOTE.TXT of PKWARE names them: local file header, its zip64 extra field,
@@ -74,6 +77,9 @@ class Model(NamedTuple):
     output: str | None = "quadratic"  # the last layer's row; None: of a cost of the user's own
     cost: str | None = None  # the name of a Network2's cost class
     notes: dict[str, Any] | None = None  # JSON-ready, the user's own
+    own: dict[str, str] | None = None  # names of the script's functions that answer, by step
+    history: list[dict[str, Any]] | None = None  # of the training; a run's is in its state
+    stopped_by: str | None = None
     run: Run | None = None  # in a checkpoint
 
 
@@ -82,7 +88,9 @@ def save(path: Place, model: Model) -> None:
 
     path may be a binary file that is open, here and wherever there is one.
     Raises TypeError or ValueError, before anything is written, if load would refuse it.
+    Warns, when it is written, of what a file cannot hold: functions, odd items of a history.
     """
+    model, lost = _storable(model)
     model = _checked(model)
     values = dict(zip(_VALUES, model[3:]))
     members = {
@@ -99,21 +107,23 @@ def save(path: Place, model: Model) -> None:
         members |= _named("best_", run.best)
     members["json"] = np.frombuffer(npz.encode(values), np.uint8)
     write_whole(path, lambda file: npz.write(file, members))
+    _say(lost)
 
 
 def save_json(path: Place, model: Model) -> None:
     """Write model, without its run, to path as the book's network2.py does.
 
-    The numbers are exact, but for the bits of a NaN.  ``dtype``, ``notes``, ``kind``,
-    ``hidden`` and ``output`` are added where they are not chapter 3's.  Raises as save does.
+    The numbers are exact, but for the bits of a NaN.  ``dtype`` and the other values are added
+    where they are not chapter 3's, nor empty.  Raises and warns as save does.
     """
+    model, lost = _storable(model)
     model = _checked(model)
     values: dict[str, Any] = {"cost": model.cost}
     if model.weights[0].dtype == np.float32:
         values["dtype"] = "float32"
-    book = ("Network2", "sigmoid", _OUTPUTS.get(model.cost or ""), model.cost, None)
+    book = ("Network2", "sigmoid", _OUTPUTS.get(model.cost or ""), model.cost, *_ABSENT)
     found = zip(_VALUES, model[3:], book)
-    values |= {name: value for name, value, usual in found if value not in (usual, {})}
+    values |= {name: value for name, value, usual in found if value not in (usual, {}, [])}
     sizes, others = npz.encode({"sizes": model.sizes})[:-1], npz.encode(values)[1:]
 
     def write(file: IO[bytes]) -> None:
@@ -126,6 +136,7 @@ def save_json(path: Place, model: Model) -> None:
             raise ValueError(_TOO_LARGE)
 
     write_whole(path, write)
+    _say(lost)
 
 
 def load(path: Place) -> Model:
@@ -163,12 +174,106 @@ def _checked(model: Model) -> Model:
             raise ValueError(f"{what} must be a name, got {name!r:.60}")
     if model.notes is not None and not isinstance(model.notes, dict):
         raise TypeError(f"notes must be a dict, got {type(model.notes).__name__}")
+    for what in _FORMS:
+        _check_form(what, getattr(model, what))
     if run is not None:
         _check_run(run)
         slots = [check.parameters(sizes, *slot, dtype) for slot in run.slots]
         best = run.best and check.parameters(sizes, *run.best, dtype)
         run = run._replace(slots=slots, best=best)
     return model._replace(sizes=sizes, biases=biases, weights=weights, run=run)
+
+
+def _is_own(own: Any) -> bool:
+    """Whether this is by which functions of a script's a network answers."""
+    steps = {"sigmoid", "feedforward"}
+    return isinstance(own, dict) and own.keys() <= steps and {*map(type, own.values())} <= {str}
+
+
+def _is_history(history: Any) -> bool:
+    """Whether this lists epochs, of which a script may note anything."""
+    return isinstance(history, list) and all(isinstance(record, dict) for record in history)
+
+
+# What values must be that may be None; in the JSON of another program they may be anything.
+_FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "own": (_is_own, "a dict of names for sigmoid and feedforward"),
+    "history": (_is_history, "a list of dicts"),
+    "stopped_by": (lambda value: isinstance(value, str), "a text"),
+}
+
+
+def _check_form(what: str, value: Any) -> None:
+    fits, wanted = _FORMS[what]
+    if not (value is None or fits(value)):
+        raise ValueError(f"{what} must be {wanted}, got {reprlib.repr(value)}")
+
+
+def _storable(model: Model) -> tuple[Model, list[str]]:
+    """Return model without what a file cannot hold of its training, and what is to be said.
+
+    Whatever a script made of the history, the network is saved.
+    """
+    lost: list[str] = []
+    if (run := model.run) is not None and isinstance(run.state, dict):
+        if "history" in run.state:
+            history = _storable_history(run.state["history"], lost)
+            model = model._replace(run=run._replace(state={**run.state, "history": history}))
+    elif model.own:
+        which = " and ".join(
+            f"{step} {check.printable(own)}" for step, own in model.own.items()
+        )
+        lost.append(
+            f"the network answers by the script's own {which}, which a file cannot hold: it "
+            f"keeps the name, and load says what to assign"
+        )
+    stopped_by = model.stopped_by if isinstance(model.stopped_by, str) else None
+    if model.history is not None:
+        model = model._replace(history=_storable_history(model.history, lost))
+    return model._replace(stopped_by=stopped_by), lost
+
+
+def _storable_history(history: Any, lost: list[str]) -> list[dict[str, Any]]:
+    """Return what JSON can hold of a history; NumPy's numbers and arrays as Python's."""
+    if not _is_history(history):
+        lost.append(
+            f"history must be a list of dicts to be saved, got {type(history).__name__}"
+        )
+        return []
+    kept: list[dict[str, Any]] = []
+    odd = []
+    for epoch, record in enumerate(history):
+        kept.append({})
+        for key, value in list(record.items()):  # which another thread may be adding to
+            try:
+                if not isinstance(key, str):
+                    raise TypeError
+                kept[-1][key] = _through_json(value)
+            except (TypeError, ValueError, RecursionError):
+                odd.append(f"history[{epoch}][{key!r:.60}], of {type(value).__name__}")
+    if odd:
+        more = f" (and {len(odd) - 1} more)" * (len(odd) > 1)
+        lost.append(f"{odd[0]}{more} must be what JSON can hold: it is left out of the file")
+    return kept
+
+
+def _through_json(value: Any) -> Any:
+    """Return what is read of a value after it was written; an error if it cannot be."""
+    if type(value) is float or (type(value) is int and abs(value) < 2**63):
+        return value
+    import json
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, (np.generic, np.ndarray)):
+            return part.tolist()
+        raise TypeError
+
+    return json.loads(json.dumps(value, default=plain))
+
+
+def _say(lost: list[str]) -> None:
+    for sentence in lost:
+        check.warn(sentence)
 
 
 def _is_name(name: Any) -> bool:
@@ -185,6 +290,7 @@ def _check_run(run: Run) -> None:
         raise ValueError(f"order must be a permutation of range({len(order)})")
     if words.dtype != np.uint32 or words.shape != (_STATE_SIZE,):
         raise ValueError(f"random_state must be uint32 (625,), got {words.dtype} {words.shape}")
+    _check_form("history", state.get("history"))
     if words[-1] >= _STATE_SIZE:
         raise ValueError(f"random_state must end in at most 624, got {words[-1]}")
     check.integer("steps", run.steps, 0)
@@ -223,8 +329,9 @@ def _from_json(file: BufferedReader) -> Model:
     biases = [_matrix(found, "biases", l, (n, 1)) for l, n in enumerate(sizes[1:])]
     weights = [_matrix(found, "weights", l, s) for l, s in enumerate(zip(sizes[1:], sizes))]
     cost = found["cost"] if _is_name(found.get("cost")) else None
-    book = ("Network2", "sigmoid", _OUTPUTS.get(cost or ""), cost, None)
-    values = {**dict(zip(_VALUES, book)), **found, "cost": cost}
+    book = ("Network2", "sigmoid", _OUTPUTS.get(cost or ""), cost, *_ABSENT)
+    known = {k: v for k, v in found.items() if k not in _FORMS or _FORMS[k][0](v)}
+    values = {**dict(zip(_VALUES, book)), **known, "cost": cost}
     return Model(sizes, biases, weights, *(values[name] for name in _VALUES))
 
 
@@ -267,8 +374,8 @@ def _from_npz(file: BufferedReader) -> Model:
 
     if read("format", _FORMAT.dtype, ()).tobytes() != _FORMAT.tobytes():
         raise ValueError("it has another format")
-    if (version := int(read("version", np.int64, ()))) not in (1, _VERSION):
-        raise ValueError(f"it has version {version}, this bpnet reads 1 and {_VERSION}")
+    if not 1 <= (version := int(read("version", np.int64, ()))) <= _VERSION:
+        raise ValueError(f"it has version {version}, this bpnet reads 1 to {_VERSION}")
     n_layers = sum(name.startswith("weights_") for name in members)
     sizes = check.layers(read("sizes", np.int64, (n_layers + 1,)).tolist())
     file.seek(members.get("biases_0.npy", (0, 0, 0))[0])

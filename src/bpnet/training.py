@@ -107,6 +107,7 @@ class Run:
         self.history: list[Record] = []
         self.figures: dict[str, list[Any]] = {}  # costs and counts, epoch by epoch
         self.seconds = 0.0  # since the run began, in this process and before
+        self.reason: str | None = None  # why it ended
         self.checkpoint, resume = (
             None if options.get(name) is None else check.file(name, options.get(name))
             for name in ("checkpoint", "resume")
@@ -206,7 +207,7 @@ class Run:
                 self._epoch(len(self.history))
                 now = time.perf_counter()
                 self.seconds = now - start
-                reason = self.stopping.reason(self.history, self.seconds)
+                reason = self.reason = self.stopping.reason(self.history, self.seconds)
                 if self.checkpoint is not None and (
                     reason is not None or now - written >= self.checkpoint_seconds
                 ):
@@ -293,7 +294,7 @@ class Run:
         }
         random_state = np.array(words, np.uint32)
         run = serialize.Run(state, order, random_state, rule.name, steps, slots, self.best)
-        return self.net._model(run)
+        return self.net._model(run)._replace(stopped_by=self.reason)
 
     def _figures_of(self, history: list[Record]) -> dict[str, list[Any]]:
         figures = {}
@@ -320,7 +321,7 @@ class Run:
         """
         model, ours = serialize.load(path), self.net._model(None)
         run, name = model.run, check.printable(path)
-        parameters = self.step.rule.parameters
+        parameters, own = self.step.rule.parameters, sorted(ours.own or {})
         if run is None:
             raise ValueError(f"resume must name a checkpoint, got a model: {name}")
         for what, found, wanted in [
@@ -329,6 +330,7 @@ class Run:
             ("hidden", model.hidden, ours.hidden),
             ("cost", model.cost, ours.cost),
             ("output", model.output, ours.output),
+            ("functions of a script's", own if model.own is None else sorted(model.own), own),
             ("training examples", len(run.order), self.n),
             ("rule", run.rule, self.step.rule.name),
             ("slots", len(run.slots), self.step.rule.slots),
@@ -374,7 +376,10 @@ class Run:
 
 
 def history_keys(net: Layers, monitor: Collection[str], held_out: Collection[str]) -> set[str]:
-    """Return what to record: what monitor lists, and how well all held-out data is answered."""
+    """Return what to record: what monitor lists, and how well all held-out data is answered.
+
+    But for evaluation_data, which is the book's: its flags say what is looked at.
+    """
     figures = ("cost", "accuracy") if net._classifies() else ("cost",)
     possible = [f"{kind}_{figure}" for kind in ("training", *held_out) for figure in figures]
     wanted = f"monitor must list some of {', '.join(possible)}"
@@ -384,7 +389,7 @@ def history_keys(net: Layers, monitor: Collection[str], held_out: Collection[str
     for key in keys:
         if key not in possible:
             raise ValueError(f"{wanted}, got {key!r}")
-    return {*keys, *(f"{kind}_{figures[-1]}" for kind in held_out)}
+    return {*keys, *(f"{kind}_{figures[-1]}" for kind in held_out if kind != "evaluation")}
 
 
 def compact_line(record: Record, counts: dict[str, tuple[Any, int]]) -> str:

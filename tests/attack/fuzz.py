@@ -160,11 +160,11 @@ def models():
             "network2.json": network2.Network(SIZES, network2.QuadraticCost, seed=1),
         }
         for name, net in made.items():
-            net.notes = notes
+            net.notes, net.history, net.stopped_by = notes, [{"epoch": 0, "é": [1.5]}], "epochs"
             net.save(folder / name)
         trained(2, checkpoint=folder / "checkpoint.npz")
         found = {path.name: path.read_bytes() for path in folder.iterdir()}
-    return found | {path.name: path.read_bytes() for path in (TESTS / "data").glob("version1*")}
+    return found | {path.name: path.read_bytes() for path in (TESTS / "data").glob("version*")}
 
 
 def datasets():
