@@ -40,7 +40,8 @@ function say(key, values = {}) {
 }
 
 function number(value, digits) {
-  return value.toFixed(digits).replace("-", "−");
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
 function showWords() {
@@ -51,10 +52,11 @@ function showWords() {
     each.setAttribute("aria-label", say(each.dataset.label));
   }
   element("language").lang = STRINGS[language === "en" ? "zh" : "en"].tag;
-  element("network-name").textContent = say(last > 1 ? "description" : "descriptionWithoutHidden", {
-    ...net,
+  element("network-name").textContent = say("description", {
     sizes: net.sizes.join(" – "),
+    functions: [...new Set([...(last > 1 ? [net.hidden] : []), net.output])].join(", "),
   });
+  element("cells-mean").textContent = shown ? `${say("cellsMean")} ${say("choose")}` : say("chooseOutput");
   element("hint").textContent = say(net.classes ? "hint" : "hintDigit");
   [...element("layer").options].forEach((option, i) => {
     option.textContent = say("layerName", { l: i + 1 });
@@ -110,7 +112,9 @@ function drawing() {
   sheet.strokeStyle = "black";
   trace(sheet, 1);
   const { data } = sheet.getImageData(0, 0, SHEET, SHEET);
-  return { h: SHEET, w: SHEET, a: Float64Array.from({ length: SHEET ** 2 }, (_, i) => data[4 * i]) };
+  const a = new Float64Array(SHEET * SHEET);
+  for (let i = 0; i < a.length; i++) a[i] = data[4 * i];
+  return { h: SHEET, w: SHEET, a };
 }
 
 let asked = false;
@@ -134,6 +138,7 @@ function update() {
 
 function undo() {
   strokes.pop();
+  pen.down = false;
   changed();
 }
 
@@ -194,7 +199,6 @@ function drawByKey(event) {
     if (pen.down) strokes.push([[pen.x, pen.y]]);
     announce(say(pen.down ? "penDown" : "penUp"));
   } else if (event.key === "Backspace") {
-    pen.down = false;
     undo();
   } else if (event.key === "Delete") {
     clear();
@@ -275,7 +279,7 @@ function showAnswer() {
   });
   element("best").textContent = found ? names[first] : "";
   element("best").classList.toggle("long", Boolean(found) && names[first].length > 2);
-  const degree = !found || a[first] < 0.3 ? "none" : a[first] < 0.8 || a[second] > 0.3 ? "unsure" : "sure";
+  const degree = !found || a[first] < 0.3 ? "weak" : a[first] < 0.8 || a[second] > 0.3 ? "unsure" : "sure";
   element("sure").textContent = found ? say(degree, { value: number(a[first], 3) }) : "";
   element("second").textContent = found
     ? say("second", { name: names[second], value: number(a[second], 3) })
@@ -312,13 +316,14 @@ function showNeuron() {
   const w = net.weights[l - 1].subarray(j * n, (j + 1) * n);
   const sizes = w.map(Math.abs).sort();
   const scale = sizes[Math.floor(0.995 * (n - 1))] || 1; // a few far out would pale all
-  element("neuron-name").textContent =
+  const neuron =
     l === last ? say("outputNeuron", { name: names[j] }) : say("hiddenNeuron", { j: j + 1, n: net.sizes[l] });
+  element("neuron-name").textContent = neuron;
   element("looks").textContent = say(l === 1 ? "looksAtPixels" : "looksAtNeurons");
   const range = { low: number(-scale, 2), high: `+${number(scale, 2)}` };
   element("low").textContent = range.low;
   element("high").textContent = range.high;
-  element("weights").setAttribute("aria-label", say("weights", range));
+  element("weights").setAttribute("aria-label", say("weights", { neuron, ...range }));
   showWeights(l, (k) => w[k] / scale);
   showSum(l, j);
 }
@@ -423,10 +428,12 @@ function announceAnswer() {
 
 // Neurons to choose from
 
-// Return how many neurons of n stand in a row: few are large enough for a finger.
+// Return how many neurons of n stand in a row, so that all rows are as full as can be; few
+// neurons are large enough for a finger, which slides over many.
 function columnsOf(n) {
-  const width = n <= 60 ? 44 : n <= 300 ? 25 : 16;
-  return Math.max(1, Math.min(n, Math.floor(element("cells").parentElement.clientWidth / width)));
+  const width = n <= 60 ? 44 : n <= 300 ? 25 : 12;
+  const rows = Math.ceil((n * width) / element("inside").clientWidth);
+  return Math.ceil(n / rows);
 }
 
 function choose(l, j) {
@@ -436,7 +443,6 @@ function choose(l, j) {
   showAnswer();
   showCells();
   showNeuron();
-  element(`neuron-${l}-${picked[l]}`).scrollIntoView({ block: "nearest" });
 }
 
 // Let list choose among the neurons of the layer that layerOf returns, by pointer and keys.
@@ -454,6 +460,7 @@ function choosable(list, layerOf, columns) {
     if (move === undefined) return;
     event.preventDefault();
     choose(layerOf(), picked[layerOf()] + move);
+    list.querySelector("[aria-selected=true]").scrollIntoView({ block: "nearest" });
   });
 }
 
