@@ -1,7 +1,6 @@
-"""A real Chromium, driven through a pipe by its own protocol: no port, no driver, no package."""
+"""A real Chromium, driven through a pipe by its own protocol: no port, driver or package."""
 
 import base64
-import fcntl
 import json
 import os
 import queue
@@ -20,16 +19,20 @@ PATIENCE = 60  # seconds until an answer counts as none: a machine may be busy
 
 
 def executable():
-    """Return Chromium's path, None where there is none; BPNET_CHROMIUM names another."""
-    named = os.environ.get("BPNET_CHROMIUM")
-    return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    """Return Chromium's path; None where there is none, or where no pipes are handed on."""
+    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    return next(filter(None, found), None) if os.name == "posix" else None
 
 
 class Browser:
     """A process of Chromium; a context, which ends it."""
 
     def __init__(self):
-        self.profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
+        self.profile = tempfile.TemporaryDirectory(
+            prefix="chromium-", ignore_cleanup_errors=True
+        )
+        import fcntl
+
         to, of = os.pipe(), os.pipe()
         # The protocol is spoken on the descriptors 3 and 4, which may be in use here.
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to[0], of[1])]
@@ -87,7 +90,9 @@ class Browser:
 class Page:
     """A page in a window of its own, from its first request on."""
 
-    def __init__(self, browser, path, width=1280, height=800, phone=False, **media):
+    def __init__(
+        self, browser, path, width=1280, height=800, phone=False, language="en-US", **media
+    ):
         self.browser = browser
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         attached = browser.call("Target.attachToTarget", targetId=target, flatten=True)
@@ -95,6 +100,8 @@ class Page:
         for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
             self.call(f"{domain}.enable")
         self.resize(width, height, phone)
+        agent = browser.call("Browser.getVersion")["userAgent"]
+        self.call("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
         features = [{"name": name.replace("_", "-"), "value": v} for name, v in media.items()]
         self.call("Emulation.setEmulatedMedia", features=features)
         self.call("Page.navigate", url=path.as_uri())

@@ -1,7 +1,7 @@
 """A trained network as a page to draw on: one HTML file, which asks nobody for anything.
 
-The page prepares a drawing as ``bpnet.pictures`` does (prepare.js) and computes what
-``feedforward`` does (network.js), in the reader's browser.  Here its parts are put into one file.
+In the reader's browser it prepares a drawing as ``bpnet.pictures`` does (prepare.js), computes
+what ``feedforward`` does (network.js) and shows it (page.js).  Here that is put into one file.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def write(net: Any, path: check.AnyPath) -> None:
     networks 5.4 bytes more for each parameter.  The file is replaced in one step, or kept.
 
     Raises TypeError if net is something else; ValueError if it is no such network, if a
-    script's own feedforward or sigmoid answers for it, or if it has too many parameters; OSError
-    if path cannot be written.
+    script's own feedforward or sigmoid answers for it, or if it has too many parameters;
+    OSError if path cannot be written.
     """
     target = check.path("path", path)
     content = _page(_stored(net)).encode()
@@ -48,7 +48,7 @@ def write(net: Any, path: check.AnyPath) -> None:
 
 
 def _page(stored: dict[str, Any]) -> str:
-    """Return the page: the template, its marks replaced once, so that none is looked for in data."""
+    """Return the page: the template, its marks replaced in one pass: data may hold more."""
     scripts = [f"<script>\n{_asset(name)}</script>" for name in _SCRIPTS]
     parts = {
         "version": bpnet.__version__,
@@ -89,8 +89,8 @@ def _check_sizes(sizes: list[int]) -> None:
     side = math.isqrt(sizes[0])
     if side * side != sizes[0] or side > _MOST_SIDE:
         raise ValueError(
-            f"net must have a square of inputs, as 784, of at most {_MOST_SIDE} x {_MOST_SIDE}, "
-            f"got {sizes[0]}"
+            f"net must have a square of inputs, as 784, of at most {_MOST_SIDE} x "
+            f"{_MOST_SIDE}, got {sizes[0]}"
         )
     if sizes[-1] < 2:
         raise ValueError(f"net must have two outputs or more, got sizes {sizes}")
@@ -110,7 +110,8 @@ def _classes(net: Any) -> list[str] | None:
     n_out = net.sizes[-1]
     if not isinstance(classes, list) or [type(name) for name in classes] != [str] * n_out:
         raise ValueError(
-            f'notes["classes"] must list {n_out} names, one for each output, got {classes!r:.60}'
+            f'notes["classes"] must list {n_out} names, one for each output, '
+            f"got {classes!r:.60}"
         )
     return classes
 
