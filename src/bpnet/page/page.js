@@ -56,7 +56,7 @@ function showWords() {
     sizes: net.sizes.join(" – "),
     functions: [...new Set([...(last > 1 ? [net.hidden] : []), net.output])].join(", "),
   });
-  element("cells-mean").textContent = shown ? `${say("cellsMean")} ${say("choose")}` : say("chooseOutput");
+  element("cells-mean").textContent = say(shown ? "cellsMean" : "chooseOutput");
   element("hint").textContent = say(net.classes ? "hint" : "hintDigit");
   [...element("layer").options].forEach((option, i) => {
     option.textContent = say("layerName", { l: i + 1 });
