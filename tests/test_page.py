@@ -511,6 +511,8 @@ def test_every_string_is_there_in_both_languages(opened):
         ".map(each => each.dataset.text || each.dataset.label)"
     )
     assert {*asked} <= {*strings["en"]}
+    source = read.run("document.documentElement.outerHTML")
+    assert not [key for key in strings["en"] if f'"{key}"' not in source and key != "tag"]
     for text in strings["en"].values():
         assert not re.search("[\u3000-\u9fff]", text) or text == strings["en"]["otherLanguage"]
 

@@ -34,7 +34,8 @@ function activationOf(net, l) {
 
 // Return the weighted inputs and activations of every layer: z[l] and a[l], a[0] being x.
 function feedforward(net, x) {
-  const z = [null], a = [Float64Array.from(x)];
+  const z = [null],
+    a = [Float64Array.from(x)];
   for (let l = 1; l < net.sizes.length; l++) {
     z.push(weightedInputs(net.weights[l - 1], net.biases[l - 1], a[l - 1]));
     a.push(ACTIVATIONS[activationOf(net, l)](z[l]));

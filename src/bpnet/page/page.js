@@ -47,7 +47,8 @@ function number(value, digits) {
 function showWords() {
   document.documentElement.lang = say("tag");
   document.title = `${say("title")} · bpnet`;
-  for (const each of document.querySelectorAll("[data-text]")) each.textContent = say(each.dataset.text);
+  for (const each of document.querySelectorAll("[data-text]"))
+    each.textContent = say(each.dataset.text);
   for (const each of document.querySelectorAll("[data-label]")) {
     each.setAttribute("aria-label", say(each.dataset.label));
   }
@@ -72,7 +73,10 @@ function showTheme(theme) {
 
 // Return the three numbers of a colour of the style sheet.
 function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).split(" ").map(Number);
+  return getComputedStyle(document.documentElement)
+    .getPropertyValue(name)
+    .split(" ")
+    .map(Number);
 }
 
 // Return what gives the colour of a value from -1 to 1: [r, g, b].
@@ -97,7 +101,11 @@ function trace(context, times) {
     context.beginPath();
     context.moveTo(x, y);
     for (let i = 1; i + 1 < at.length; i++) {
-      context.quadraticCurveTo(...at[i], (at[i][0] + at[i + 1][0]) / 2, (at[i][1] + at[i + 1][1]) / 2);
+      context.quadraticCurveTo(
+        ...at[i],
+        (at[i][0] + at[i + 1][0]) / 2,
+        (at[i][1] + at[i + 1][1]) / 2,
+      );
     }
     const [endX, endY] = at[at.length - 1];
     context.lineTo(at.length > 1 ? endX : x + 0.01, endY); // a point is a dot
@@ -154,7 +162,14 @@ function within(x) {
 }
 
 // What draws: pointers, each with its stroke, and a pen that is moved by keys.
-const pen = { strokes: new Map(), x: SHEET / 2, y: SHEET / 4, down: false, seen: false, held: new Set() };
+const pen = {
+  strokes: new Map(),
+  x: SHEET / 2,
+  y: SHEET / 4,
+  down: false,
+  seen: false,
+  held: new Set(),
+};
 
 function pointerPlace(event) {
   const box = element("board").getBoundingClientRect();
@@ -279,7 +294,8 @@ function showAnswer() {
   });
   element("best").textContent = found ? names[first] : "";
   element("best").classList.toggle("long", Boolean(found) && names[first].length > 2);
-  const degree = !found || a[first] < 0.3 ? "weak" : a[first] < 0.8 || a[second] > 0.3 ? "unsure" : "sure";
+  const degree =
+    !found || a[first] < 0.3 ? "weak" : a[first] < 0.8 || a[second] > 0.3 ? "unsure" : "sure";
   element("sure").textContent = found ? say(degree, { value: number(a[first], 3) }) : "";
   element("second").textContent = found
     ? say("second", { name: names[second], value: number(a[second], 3) })
@@ -312,12 +328,16 @@ function showCells() {
 }
 
 function showNeuron() {
-  const l = chosen, j = picked[l], n = net.sizes[l - 1];
+  const l = chosen,
+    j = picked[l],
+    n = net.sizes[l - 1];
   const w = net.weights[l - 1].subarray(j * n, (j + 1) * n);
   const sizes = w.map(Math.abs).sort();
   const scale = sizes[Math.floor(0.995 * (n - 1))] || 1; // a few far out would pale all
   const neuron =
-    l === last ? say("outputNeuron", { name: names[j] }) : say("hiddenNeuron", { j: j + 1, n: net.sizes[l] });
+    l === last
+      ? say("outputNeuron", { name: names[j] })
+      : say("hiddenNeuron", { j: j + 1, n: net.sizes[l] });
   element("neuron-name").textContent = neuron;
   element("looks").textContent = say(l === 1 ? "looksAtPixels" : "looksAtNeurons");
   const range = { low: number(-scale, 2), high: `+${number(scale, 2)}` };
@@ -372,9 +392,16 @@ function outline(context, unit) {
 function dots(context, unit, columns, l) {
   const scale = largest(l);
   found.a[l].forEach((a, k) => {
-    const x = (k % columns) + 0.5, y = Math.floor(k / columns) + 0.5;
+    const x = (k % columns) + 0.5,
+      y = Math.floor(k / columns) + 0.5;
     context.beginPath();
-    context.arc(x * unit, y * unit, 0.3 * unit * Math.sqrt(Math.abs(a) / scale), 0, 2 * Math.PI);
+    context.arc(
+      x * unit,
+      y * unit,
+      0.3 * unit * Math.sqrt(Math.abs(a) / scale),
+      0,
+      2 * Math.PI,
+    );
     context.fill();
   });
 }
@@ -382,7 +409,8 @@ function dots(context, unit, columns, l) {
 // Show how the activation comes about.
 function showSum(l, j) {
   const bias = net.biases[l - 1][j];
-  const z = found && found.z[l][j], a = found && found.a[l][j];
+  const z = found && found.z[l][j],
+    a = found && found.a[l][j];
   const terms = [
     ["weightedSum", "Σ w a", found && z - bias],
     ["bias", "b", bias],
@@ -391,7 +419,8 @@ function showSum(l, j) {
   ];
   element("sum").replaceChildren(
     ...terms.flatMap(([key, symbol, value]) => {
-      const term = document.createElement("dt"), amount = document.createElement("dd");
+      const term = document.createElement("dt"),
+        amount = document.createElement("dd");
       const formula = document.createElement("i");
       formula.textContent = symbol;
       term.append(`${say(key)} `, formula);
@@ -414,7 +443,8 @@ function announceAnswer() {
   clearTimeout(pause);
   pause = setTimeout(() => {
     if (!found) return announce(say("cleared"));
-    const [first, second] = ranked(), a = found.a[last];
+    const [first, second] = ranked(),
+      a = found.a[last];
     announce(
       say("status", {
         name: names[first],
@@ -448,8 +478,11 @@ function choose(l, j) {
 // Let list choose among the neurons of the layer that layerOf returns, by pointer and keys.
 function choosable(list, layerOf, columns) {
   const pick = (event) => {
-    const option = document.elementFromPoint(event.clientX, event.clientY)?.closest("[role=option]");
-    if (option && option.parentElement === list) choose(layerOf(), Number(option.dataset.neuron));
+    const option = document
+      .elementFromPoint(event.clientX, event.clientY)
+      ?.closest("[role=option]");
+    if (option && option.parentElement === list)
+      choose(layerOf(), Number(option.dataset.neuron));
   };
   list.addEventListener("click", pick);
   list.addEventListener("pointermove", (event) => event.buttons === 1 && pick(event));
@@ -477,7 +510,11 @@ function makeOutputs() {
   element("outputs").replaceChildren(
     ...names.map((name, j) => {
       const row = optionOf(last, j, "output");
-      for (const [kind, text] of [["name", name], ["track", ""], ["value", ""]]) {
+      for (const [kind, text] of [
+        ["name", name],
+        ["track", ""],
+        ["value", ""],
+      ]) {
         const part = document.createElement("span");
         part.className = kind;
         part.textContent = text;
@@ -497,7 +534,9 @@ function makeCells() {
   element("layer-choice").hidden = last < 3;
   if (!shown) return;
   element("cells").style.gridTemplateColumns = `repeat(${columnsOf(n)}, 1fr)`;
-  element("cells").replaceChildren(...Array.from({ length: n }, (_, j) => optionOf(shown, j, "cell")));
+  element("cells").replaceChildren(
+    ...Array.from({ length: n }, (_, j) => optionOf(shown, j, "cell")),
+  );
 }
 
 function start() {
@@ -537,8 +576,16 @@ function start() {
     makeCells();
     choose(shown, picked[shown]);
   });
-  choosable(element("outputs"), () => last, () => 1);
-  choosable(element("cells"), () => shown, () => columnsOf(net.sizes[shown]));
+  choosable(
+    element("outputs"),
+    () => last,
+    () => 1,
+  );
+  choosable(
+    element("cells"),
+    () => shown,
+    () => columnsOf(net.sizes[shown]),
+  );
   element("previous").addEventListener("click", () => choose(chosen, picked[chosen] - 1));
   element("next").addEventListener("click", () => choose(chosen, picked[chosen] + 1));
 

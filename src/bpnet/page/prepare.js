@@ -11,8 +11,8 @@ const GRID = 32; // the same, where the light is measured
 const LOOKS = 6; // at the picture, each closer
 const FAINT = 8; // of 255: less contrast is none
 
-// Return the digit in a picture of more than side x side bytes as MNIST would show it, side * side
-// values in [0, 1); null if the picture is blank.
+// Return the digit in a picture of more than side x side bytes as MNIST would show it,
+// side * side values in [0, 1); null if the picture is blank.
 function digit(picture, side) {
   let ink;
   for (let look = 0; look < LOOKS; look++) {
@@ -26,7 +26,10 @@ function digit(picture, side) {
     }
     if (part === null) break;
     const scale = [picture.w / ink.w, picture.h / ink.h];
-    picture = cropped(picture, part.map((n, i) => round(n * scale[i % 2])));
+    picture = cropped(
+      picture,
+      part.map((n, i) => round(n * scale[i % 2])),
+    );
   }
   return placed(ink, side);
 }
@@ -148,7 +151,10 @@ function resized(picture, h, w, ...how) {
 }
 
 // Bytes are summed in integers, 22 bits after the point; floats in doubles, kept in 32 bits.
-const BYTES = [(weight) => Math.floor(0.5 + weight * 2 ** 22), (sum) => Math.floor((sum + 2 ** 21) / 2 ** 22)];
+const BYTES = [
+  (weight) => Math.floor(0.5 + weight * 2 ** 22),
+  (sum) => Math.floor((sum + 2 ** 21) / 2 ** 22),
+];
 const FLOATS = [(weight) => weight, Math.fround];
 
 // Return the picture no longer than longest.
@@ -199,7 +205,9 @@ function neighbours(picture, combine) {
     const { h, w, a } = picture;
     const found = new Float64Array(a.length);
     for (let y = 0; y < h; y++) {
-      const above = Math.max(y - 1, 0) * w, here = y * w, below = Math.min(y + 1, h - 1) * w;
+      const above = Math.max(y - 1, 0) * w,
+        here = y * w,
+        below = Math.min(y + 1, h - 1) * w;
       for (let x = 0; x < w; x++) {
         found[here + x] = combine(combine(a[above + x], a[here + x]), a[below + x]);
       }
@@ -246,8 +254,13 @@ function surface(p, degree, start) {
 // Return the weighted least squares fit of powers to p; ridge is added to the diagonal.
 function fitted(powers, p, weights, ridge) {
   const weighted = powers.map((power) => power.map((value, k) => value * weights[k]));
-  const squares = weighted.map((one, i) => powers.map((other, j) => dot(one, other) + (i === j ? ridge : 0)));
-  const factors = solve(squares, weighted.map((one) => dot(one, p.a)));
+  const squares = weighted.map((one, i) =>
+    powers.map((other, j) => dot(one, other) + (i === j ? ridge : 0)),
+  );
+  const factors = solve(
+    squares,
+    weighted.map((one) => dot(one, p.a)),
+  );
   const fit = new Float64Array(p.a.length);
   powers.forEach((power, i) => {
     for (let k = 0; k < fit.length; k++) fit[k] += factors[i] * power[k];
@@ -262,7 +275,8 @@ function powersOf(h, w, degree) {
     for (let j = 0; j <= degree - i; j++) {
       const power = new Float64Array(h * w);
       for (let k = 0; k < h * w; k++) {
-        const x = -1 + (2 * (k % w)) / (w - 1), y = -1 + (2 * Math.floor(k / w)) / (h - 1);
+        const x = -1 + (2 * (k % w)) / (w - 1),
+          y = -1 + (2 * Math.floor(k / w)) / (h - 1);
         power[k] = x ** i * y ** j;
       }
       found.push(power);
@@ -271,7 +285,7 @@ function powersOf(h, w, degree) {
   return found;
 }
 
-// Return the median of the square of 13 x 13 around each pixel, the picture mirrored at its edges.
+// Return the median of the 13 x 13 pixels around each one, the picture mirrored at its edges.
 function surroundings({ h, w, a }) {
   const mirrored = (i, n) => {
     const k = ((i % (2 * n)) + 2 * n) % (2 * n);
@@ -321,8 +335,10 @@ function withinFrame(ink) {
   const mask = { ...ink, a: ink.a.map((value) => (value > 0.3 ? 1 : 0)) };
   if (Math.min(...sidesOf(mask).map(mean)) <= 0.95) return null;
   const upsideDown = (p) => ({ ...p, a: Float64Array.from(p.a).reverse() });
-  const top = thickness(mask), left = thickness(turned(mask));
-  const bottom = thickness(upsideDown(mask)), right = thickness(turned(upsideDown(mask)));
+  const top = thickness(mask),
+    left = thickness(turned(mask));
+  const bottom = thickness(upsideDown(mask)),
+    right = thickness(turned(upsideDown(mask)));
   return [left, top, mask.w - right, mask.h - bottom];
 }
 
@@ -353,7 +369,8 @@ function boxOf({ h, w, a }, low) {
   const found = [h, 0, w, 0];
   a.forEach((value, i) => {
     if (!(value > low)) return;
-    const y = Math.floor(i / w), x = i % w;
+    const y = Math.floor(i / w),
+      x = i % w;
     found[0] = Math.min(found[0], y);
     found[1] = Math.max(found[1], y + 1);
     found[2] = Math.min(found[2], x);
@@ -367,9 +384,14 @@ function kept(ink) {
   const { h, w } = ink;
   const parts = partsOf(ink);
   const framed = parts.map((part) => isFrame(part, h, w));
-  const areas = parts.map((part, i) => (framed[i] && !framed.every(Boolean) ? 0 : part.pixels.length));
-  const inner = parts.map((part) => part.top > 0 && part.left > 0 && part.bottom < h && part.right < w);
-  const large = ({ top, bottom, left, right }) => Math.max(bottom - top, right - left) > 0.2 * Math.max(h, w);
+  const areas = parts.map((part, i) =>
+    framed[i] && !framed.every(Boolean) ? 0 : part.pixels.length,
+  );
+  const inner = parts.map(
+    (part) => part.top > 0 && part.left > 0 && part.bottom < h && part.right < w,
+  );
+  const large = ({ top, bottom, left, right }) =>
+    Math.max(bottom - top, right - left) > 0.2 * Math.max(h, w);
   if (parts.some((part, i) => inner[i] && areas[i] > 0 && large(part))) {
     inner.forEach((within, i) => within || (areas[i] = 0));
   }
@@ -382,12 +404,15 @@ function kept(ink) {
 
 // A frame is large, and all of it is near to the sides of its own box.
 function isFrame({ pixels, top, bottom, left, right }, h, w) {
-  const high = bottom - top, wide = right - left;
+  const high = bottom - top,
+    wide = right - left;
   if (!(high > 0.7 * h && wide > 0.7 * w)) return false;
   return !pixels.some((k) => {
-    const y = Math.floor(k / w), x = k % w;
+    const y = Math.floor(k / w),
+      x = k % w;
     return (
-      Math.min(y - top, bottom - 1 - y) >= 0.1 * high && Math.min(x - left, right - 1 - x) >= 0.1 * wide
+      Math.min(y - top, bottom - 1 - y) >= 0.1 * high &&
+      Math.min(x - left, right - 1 - x) >= 0.1 * wide
     );
   });
 }
@@ -401,7 +426,8 @@ function partsOf({ h, w, a }) {
     const part = { pixels: [start], top: h, bottom: 0, left: w, right: 0 };
     left[start] = 0;
     for (let i = 0; i < part.pixels.length; i++) {
-      const y = Math.floor(part.pixels[i] / w), x = part.pixels[i] % w;
+      const y = Math.floor(part.pixels[i] / w),
+        x = part.pixels[i] % w;
       part.top = Math.min(part.top, y);
       part.bottom = Math.max(part.bottom, y + 1);
       part.left = Math.min(part.left, x);
@@ -441,7 +467,8 @@ function placed(ink, side) {
 function shared({ h, w, a }, m) {
   const found = new Float64Array(h * m);
   for (let i = 0; i < m; i++) {
-    const from = (i * w) / m, to = ((i + 1) * w) / m;
+    const from = (i * w) / m,
+      to = ((i + 1) * w) / m;
     for (let x = Math.floor(from); x < Math.min(w, Math.ceil(to)); x++) {
       const share = ((clip(to - x, 0, 1) - clip(from - x, 0, 1)) * m) / w;
       for (let y = 0; y < h; y++) found[y * m + i] += share * a[y * w + x];
@@ -452,7 +479,9 @@ function shared({ h, w, a }, m) {
 
 // Return the centre of mass, [row, column].
 function centreOf({ w, a }) {
-  let sum = 0, rows = 0, columns = 0;
+  let sum = 0,
+    rows = 0,
+    columns = 0;
   a.forEach((value, i) => {
     sum += value;
     rows += value * Math.floor(i / w);

@@ -32,14 +32,16 @@ const STRINGS = {
     layer: "Layer",
     layerName: "Hidden layer {l}",
     cells: "Hidden neurons",
-    cellsMean: "Hidden neurons: the stronger the colour, the more active. Choose one, or an output, to see its weights.",
+    cellsMean:
+      "Hidden neurons: the stronger the colour, the more active. Choose one, or an output, to see its weights.",
     chooseOutput: "Choose an output to see its weights.",
     hiddenNeuron: "Hidden neuron {j} of {n}",
     outputNeuron: "Output {name}",
     previous: "Previous neuron",
     next: "Next neuron",
     looksAtPixels: "Its weight for each pixel. Ink on red excites it, ink on blue inhibits it.",
-    looksAtNeurons: "Its weight for each neuron of the layer before, and how active that is (dot).",
+    looksAtNeurons:
+      "Its weight for each neuron of the layer before, and how active that is (dot).",
     weights: "{neuron}: weights from {low} to {high}",
     weightedSum: "weights × inputs",
     bias: "bias",
