@@ -57,6 +57,7 @@ def test_the_tables_of_a_page_are_those_that_the_records_give(page, names):
         ("data", []),
         ("scikit-learn", ["sklearn"]),
         ("onnx", ["onnxruntime", "skl2onnx", "sklearn"]),
+        ("page", []),
     ],
 )
 def test_every_block_of_a_page_runs_by_itself(page, needs, tmp_path, monkeypatch):

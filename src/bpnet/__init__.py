@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 # Imported when they are first named: most programs need none of them.
-_EXTRAS = ("estimators", "onnx", "search", "table")
+_EXTRAS = ("estimators", "onnx", "page", "search", "table")
 
 
 def __getattr__(name: str) -> object:

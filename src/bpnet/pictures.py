@@ -3,6 +3,7 @@
 MNIST fits a digit's box into 20 x 20 pixels keeping its aspect, with grey edges, and puts its
 centre of mass into the middle of 28 x 28, white on black.  Before that, paper and ink must be
 told apart here: whatever their colours, in whatever light, beside frames and specks.
+``bpnet/page/prepare.js`` does the same to a drawing: what changes here changes there.
 """
 
 from __future__ import annotations

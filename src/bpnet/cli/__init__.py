@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import bpnet
 from bpnet import check
-from bpnet.cli import evaluate, export, info, pack, predict, search, train
+from bpnet.cli import evaluate, export, info, pack, page, predict, search, train
 from bpnet.cli.output import flushed, prepare, say
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
+    "page": page,
     "pack": pack,
     "info": info,
 }
