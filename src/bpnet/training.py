@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
     max_seconds: float | None
     shuffle_rows: int | None  # among how many rows at a time; None: among all
     callback: Callable[[Any, int], object] | None  # (net, epoch): true ends training
-    # Lines; "bar": lines above a progress bar; a function of an epoch's record: those it returns.
+    # Lines; "bar": above a progress bar; a function of an epoch's record: the line it returns.
     verbose: bool | str | Callable[[Record], str]
     checkpoint: check.AnyFile | None  # a file to keep the run in
     checkpoint_seconds: float  # at most once in that time
