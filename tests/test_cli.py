@@ -18,6 +18,7 @@ import pytest
 
 import bpnet
 from bpnet import cli, mnist_loader, network2, pictures, table
+from bpnet.cli import usage
 
 DEADLINE = 60  # seconds for a child process, which needs one or two
 
@@ -272,6 +273,132 @@ def test_a_number_that_cannot_be_is_refused_by_the_name_of_its_option(
     output = capsys.readouterr()
     assert re.match(rf"bpnet: error: {option} must (be|list) ", output.err), output.err
     assert output.err.count("\n") <= 2 and output.out == ""
+
+
+MEANT = [(name, word) for name, words in usage.SYNONYMS.items() for word in words.split()]
+KNOWN = {
+    command: {(a.option_strings or [a.metavar])[0] for a in parser.declared}
+    for command, parser in PARSERS.items()
+}
+VALUES = {v for each in cli.train._CHOICES.values() for v in each} | {*cli.train.PRESETS}
+
+
+def test_every_synonym_is_one_of_something():
+    known = {"--version", *PARSERS, *VALUES}.union(*KNOWN.values())
+    assert usage.SYNONYMS.keys() <= known
+    for names in KNOWN.values():  # and is no name of its own where it would be one
+        assert not [each for each in MEANT if {each[0], f"--{each[1]}"} <= names]
+
+
+@pytest.mark.parametrize(
+    ("command", "word", "meant"),
+    [
+        ("train", "--lr", "--eta"),
+        ("train", "--learning_rate", "--eta"),
+        ("train", "--batch-size", "--mini-batch-size"),
+        ("train", "--mini_batch_size", "--mini-batch-size"),
+        ("train", "--momentum", "--mu"),
+        ("train", "--layers", "--sizes"),
+        ("train", "--hidden-layers", "--hidden"),
+        ("train", "--l2", "--lmbda"),
+        ("train", "--lambda", "--lmbda"),
+        ("train", "--weight-decay", "--lmbda"),
+        ("train", "--optimizer", "--rule"),
+        ("train", "--loss", "--cost"),
+        ("train", "--epoch", "--epochs"),
+        ("train", "--epcohs", "--epochs"),
+        ("train", "-e", "--epochs"),
+        ("train", "--output", "--save"),
+        ("train", "--model", "--save"),
+        ("train", "--file", "TABLE"),
+        ("train", "--no-decya", "--decay"),
+        ("search", "--lr", "--eta"),
+        ("evaluate", "--model", "MODEL"),
+        ("predict", "--image", "IMAGE"),
+        ("export", "--output", "FILE.onnx"),
+        ("pack", "--output", "FILE"),
+        ("info", "--zzz", None),
+    ],
+)
+@pytest.mark.parametrize("form", ["{} 3", "{}=3"])
+def test_an_option_that_there_is_not_is_said_with_the_one_that_was_meant(
+    command, word, meant, form, capsys, nothing_is_read
+):
+    assert cli.main([command, *form.format(word).split()]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"bpnet: error: there is no option {word}")
+    assert second == f"bpnet: see bpnet {command} --help"
+    hint = first.removeprefix(f"bpnet: error: there is no option {word}")
+    if meant is None:
+        assert hint == ""
+    elif meant.startswith("-"):
+        assert hint.startswith(f": did you mean {meant}, ")
+    else:
+        assert hint.startswith(f": {meant} is given without one, ")
+
+
+@pytest.mark.parametrize("command", PARSERS)
+def test_no_option_has_a_short_form_that_happens_to_work(command, capsys, nothing_is_read):
+    for action in PARSERS[command].declared:
+        for option in {*action.option_strings} - {"--seeds"}:  # as --seed is another
+            assert cli.main([command, option[:-1]]) == 2
+            assert f"there is no option {option[:-1]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("trian", "train"), ("fit", "train"), ("test", "evaluate"), ("Predict", "predict")],
+)
+def test_a_command_that_there_is_not_is_said_with_the_one_that_was_meant(word, meant, capsys):
+    assert cli.main([word, "--epochs", "3"]) == 2
+    said = f"bpnet: error: there is no command {word}: did you mean {meant}?"
+    assert capsys.readouterr().err.splitlines() == [said, "bpnet: see bpnet --help"]
+    assert cli.main(["qwxyz"]) == 2
+    assert f"there are {', '.join(cli.COMMANDS)}" in capsys.readouterr().err
+
+
+MISSING = {  # every argument that names a file to read, missing
+    "train TABLE": ["train", "{}"],
+    "train --resume": ["train", "--resume", "{}"],
+    "search TABLE": ["search", "{}"],
+    "evaluate MODEL": ["evaluate", "{}"],
+    "evaluate TABLE": ["evaluate", "MODEL", "{}"],
+    "predict MODEL": ["predict", "{}", "x.png"],
+    "predict IMAGE": ["predict", "MODEL", "{}"],
+    "export MODEL": ["export", "{}", "net.onnx"],
+    "pack FILE": ["pack", "{}", "out.bpd"],
+    "pack two FILEs": ["pack", "{}", "{}", "out.bpd"],
+}
+
+
+@pytest.mark.parametrize("name", ["nofile.npz", "./a folder/x\n.csv"])
+@pytest.mark.parametrize("argv", MISSING.values(), ids=MISSING)
+def test_a_missing_file_is_a_sentence_with_the_name_that_was_typed(
+    argv, name, model, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    given = [word.format(name).replace("MODEL", model) for word in argv]
+    assert cli.main(given) == 1
+    said = capsys.readouterr()
+    typed = name.replace("\n", "\\n")
+    assert said == ("", f"bpnet: error: there is no file {typed}\n")
+
+
+def test_help_fits_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for argv in (["--help"], *([command, "--help"] for command in PARSERS)):
+        with pytest.raises(SystemExit):
+            cli.main(argv)
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 80 and lines[0].startswith("usage: bpnet")
+
+
+def test_the_examples_of_help_are_commands():
+    for text in (cli._EXAMPLES, cli.train.EXAMPLES):
+        found = re.findall(r"^  bpnet (\w.*?)  ", text, re.M)
+        assert len(found) == 3
+        for line in found:
+            cli._parser().parse_args(line.split())
 
 
 # evaluate

@@ -109,6 +109,7 @@ def _packed(arguments: argparse.Namespace, files: list[str]) -> Any:
 
 def _start(path: str) -> bytes:
     """Return how a file begins, gzipped or not."""
+    open_file(path).close()  # an error, if it is no file, with its name as it was given
     with opened(Path(path), "a table, or a file of NumPy or in IDX") as stream:
         return stream.start(6)
 

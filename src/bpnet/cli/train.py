@@ -246,7 +246,7 @@ def run(arguments: argparse.Namespace) -> None:
             ended = error  # the weights are those of a whole number of mini-batches
         table.fold(net)
         done, failed = _keep(net, arguments, whole=ended is None)
-    if isinstance(ended, KeyboardInterrupt):
+    if isinstance(ended, KeyboardInterrupt) and net.stopped_by is None:
         ended = KeyboardInterrupt(*_interrupted(net, arguments, settings))
     elif interrupts.came and ended is None:
         ended = KeyboardInterrupt()
@@ -268,16 +268,25 @@ def _check(settings: dict[str, Any], arguments: argparse.Namespace) -> None:
             check.layers([1, *arguments.hidden, 1])
     elif arguments.sizes is not None or sizes[0]:
         check.check_memory(check.layers(sizes))
-    numbers = arguments.table is not None and arguments.cost is None
-    cost = _SQUARED if numbers else settings["cost"]
-    net = new_network({**settings, "sizes": [1, 1 if cost == _SQUARED else 2], "cost": cost})
     check.not_negative("eta", settings["eta"])
-    x, y = np.zeros((1, 1)), np.zeros((1, 1)) if cost == _SQUARED else np.zeros(1, int)
     asked = {
         **_keywords(arguments),
         **{"checkpoint": None, "resume": None, "verbose": False},
         "callback": lambda *_: True,  # after one epoch
     }
+    classes = settings["cost"] != _SQUARED
+    known = not classes or arguments.table is None or arguments.cost is not None
+    of_classes = asked if classes and known else {**asked, "max_error": None}
+    _try({**settings, "cost": settings["cost"] if classes else "quadratic"}, of_classes)
+    if not (classes and known):
+        _try({**settings, "cost": _SQUARED}, asked)
+
+
+def _try(settings: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Train a network of one input on one example."""
+    numbers = settings["cost"] == _SQUARED
+    net = new_network({**settings, "sizes": [1, 1 if numbers else 2]})
+    x, y = np.zeros((1, 1)), np.zeros((1, 1) if numbers else 1, float if numbers else int)
     with contextlib.suppress(FloatingPointError):
         sgd(net, {**settings, "decay": False}, (x, y), (x, y), **asked)
 

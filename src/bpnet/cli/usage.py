@@ -48,7 +48,7 @@ SYNONYMS = {
     "--drop": "ignore exclude skip drop-column",
     "--version": "v",
     "MODEL": "model network net weights load",
-    "TABLE": "table csv file train-data training-data data input x",
+    "TABLE": "table csv file train-data training-data input x",
     "IMAGE": "image images picture file input x",
     "FILE": "file files out output save",
     "FILE.onnx": "file onnx out output save",
