@@ -81,9 +81,10 @@ def test_train_prints_a_line_an_epoch_then_time_and_accuracy(data, tmp_path, cap
     assert cli.main(["train", *arguments]) == 0
     *begin, first, second, time, saved, accuracy = capsys.readouterr().out.splitlines()
     assert begin == [
-        "Data: 100 digits to train on, 20 to validate, 50 to test at the end",
+        "Data: 100 digits to train on, 20 to validate, 50 to test",
         "Network: 784 inputs, 30 hidden neurons, 10 outputs; float64, seed 3",
-        "Training: 2 epochs, mini-batches of 10, learning rate 3, quadratic cost",
+        "Epochs: 2, mini-batches of 10, learning rate 3",
+        "Cost: quadratic",
     ]
     assert re.fullmatch(r"Epoch 0: [ \d]\d of 20 validation digits right", first)
     assert re.fullmatch(r"Epoch 1: [ \d]\d of 20 validation digits right", second)
@@ -134,7 +135,7 @@ def test_a_run_without_a_seed_can_be_repeated(data, capsys):
     first = capsys.readouterr().out.splitlines()
     seed = re.search(r"seed (\d+)\n", "\n".join(first))[1]
     cli.main(["train", "--data", data, "--epochs", "1", "--seed", seed])
-    assert capsys.readouterr().out.splitlines()[:4] == first[:4]
+    assert capsys.readouterr().out.splitlines()[:5] == first[:5]
     cli.main(["train", "--data", data, "--epochs", "1"])
     assert f"seed {seed}\n" not in capsys.readouterr().out  # one chance in 2 ** 32
 
@@ -685,8 +686,7 @@ def start(data, *argv):
 
 
 INTERRUPTED = (
-    r"bpnet: interrupted after \d+ of \d+ epochs; --checkpoint FILE keeps a run, so that it "
-    r"can go on\n"
+    r"bpnet: interrupted after \d+ of \d+ epochs; --checkpoint FILE lets a run go on\n"
 )
 
 

@@ -113,14 +113,14 @@ def test_iris_is_learnt_by_one_command(tmp_path):
         done = run("train", path, "--seed", str(seed), "--save", str(tmp_path / "iris.npz"))
         assert done.returncode == 0 and done.stderr == ""
         *begin, last = done.stdout.splitlines()
-        assert begin[:4] == [
+        assert begin[:5] == [
             "Data: 125 rows to train on, 25 held out, drawn by the seed",
             f"Network: 4 inputs, 30 hidden neurons, 3 outputs; float64, seed {seed}",
-            "Training: 30 epochs, mini-batches of 10, learning rate 0.01 falling to 0, by "
-            "adam, L2 1, cross-entropy cost",
+            "Epochs: 30, mini-batches of 10, learning rate 0.01 falling to 0, by adam",
+            "Cost: cross-entropy, with L2 regularisation, lmbda 1",
             "Target: species: setosa, versicolor, virginica",
         ]
-        assert re.fullmatch("Epoch  0: .. of 25 held-out rows right", begin[4])
+        assert re.fullmatch("Epoch  0: .. of 25 held-out rows right", begin[5])
         found = re.fullmatch(r"accuracy (\d+\.\d\d) %: (\d+) of 25 held-out rows right", last)
         right += int(found[2])
     # Who is right in 95 % of 125 rows, as good classifiers of iris are, is so in four standard
@@ -145,8 +145,8 @@ def test_diabetes_is_regressed_by_one_command(tmp_path):
         *begin, last = done.stdout.splitlines()
         assert begin[0] == "Data: 368 rows to train on, 74 held out, drawn by the seed"
         assert begin[1].startswith("Network: 10 inputs, 30 hidden neurons, 1 output;")
-        assert begin[3] == "Target: progression: numbers"
-        assert re.fullmatch(r"Epoch  0: cost [\d.]+ +on 74 held-out rows", begin[4])
+        assert begin[4] == "Target: progression: numbers"
+        assert re.fullmatch(r"Epoch  0: cost [\d.]+ +on 74 held-out rows", begin[5])
         found = re.fullmatch(r"RMSE ([\d.]+), R\^2 ([\d.]+): 74 held-out rows", last)
         held_out = np.zeros(len(x), bool)
         held_out[np.random.RandomState(seed).permutation(len(x))[:74]] = True

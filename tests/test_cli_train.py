@@ -58,6 +58,24 @@ def test_every_preset_has_the_same_settings_and_help_names_them(capsys):
     assert "examples in one update (default: 10)" in text
 
 
+@pytest.mark.parametrize("preset", cli.train.PRESETS)
+def test_what_a_run_says_fits_80_columns(preset):
+    settings = {**cli.train.PRESETS[preset], "seed": 2**32 - 1, "sizes": [784, 800, 10]}
+    labels = np.zeros(10**6, np.int8)
+    mnist = (None, labels[:50000]), (None, labels[:10000]), (None, labels[:10000])
+    words = ("pixels", "digits"), "test digits", False
+    parts = cli.examples.Parts(*mnist, 784, 10, False, None, None, *words)
+    lines = cli.words.beginning(cli.train.new_network(settings), settings, parts, 250000)
+    line = cli.words.epochs(settings["epochs"], parts)
+    for kind in ("validation", "evaluation"):  # as one class calls it, and the other
+        record = {"epoch": 9, f"{kind}_accuracy": 1 / 3, f"{kind}_cost": 1 / 70}
+        lines.append(line({**record, "training_cost": 1 / 70}))
+        assert lines[-1].endswith(
+            " 3,333 of 10,000 validation digits right, cost 0.0143, training 0.0143"
+        )
+    assert [line for line in lines if len(line) > 80] == []
+
+
 def test_expanded_digits_are_moved_by_a_pixel_and_lose_what_leaves(capsys):
     images = np.arange(1.0, 19).reshape(2, 9).astype(np.float32)
     x, labels = cli.train.expanded(images, np.array([3, 4]))
@@ -81,7 +99,7 @@ def test_a_checkpointed_run_goes_on_to_the_same_bits(data, tmp_path, capsys):  #
     assert train(data, "--resume", cut, "--epochs", 4, "--save", end) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "Network: 784 inputs, 12 hidden neurons, 10 outputs; float32, seed 3"
-    assert [line.split(":")[0] for line in lines[3:5]] == ["Epoch 2", "Epoch 3"]
+    assert [line.split(":")[0] for line in lines[4:6]] == ["Epoch 2", "Epoch 3"]
     assert same(bpnet.load(whole), bpnet.load(end))
     assert bpnet.load(whole).notes == bpnet.load(end).notes
     # A run that is over has nothing to add; its file is a model, too.
@@ -101,7 +119,7 @@ def test_a_killed_run_can_be_resumed(data, tmp_path):  # noqa: F811
                 break
         child.wait()
     with start(data, "--resume", str(path)) as child:
-        first = [child.stdout.readline() for _ in range(4)][3]
+        first = [child.stdout.readline() for _ in range(5)][4]
         assert re.match(r"Epoch +\d+: ", first)
         child.send_signal(signal.SIGINT)
         assert child.wait() == 130
@@ -205,7 +223,7 @@ def test_a_learning_curve_is_drawn(data, tmp_path, capsys):  # noqa: F811
     assert train(data, *SHORT, "--plot", path) == 0
     out = capsys.readouterr().out
     assert f"plotted {path}\n" in out
-    figures = r"right, training cost [\d.e-]+, validation cost \d"
+    figures = r"right, cost [\d.]+, training [\d.]+\n"
     assert re.search(f"Epoch 3: .. of 20 validation digits {figures}", out)
     assert path.read_bytes().startswith(b"\x89PNG")
     out = fails(

@@ -298,7 +298,7 @@ def _interrupted(
     said = f"interrupted after {len(net.history)} of {settings['epochs']} epochs"
     file = arguments.checkpoint or arguments.resume
     if file is None:
-        return [f"{said}; --checkpoint FILE keeps a run, so that it can go on"]
+        return [f"{said}; --checkpoint FILE lets a run go on"]
     given = (*settings, "hidden", "preset", "checkpoint", "resume", *examples.COLUMNS)
     command = arguments.parser.command(arguments, given, "--resume", file)
     return [f"{said}; {check.printable(file)} has the run, to go on:", command]
@@ -306,9 +306,10 @@ def _interrupted(
 
 def _hint(arguments: argparse.Namespace, settings: dict[str, Any]) -> str:
     """Return what one may do next."""
-    if arguments.save is not None:
+    file = arguments.save or arguments.checkpoint or arguments.resume
+    if file is not None:
         what = "PICTURE.png" if arguments.table is None else "NEW.csv"
-        command = ["bpnet", "predict", arguments.save, what]
+        command = ["bpnet", "predict", file, what]
         return f"to use it: {check.printable(usage.joined(command))}"
     again = ("--seed", str(settings["seed"]), "--save", "net.npz")
     return f"to keep it: {arguments.parser.command(arguments, ('seed',), *again)}"
@@ -354,14 +355,15 @@ def _settings(arguments: argparse.Namespace, resumed: Any = None) -> dict[str, A
             raise ValueError(
                 f"--resume must name a checkpoint of bpnet train, got {arguments.resume}"
             )
-        if arguments.preset is None:
-            settings = {name: notes[name] for name in settings}
-            for name, value in settings.items():
-                if not _is_setting(name, value):
-                    raise ValueError(
-                        f"--resume must name a checkpoint with settings of bpnet train, got "
-                        f"{name} {value!r:.60}: {arguments.resume}"
-                    )
+        found = {name: notes[name] for name in settings}
+        for name, value in found.items():
+            if not _is_setting(name, value):
+                raise ValueError(
+                    f"--resume must name a checkpoint with settings of bpnet train, got "
+                    f"{name} {value!r:.60}: {arguments.resume}"
+                )
+        # The seed draws what is held out, too.
+        settings = found if arguments.preset is None else {**preset, "seed": found["seed"]}
     asked = {name: getattr(arguments, name) for name in settings}
     return settings | {name: value for name, value in asked.items() if value is not None}
 

@@ -17,7 +17,7 @@ def count(part: Any) -> int:
 def beginning(net: Any, settings: dict[str, Any], parts: Parts, n: int) -> list[str]:
     """Return what is trained, on n examples and how."""
     lines = [f"Data: {_data(parts, n)}", f"Network: {_network(net, settings)}"]
-    lines.append(f"Training: {_training(settings)}")
+    lines += [f"Epochs: {_training(settings)}", f"Cost: {_cost(settings)}"]
     if parts.table is not None:
         classes = parts.table["classes"]
         values = "numbers" if classes is None else ", ".join(classes)
@@ -30,7 +30,7 @@ def _data(parts: Parts, n: int) -> str:
     if parts.drawn:
         return f"{n:,} {what} to train on, {held_out:,} held out, drawn by the seed"
     tested = count(parts.test)
-    return f"{n:,} {what} to train on, {held_out:,} to validate, {tested:,} to test at the end"
+    return f"{n:,} {what} to train on, {held_out:,} to validate, {tested:,} to test"
 
 
 def _network(net: Any, settings: dict[str, Any]) -> str:
@@ -41,20 +41,22 @@ def _network(net: Any, settings: dict[str, Any]) -> str:
 
 
 def _training(settings: dict[str, Any]) -> str:
-    n = settings["epochs"]
     line = (
-        f"{n} epoch{'s' * (n != 1)}, mini-batches of {settings['mini_batch_size']}, "
+        f"{settings['epochs']}, mini-batches of {settings['mini_batch_size']}, "
         f"learning rate {settings['eta']:g}"
     )
     for word, shown in (
         (" falling to 0", settings["decay"]),
         (f", by {settings['rule']}", settings["rule"] != "plain"),
         (f", momentum {settings['mu']:g}", settings["mu"]),
-        (f", L2 {settings['lmbda']:g}", settings["lmbda"]),
-        (f", {settings['cost']} cost", True),
     ):
         line += word if shown else ""
     return line
+
+
+def _cost(settings: dict[str, Any]) -> str:
+    lmbda = settings["lmbda"]
+    return settings["cost"] + (f", with L2 regularisation, lmbda {lmbda:g}" if lmbda else "")
 
 
 def epochs(n_epochs: int, parts: Parts) -> Callable[[dict[str, Any]], str]:
@@ -67,14 +69,15 @@ def epochs(n_epochs: int, parts: Parts) -> Callable[[dict[str, Any]], str]:
         # The two classes of networks differ in what they call these examples.
         record = {key.replace("evaluation", "validation"): record[key] for key in record}
         said = f"Epoch {record['epoch']:{wide}}: "
-        costs = {k: record[k] for k in ("training_cost", "validation_cost") if k in record}
         if "validation_accuracy" in record:
             right = round(record["validation_accuracy"] * n)
             said += f"{right:{wider},} of {n:,} {what} right"
+            if "validation_cost" in record:
+                said += f", cost {record['validation_cost']:.3g}"
         else:
-            said += f"cost {costs.pop('validation_cost'):<9.4g} on {n:,} {what}"
-        for key, cost in costs.items():
-            said += f", {key.replace('_', ' ')} {cost:.4g}"
+            said += f"cost {record['validation_cost']:<9.4g} on {n:,} {what}"
+        if "training_cost" in record:
+            said += f", training {record['training_cost']:.3g}"
         return said
 
     return line
