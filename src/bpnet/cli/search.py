@@ -128,7 +128,14 @@ def run(arguments: argparse.Namespace) -> None:
         keep.check_plot(arguments.plot)
     parts = examples.read(arguments, options.get("seed", 1))
     data = (_data(parts, parts.training), _data(parts, parts.validation))
-    found = search.run(data, log=arguments.log, **options)
+    try:
+        found = search.run(data, log=arguments.log, **options)
+    except KeyboardInterrupt:
+        how = "--log FILE lets a search go on"
+        if arguments.log is not None:
+            log = check.printable(arguments.log)
+            how = f"{log} has what is trained: the same command goes on"
+        raise KeyboardInterrupt(f"interrupted; {how}") from None
     print(found)
     net = found.smallest
     if net is None:
