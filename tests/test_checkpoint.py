@@ -1002,6 +1002,18 @@ def test_whatever_ends_a_run_leaves_its_last_whole_epoch(
     assert timeless(again.history) == timeless(whole.history)
 
 
+@each_trained
+def test_ctrl_c_in_the_first_write_leaves_a_run_that_can_begin(tmp_path, kind, monkeypatch):
+    path, whole = tmp_path / "run.npz", fresh(kind, "float64", True)
+    train(whole)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", failing(os.replace, KeyboardInterrupt(), 1))
+        train(fresh(kind, "float64", True), checkpoint=path)
+    net = fresh(kind, "float64", True)
+    train(net, resume=path)
+    assert same_bits(parameters_of(net), parameters_of(whole))
+
+
 def test_a_resumed_checkpoint_has_the_notes_of_the_run_that_resumes(tmp_path):
     path, net = tmp_path / "run.npz", make("network")
     net.notes = {"epochs": 1}

@@ -91,6 +91,13 @@ def test_a_bar_that_cannot_be_drawn_leaves_the_lines(kind, writes, monkeypatch):
 
 
 @each_trained
+def test_a_function_writes_the_lines(kind, capsys):
+    net = make(kind)
+    train(net, judged_by=held_out(), verbose=lambda record: f"{record['update']!r}")
+    assert capsys.readouterr().out.splitlines() == [repr(r["update"]) for r in net.history]
+
+
+@each_trained
 def test_ctrl_c_in_a_line_is_ctrl_c(kind, monkeypatch):
     net = make(kind)
     monkeypatch.setattr(sys, "stdout", Terminal(KeyboardInterrupt()))

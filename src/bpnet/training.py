@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import time
@@ -149,7 +150,8 @@ class Run:
         else:
             self.trainer = trainer(self.examples, self.packed, self.m, n_threads, shuffle_rows)
         self.best: Parameters | None = None
-        self.unwritten: Moment | None = None  # the last whole epoch, until a checkpoint has it
+        # Returns the last whole epoch, until the checkpoint has it.
+        self.unwritten: Callable[[], serialize.Model] | None = None
         self.saved = None if resume is None else self._checked_checkpoint(resume)
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
         verbose = options.get("verbose", True)
@@ -207,7 +209,8 @@ class Run:
         net = self.net
         try:
             if self.checkpoint is not None:  # an error, if it is one, before anything changes
-                serialize.save(self.checkpoint, self._first_state())
+                self.unwritten = self._first_state
+                self._write()
             if self.saved is not None:
                 self._restore(*self.saved)
             net.history, net.stopped_by = self.history, None
@@ -220,7 +223,7 @@ class Run:
                 self.seconds = now - start
                 reason = self.stopping.reason(self.history, self.seconds)
                 if self.checkpoint is not None:
-                    self.unwritten = self._moment()
+                    self.unwritten = functools.partial(self._state, self._moment())
                     if reason is not None or now - written >= self.checkpoint_seconds:
                         self._write()
                         written = now
@@ -312,7 +315,7 @@ class Run:
         if self.checkpoint is None or self.unwritten is None:
             return
         try:
-            serialize.save(self.checkpoint, self._state(self.unwritten))
+            serialize.save(self.checkpoint, self.unwritten())
         except Exception:
             self.unwritten = None
             raise

@@ -235,6 +235,7 @@ def run(arguments: argparse.Namespace) -> None:
         "verbose": words.epochs(settings["epochs"], parts),
     }
     ended: BaseException | None = None
+    before = net.history
     with Interrupts() as interrupts:
         try:
             sgd(net, settings, training, validation, **keywords)
@@ -246,7 +247,8 @@ def run(arguments: argparse.Namespace) -> None:
             ended = error  # the weights are those of a whole number of mini-batches
         table.fold(net)
         done, failed = _keep(net, arguments, whole=ended is None)
-    if isinstance(ended, KeyboardInterrupt) and net.stopped_by is None:
+    begun = net.history is not before  # the run has its own, once there is a checkpoint
+    if isinstance(ended, KeyboardInterrupt) and begun and net.stopped_by is None:
         ended = KeyboardInterrupt(*_interrupted(net, arguments, settings))
     elif interrupts.came and ended is None:
         ended = KeyboardInterrupt()
