@@ -168,6 +168,7 @@ SGD = [  # {held}: what the face calls held-out data
         for name in ("min_update", "max_error", "max_seconds")
         for row in numbers(name, optional=True) + at_least_0(name)
     ),
+    ({"max_error": 1.5}, "ValueError: max_error must be at most 1, all examples, got 1.5"),
     *numbers("min_delta"),
     *at_least_0("min_delta"),
     ({"callback": 3}, "TypeError: callback must be a function of (net, epoch), got 3"),

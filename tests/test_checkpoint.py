@@ -40,6 +40,8 @@ from nets import (
 
 import bpnet
 from bpnet import Network, Rule, network2, npz, serialize
+from bpnet.byhand import HandTrainer
+from bpnet.trainer import Trainer
 
 KILLS = Path(__file__).with_name("attack") / "kills.py"
 EPOCHS = 5
@@ -923,3 +925,103 @@ def test_what_is_killed_at_any_moment_leaves_whole_files_and_goes_on_to_the_same
     *rows, said = done.stdout.splitlines()
     assert said == ("16 kills, 0 files torn, behind or left over; the end is the same bits")
     assert [json.loads(row)["kills"] for row in rows] == [4, 4, 4, 4]
+
+
+# An epoch that does not end
+
+
+class Ended(BaseException):
+    """As KeyboardInterrupt is one."""
+
+
+def in_epoch(monkeypatch, error):
+    """Let the third epoch be trained, and not end."""
+    for cls in (Trainer, HandTrainer):
+        if "epoch" not in vars(cls):
+            continue
+
+        def epoch(self, *arguments, original=cls.epoch):
+            result = original(self, *arguments)
+            if len(seen) == 2:
+                raise error
+            return result
+
+        monkeypatch.setattr(cls, "epoch", epoch)
+    seen = []
+    return {"callback": lambda net, epoch: seen.append(epoch)}
+
+
+def in_its_line(monkeypatch, error):
+    """Let the third epoch's line raise."""
+
+    def line(record):
+        if record["epoch"] == 2:
+            raise error
+        return ""
+
+    return {"verbose": line}
+
+
+def in_the_callback(monkeypatch, error):
+    """Let the third epoch's callback raise."""
+
+    def callback(net, epoch):
+        if epoch == 2:
+            raise error
+
+    return {"callback": callback}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Ended, OSError])
+@pytest.mark.parametrize("ends", [in_epoch, in_its_line, in_the_callback])
+@each_trained
+def test_whatever_ends_a_run_leaves_its_last_whole_epoch(
+    tmp_path, kind, ends, error, monkeypatch
+):
+    options = {"patience": 9, "judged_by": held_out(), **rules(kind)}
+    whole, path = fresh(kind, "float64", True), tmp_path / "run.npz"
+    train(whole, FORMS["pair"](examples(), "float64"), EPOCHS, **options)
+    cut = fresh(kind, "float64", True)
+    with monkeypatch.context() as patch, pytest.raises(error):
+        arguments = ends(patch, error)
+        train(
+            cut,
+            FORMS["pair"](examples(), "float64"),
+            EPOCHS,
+            checkpoint=path,
+            checkpoint_seconds=1e9,  # never, as long as it lasts
+            **options,
+            **arguments,
+        )
+    assert len(serialize.load(path).run.state["history"]) == 2
+    again = fresh(kind, "float64", True)
+    train(again, FORMS["pair"](examples(), "float64"), EPOCHS, resume=path, **options)
+    assert same_bits(parameters_of(again), parameters_of(whole))
+    assert timeless(again.history) == timeless(whole.history)
+
+
+@each_trained
+def test_ctrl_c_in_the_first_write_leaves_a_run_that_can_begin(tmp_path, kind, monkeypatch):
+    path, whole = tmp_path / "run.npz", fresh(kind, "float64", True)
+    train(whole)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", failing(os.replace, KeyboardInterrupt(), 1))
+        train(fresh(kind, "float64", True), checkpoint=path)
+    net = fresh(kind, "float64", True)
+    train(net, resume=path)
+    assert same_bits(parameters_of(net), parameters_of(whole))
+
+
+def test_a_resumed_checkpoint_has_the_notes_of_the_run_that_resumes(tmp_path):
+    path, net = tmp_path / "run.npz", make("network")
+    net.notes = {"epochs": 1}
+    train(net, epochs=1, checkpoint=path)
+    again = make("network")
+    again.notes = {"epochs": 2}
+
+    def interrupt(net, epoch):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(again, epochs=2, resume=path, checkpoint=path, callback=interrupt)
+    assert bpnet.load(path).notes == {"epochs": 2}

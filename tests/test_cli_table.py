@@ -112,12 +112,16 @@ def test_iris_is_learnt_by_one_command(tmp_path):
     for seed in range(1, 6):
         done = run("train", path, "--seed", str(seed), "--save", str(tmp_path / "iris.npz"))
         assert done.returncode == 0 and done.stderr == ""
-        first, *_, last = done.stdout.splitlines()
-        assert first == (
-            f"4-30-3, float64, seed {seed}; 125 rows to train on, 25 drawn by the seed to "
-            f"validate, none else to test; species: setosa, versicolor, virginica"
-        )
-        found = re.fullmatch(r"accuracy (\d+\.\d\d) %: (\d+) of 25 rows held out", last)
+        *begin, last = done.stdout.splitlines()
+        assert begin[:5] == [
+            "Data: 125 rows to train on, 25 held out, drawn by the seed",
+            f"Network: 4 inputs, 30 hidden neurons, 3 outputs; float64, seed {seed}",
+            "Epochs: 30, mini-batches of 10, learning rate 0.01 falling to 0, by adam",
+            "Cost: cross-entropy, with L2 regularisation, lmbda 1",
+            "Target: species: setosa, versicolor, virginica",
+        ]
+        assert re.fullmatch("Epoch  0: .. of 25 held-out rows right", begin[5])
+        found = re.fullmatch(r"accuracy (\d+\.\d\d) %: (\d+) of 25 held-out rows right", last)
         right += int(found[2])
     # Who is right in 95 % of 125 rows, as good classifiers of iris are, is so in four standard
     # deviations less, 109, or more of them but once in 10,000 times.
@@ -138,12 +142,12 @@ def test_diabetes_is_regressed_by_one_command(tmp_path):
     for seed in range(1, 6):
         done = run("train", path, "--seed", str(seed))
         assert done.returncode == 0 and done.stderr == ""
-        first, *_, last = done.stdout.splitlines()
-        assert first.startswith(
-            f"10-30-1, float64, seed {seed}; 368 rows to train on, 74 drawn"
-        )
-        assert first.endswith("; progression: numbers")
-        found = re.fullmatch(r"RMSE ([\d.]+), R\^2 ([\d.]+): 74 rows held out", last)
+        *begin, last = done.stdout.splitlines()
+        assert begin[0] == "Data: 368 rows to train on, 74 held out, drawn by the seed"
+        assert begin[1].startswith("Network: 10 inputs, 30 hidden neurons, 1 output;")
+        assert begin[4] == "Target: progression: numbers"
+        assert re.fullmatch(r"Epoch  0: cost [\d.]+ +on 74 held-out rows", begin[5])
+        found = re.fullmatch(r"RMSE ([\d.]+), R\^2 ([\d.]+): 74 held-out rows", last)
         held_out = np.zeros(len(x), bool)
         held_out[np.random.RandomState(seed).permutation(len(x))[:74]] = True
         error, variance = float(found[1]) ** 2, y[held_out].var()
@@ -172,7 +176,7 @@ def test_every_face_answers_rows_as_they_are(kind, csvs, models, tmp_path, capsy
             classes[int(net.feedforward(row[:, None]).argmax())] for row in x
         ]
         right = sum(line.split("  ")[0] == t for line, t in zip(expected, target))
-        last = f"accuracy {100 * right / 90:.2f} %: {right} of 90 rows"
+        last = f"accuracy {100 * right / 90:.2f} %: {right} of 90 rows right"
     else:
         y = np.array(target, float)
         error = np.mean((answers(net, x)[:, 0] - y) ** 2)
@@ -268,9 +272,9 @@ def test_a_run_goes_on_to_the_same_bits(kind, csvs, tmp_path, capsys):
 def test_a_run_stops_and_plots(kind, csvs, tmp_path, capsys):
     train = ["train", csvs[kind], "--seed", "3", "--epochs", "200"]
     out = lines(capsys, *train, "--patience", "2")
-    assert "ended by patience" in out[-2]
-    assert "ended by max_error" in lines(capsys, *train, "--max-error", "0.9")[-2]
-    assert "ended by max_seconds" in lines(capsys, *train, "--max-seconds", "0")[-2]
+    assert "ended by --patience 2" in out[-2]
+    assert "ended by --max-error 0.9" in lines(capsys, *train, "--max-error", "0.9")[-2]
+    assert "ended by --max-seconds 0.0" in lines(capsys, *train, "--max-seconds", "0")[-2]
     pytest.importorskip("matplotlib")
     bp(*train[:-2], "--plot", tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
@@ -283,7 +287,8 @@ def test_what_is_saved_of_a_run_that_is_cut_is_folded(
 ):
     def cut(*arguments, original=cli.train.sgd, **keywords):
         original(*arguments, **keywords)
-        raise error
+        if arguments[0].sizes[0] > 1:  # and settings are not being tried
+            raise error
 
     monkeypatch.setattr(cli.train, "sgd", cut)
     saved, kept = str(tmp_path / "net.npz"), str(tmp_path / "run.npz")
@@ -315,22 +320,23 @@ def test_what_is_saved_of_a_run_that_is_cut_is_folded(
             ["--initial-weights", "large"],
             "--initial-weights must be default for num",
         ),
-        ("numbers", ["--mu", "0.5"], "the rule adam has .*, got mu"),
-        ("classes", ["--mu", "0.5"], "mu must be 0 where rule is 'adam'"),
+        *((kind, ["--mu", "0.5"], "--mu must be 0 where --rule is 'adam'") for kind in KINDS),
         ("numbers", ["--classify"], "classes of some rows each, got 90 in 90 rows"),
         ("classes", ["--seed", "-1"], "seed must be at least 0"),
         ("classes", ["--preset", "minute"], "--expand moves MNIST's digits"),
     ],
 )
 def test_options_that_a_table_has_not_are_refused(kind, options, words, csvs, capsys):
-    out = fails(capsys, "train", csvs[kind], *options, words=words)
+    late = options[0] in ("--classify", "--initial-weights") or "4,3" in options
+    status = 1 if late or options[0] == "--cost" else 2
+    out = fails(capsys, "train", csvs[kind], *options, words=words, status=status)
     assert "Epoch" not in out
 
 
 def test_columns_are_no_options_of_digits(data, capsys):  # noqa: F811
     for options in (["--target", "a"], ["--classify"], ["--drop", "a"]):
         words = f"{options[0]} is for a CSV table, got none"
-        fails(capsys, "train", "--data", data, *options, words=words)
+        fails(capsys, "train", "--data", data, *options, words=words, status=2)
 
 
 @each_kind
@@ -482,7 +488,7 @@ def test_arrays_of_numpy_are_packed(tmp_path, capsys):
         assert np.array_equal(found.rows(0, 60)[1], y)
         last = lines(capsys, "train", out, "--seed", 1, "--epochs", 2)[-1]
         begin = "accuracy " if what == "labels" else "RMSE "
-        assert last.startswith(begin) and last.endswith("examples held out")
+        assert last.startswith(begin) and "held-out examples" in last
 
 
 def test_pictures_are_packed_as_the_loader_reads_them(data, tmp_path, capsys):  # noqa: F811
@@ -498,8 +504,8 @@ def test_pictures_are_packed_as_the_loader_reads_them(data, tmp_path, capsys):  
         assert found[0].dtype == np.float32
         assert np.array_equal(found[0], x) and np.array_equal(found[1], y)
     out = lines(capsys, "train", tmp_path / "rest.bpd", "--preset", "best", "--epochs", 2)
-    assert out[0].startswith("784-200-10, float32, seed ")
-    assert "100 examples to train on, 20 drawn by the seed" in out[0]
+    assert out[0] == "Data: 100 examples to train on, 20 held out, drawn by the seed"
+    assert out[1].startswith("Network: 784 inputs, 200 hidden neurons, 10 outputs; float32")
 
 
 def test_pack_refuses_in_a_sentence(data, csvs, tmp_path, capsys):  # noqa: F811
@@ -518,9 +524,8 @@ def test_pack_refuses_in_a_sentence(data, csvs, tmp_path, capsys):  # noqa: F811
         ([x, out], files),
         ([x, y, x, out], files),
         ([csvs["classes"], csvs["numbers"], out], files),
-        ([str(tmp_path / "absent"), out], "No such file"),
+        ([str(tmp_path / "absent"), out], "there is no file "),
         ([x, y, out, "--target", "a"], "--target is for a CSV table, got arrays"),
-        (["--data", data, out, out, out], "--data gives 2 files to write, got 3 names"),
         (["--data", data, out, "--drop", "a"], "--drop is for a CSV table, got digits"),
     ]:
         fails(capsys, "pack", *argv, words=words)

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shlex
 import signal
 import sys
 
@@ -13,6 +14,7 @@ from test_cli import data, fails, interrupt, start  # noqa: F401 - data is a fix
 
 import bpnet
 from bpnet import cli, mnist_loader, network2, serialize
+from bpnet.trainer import Trainer
 
 SHORT = ["--epochs", "4", "--seed", "3"]
 
@@ -48,9 +50,30 @@ def test_every_preset_has_the_same_settings_and_help_names_them(capsys):
     assert all(each == names[0] for each in names)
     with pytest.raises(SystemExit):
         cli.main(["train", "--help"])
-    text = " ".join(capsys.readouterr().out.split())
-    assert "learning rate (tutorial: 3.0, best and minute: 0.5, table: 0.01)" in text
-    assert "straight line (tutorial: no, best and minute and table: yes)" in text
+    text = capsys.readouterr().out
+    rows = {words[0]: words[1:] for words in map(str.split, text.splitlines()) if words}
+    assert rows["presets:"] == [*cli.train.PRESETS]
+    assert rows["--eta"] == ["3.0", "0.5", "0.5", "0.01"]
+    assert rows["--decay"] == ["no", "yes", "yes", "yes"]
+    assert "examples in one update (default: 10)" in text
+
+
+@pytest.mark.parametrize("preset", cli.train.PRESETS)
+def test_what_a_run_says_fits_80_columns(preset):
+    settings = {**cli.train.PRESETS[preset], "seed": 2**32 - 1, "sizes": [784, 800, 10]}
+    labels = np.zeros(10**6, np.int8)
+    mnist = (None, labels[:50000]), (None, labels[:10000]), (None, labels[:10000])
+    words = ("pixels", "digits"), "test digits", False
+    parts = cli.examples.Parts(*mnist, 784, 10, False, None, None, *words)
+    lines = cli.words.beginning(cli.train.new_network(settings), settings, parts, 250000)
+    line = cli.words.epochs(settings["epochs"], parts)
+    for kind in ("validation", "evaluation"):  # as one class calls it, and the other
+        record = {"epoch": 9, f"{kind}_accuracy": 1 / 3, f"{kind}_cost": 1 / 70}
+        lines.append(line({**record, "training_cost": 1 / 70}))
+        assert lines[-1].endswith(
+            " 3,333 of 10,000 validation digits right, cost 0.0143, training 0.0143"
+        )
+    assert [line for line in lines if len(line) > 80] == []
 
 
 def test_expanded_digits_are_moved_by_a_pixel_and_lose_what_leaves(capsys):
@@ -75,8 +98,8 @@ def test_a_checkpointed_run_goes_on_to_the_same_bits(data, tmp_path, capsys):  #
     capsys.readouterr()
     assert train(data, "--resume", cut, "--epochs", 4, "--save", end) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("784-12-10, float32, seed 3;")
-    assert [line.split(":")[0] for line in lines[1:3]] == ["Epoch 2", "Epoch 3"]
+    assert lines[1] == "Network: 784 inputs, 12 hidden neurons, 10 outputs; float32, seed 3"
+    assert [line.split(":")[0] for line in lines[4:6]] == ["Epoch 2", "Epoch 3"]
     assert same(bpnet.load(whole), bpnet.load(end))
     assert bpnet.load(whole).notes == bpnet.load(end).notes
     # A run that is over has nothing to add; its file is a model, too.
@@ -91,27 +114,99 @@ def test_a_killed_run_can_be_resumed(data, tmp_path):  # noqa: F811
     path = tmp_path / "run.npz"
     with start(data, "--checkpoint", str(path)) as child:
         for line in child.stdout:
-            if line.startswith("Epoch 1:"):
+            if re.match("Epoch +1:", line):
                 child.send_signal(signal.SIGKILL)
                 break
         child.wait()
     with start(data, "--resume", str(path)) as child:
-        first = [child.stdout.readline() for _ in range(2)][1]
-        assert re.match(r"Epoch \d+: ", first)
-        _, err = interrupt(child) if first.startswith("Epoch 0") else ("", "")
+        first = [child.stdout.readline() for _ in range(5)][4]
+        assert re.match(r"Epoch +\d+: ", first)
         child.send_signal(signal.SIGINT)
-        assert child.wait() == 130 and err in ("", "bpnet: interrupted\n")
+        assert child.wait() == 130
+
+
+@pytest.mark.parametrize("moment", ["in the first epoch", "in an epoch", "in a line"])
+def test_ctrl_c_says_how_to_go_on_and_a_run_does_to_the_same_bits(
+    moment,
+    data,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    capsys,
+):
+    monkeypatch.chdir(tmp_path)
+    options = ["--hidden", 12, "--mini-batch-size", 7, "--preset", "best", "--seed", 3]
+    options += ["--epochs", 4, "--patience", 9]
+    assert train(data, *options, "--save", "whole.npz") == 0
+    original = {"epoch": Trainer.epoch, "epochs": cli.words.epochs}
+    last = 0 if moment == "in the first epoch" else 2
+
+    def epoch(self, *arguments):
+        result = original["epoch"](self, *arguments)
+        if self.net.sizes[0] > 1 and len(self.net.history) == last:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    def epochs(*arguments):
+        line = original["epochs"](*arguments)
+        return lambda record: line(record) if record["epoch"] < last else interrupted()
+
+    def interrupted():
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        if moment == "in a line":
+            patch.setattr(cli.words, "epochs", epochs)
+        else:
+            patch.setattr(Trainer, "epoch", epoch)
+        assert train(data, *options, "--checkpoint", "a run.npz", "--save", "end.npz") == 130
+    said, command = capsys.readouterr().err.splitlines()
+    done = last + (moment == "in a line")
+    assert said == (
+        f"bpnet: interrupted after {done} of 4 epochs; a run.npz has the run, to go on:"
+    )
+    words = shlex.split(command.removeprefix("bpnet: "))
+    assert words[:4] == ["bpnet", "train", "--resume", "a run.npz"]
+    assert "--preset" not in words and "--epochs" not in words
+    assert len(serialize.load("a run.npz").run.state["history"]) == last
+    assert cli.main(words[1:]) == 0
+    assert same(bpnet.load("whole.npz"), bpnet.load("end.npz"))
+    assert bpnet.load("whole.npz").notes == bpnet.load("end.npz").notes
+
+
+def test_on_a_terminal_it_says_what_may_come_next(
+    data,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+    capsys,
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert train(data, *SHORT, "--hidden", "12,12", "--no-decay") == 0
+    hint = capsys.readouterr().out.splitlines()[-1]
+    words = shlex.split(hint.removeprefix("to keep it: "))
+    assert words[:2] == ["bpnet", "train"] and cli.main(words[1:]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == "to use it: bpnet predict net.npz PICTURE.png"
+    net = bpnet.load("net.npz")
+    assert net.sizes == [784, 12, 12, 10] and net.notes["seed"] == 3
 
 
 def test_a_run_says_what_ended_it(data, tmp_path, capsys):  # noqa: F811
     assert train(data, *SHORT, "--max-error", "1") == 0
-    assert "1 epoch in " in (out := capsys.readouterr().out) and "ended by max_error" in out
+    assert (
+        "1 epoch in " in (out := capsys.readouterr().out) and "ended by --max-error 1.0" in out
+    )
     assert train(data, *SHORT, "--max-seconds", "0") == 0
-    assert "0 epochs in 0.00 s" in (out := capsys.readouterr().out) and "max_seconds" in out
+    assert (
+        "0 epochs in 0.00 s" in (out := capsys.readouterr().out)
+        and "ended by --max-seconds 0.0" in out
+    )
     assert train(data, "--epochs", 99, "--eta", 0, "--patience", 2) == 0
-    assert "3 epochs in " in (out := capsys.readouterr().out) and "ended by patience" in out
+    assert "3 epochs in " in (out := capsys.readouterr().out) and "ended by --patience 2" in out
     assert train(data, "--epochs", 99, "--eta", 0, "--min-update", 0.1) == 0
-    assert "1 epoch in " in (out := capsys.readouterr().out) and "ended by min_update" in out
+    assert (
+        "1 epoch in " in (out := capsys.readouterr().out) and "ended by --min-update 0.1" in out
+    )
 
 
 def test_a_run_that_diverges_is_one_line(data, capsys):  # noqa: F811
@@ -128,7 +223,8 @@ def test_a_learning_curve_is_drawn(data, tmp_path, capsys):  # noqa: F811
     assert train(data, *SHORT, "--plot", path) == 0
     out = capsys.readouterr().out
     assert f"plotted {path}\n" in out
-    assert re.search(r"Epoch 3: \d+ / 20, training cost [\d.e-]+, evaluation cost [\d.]+", out)
+    figures = r"right, cost [\d.]+, training [\d.]+\n"
+    assert re.search(f"Epoch 3: .. of 20 validation digits {figures}", out)
     assert path.read_bytes().startswith(b"\x89PNG")
     out = fails(
         capsys,
@@ -147,7 +243,7 @@ def test_a_learning_curve_is_drawn(data, tmp_path, capsys):  # noqa: F811
 def test_resume_refuses_what_is_no_run_of_train(data, tmp_path, capsys):  # noqa: F811
     path = str(tmp_path / "net.npz")
     for argv in (["--resume", path], ["--resume", path, "--preset", "best"]):
-        fails(capsys, "train", "--data", data, *argv, words="No such file")
+        fails(capsys, "train", "--data", data, *argv, words="there is no file ")
     net = bpnet.Network([784, 30, 10], seed=1)
     net.save(path)
     words = "--resume must name a checkpoint of bpnet train"
@@ -203,8 +299,8 @@ def test_a_setting_in_a_file_is_one_that_an_option_gives(
     output = capsys.readouterr()
     number = type(value) is int and abs(value) < sys.float_info.max  # 3 is as good as 3.0
     if type(value) is type(usual) or (number and type(usual) is float):
-        words = {"threads": "n_threads", "expand": "training examples"}.get(name, name)
-        if status == 0:  # a decay, a negative eta
+        words = {"expand": "training examples"}.get(name, name.replace("_", "."))
+        if status == 0:  # a decay, an eta of 3
             assert "accuracy " in output.out and output.err == ""
             return
     else:

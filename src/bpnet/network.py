@@ -131,13 +131,15 @@ class Network(Book):
         regularisation included.
 
         verbose is True for the book's lines, False for none, "bar" for lines above a progress
-        bar where there is a terminal or a notebook, and tqdm.
+        bar where there is a terminal or a notebook, and tqdm; or a function, which returns such
+        a line for an epoch's dict of history.
 
         checkpoint names a file to keep the state of the run in, written after each epoch, or
         after one that ends checkpoint_seconds or more after the last was written, and at the
-        end; at any moment it is whole.  resume names such a file: the run goes on to the same
-        bits as if it had never ended, if it is given the same data in the same order and the
-        same arguments.  Either may be a binary file that is open, as ``io.BytesIO``.
+        end, whatever ends the run; at any moment it is whole.  resume names such a file: the
+        run goes on to the same bits as if it had never ended, if it is given the same data in
+        the same order and the same arguments.  Either may be a binary file that is open, as
+        ``io.BytesIO``.
 
         shuffle_rows, for data larger than memory in a mapped file, is a number of rows of which
         five times as many fit in memory, a window: each epoch shuffles blocks of consecutive

@@ -35,6 +35,8 @@ class Stopping:
         self.epochs = check.integer("epochs", epochs, 0)
         self.min_update = _limit("min_update", min_update)
         self.max_error = _limit("max_error", max_error)
+        if judged_by.endswith("accuracy") and (self.max_error or 0) > 1:
+            raise ValueError(f"max_error must be at most 1, all examples, got {max_error!r}")
         self.min_delta = check.not_negative("min_delta", min_delta)
         self.max_seconds = _limit("max_seconds", max_seconds)
         if patience is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -39,7 +40,8 @@ class Options(TypedDict, total=False):
     max_seconds: float | None
     shuffle_rows: int | None  # among how many rows at a time; None: among all
     callback: Callable[[Any, int], object] | None  # (net, epoch): true ends training
-    verbose: bool | str  # lines; "bar": lines above a progress bar
+    # Lines; "bar": above a progress bar; a function of an epoch's record: the line it returns.
+    verbose: bool | str | Callable[[Record], str]
     checkpoint: check.AnyFile | None  # a file to keep the run in
     checkpoint_seconds: float  # at most once in that time
     resume: check.AnyFile | None  # a checkpoint to go on from
@@ -60,6 +62,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_RUNS.clear)
 
 _STOPPING = ("min_update", "max_error", "patience", "min_delta", "max_seconds", "callback")
+
+
+class Moment(NamedTuple):
+    """What a checkpoint has, as it was between two epochs."""
+
+    parameters: Parameters
+    state: State
+    history: list[Record]
+    seconds: float
+    best: Parameters | None
 
 
 class Run:
@@ -139,6 +151,8 @@ class Run:
         else:
             self.trainer = trainer(self.examples, self.packed, self.m, n_threads, shuffle_rows)
         self.best: Parameters | None = None
+        # Returns the last whole epoch, until the checkpoint has it.
+        self.unwritten: Callable[[], serialize.Model] | None = None
         self.saved = None if resume is None else self._checked_checkpoint(resume)
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
         verbose = options.get("verbose", True)
@@ -196,7 +210,8 @@ class Run:
         net = self.net
         try:
             if self.checkpoint is not None:  # an error, if it is one, before anything changes
-                serialize.save(self.checkpoint, self.saved[0] if self.saved else self._state())
+                self.unwritten = self._first_state
+                self._write()
             if self.saved is not None:
                 self._restore(*self.saved)
             net.history, net.stopped_by = self.history, None
@@ -208,14 +223,17 @@ class Run:
                 now = time.perf_counter()
                 self.seconds = now - start
                 reason = self.reason = self.stopping.reason(self.history, self.seconds)
-                if self.checkpoint is not None and (
-                    reason is not None or now - written >= self.checkpoint_seconds
-                ):
-                    serialize.save(self.checkpoint, self._state())
-                    written = now
+                if self.checkpoint is not None:
+                    self.unwritten = functools.partial(self._state, self._moment())
+                    if reason is not None or now - written >= self.checkpoint_seconds:
+                        self._write()
+                        written = now
             net.stopped_by = reason
             if self.best is not None:
                 net.biases, net.weights = self.best
+        except BaseException:  # Ctrl-C, too: nothing of a whole epoch is lost
+            self._write()
+            raise
         finally:
             self.watch.close()
             original = self.examples.original
@@ -269,6 +287,9 @@ class Run:
     def _show(
         self, record: Record, counts: dict[str, tuple[Any, int]], costs: dict[str, Any]
     ) -> None:
+        if self.watch.line is not None:
+            self.watch.show(self.watch.line(record))
+            return
         if not self.watch.compact:
             for line in self.net._lines(record, counts, costs):
                 self.watch.show(line)
@@ -282,19 +303,47 @@ class Run:
 
     # The state between two epochs, to a file and from it
 
-    def _state(self) -> serialize.Model:
-        order, (_, words, gauss_next), steps, slots = self.trainer.state()
+    def _moment(self) -> Moment:
+        """Return what a checkpoint has of now; what is trained on writes to none of it."""
+        state = self.trainer.state()
+        slots = [copies(slot) for slot in state.slots]
+        parameters = copies(self.net._parameters())
+        history = list(self.history)
+        return Moment(parameters, state._replace(slots=slots), history, self.seconds, self.best)
+
+    def _write(self) -> None:
+        """Write the checkpoint, if there is an epoch that it lacks; what fails only once."""
+        if self.checkpoint is None or self.unwritten is None:
+            return
+        try:
+            serialize.save(self.checkpoint, self.unwritten())
+        except Exception:
+            self.unwritten = None
+            raise
+        self.unwritten = None
+
+    def _first_state(self) -> serialize.Model:
+        """Return what the checkpoint is before the first epoch: the notes are this run's."""
+        if self.saved is None:
+            return self._state(self._moment())
+        model = self.saved[0]
+        return model if self.net.notes is None else model._replace(notes=self.net.notes)
+
+    def _state(self, moment: Moment) -> serialize.Model:
+        (biases, weights), (order, generator, steps, slots) = moment[:2]
         rule = self.step.rule
         state = {
-            "history": self.history,
-            "seconds": self.seconds,
-            "gauss_next": gauss_next,
+            "history": moment.history,
+            "seconds": moment.seconds,
+            "gauss_next": generator[2],
             "examples": self._fingerprint(),
             "parameters": rule.parameters,
         }
-        random_state = np.array(words, np.uint32)
-        run = serialize.Run(state, order, random_state, rule.name, steps, slots, self.best)
-        return self.net._model(run)._replace(stopped_by=self.reason)
+        random_state = np.array(generator[1], np.uint32)
+        run = serialize.Run(state, order, random_state, rule.name, steps, slots, moment.best)
+        return self.net._model(run)._replace(
+            biases=biases, weights=weights, stopped_by=self.reason
+        )
 
     def _figures_of(self, history: list[Record]) -> dict[str, list[Any]]:
         figures = {}

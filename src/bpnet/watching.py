@@ -17,14 +17,16 @@ class Watch:
     """A place for lines and for progress, in units, of the total.
 
     verbose is False for silence, True for lines on stdout, "bar" for lines above a progress bar
-    on stderr; where there is no terminal, no notebook or no tqdm, for lines alone.  After a
+    on stderr; where there is no terminal, no notebook or no tqdm, for lines alone.  A function
+    is "bar" with its own lines: it returns one for what history holds of an epoch.  After a
     line that cannot be printed there are no more, after a bar that cannot be drawn lines alone.
     """
 
     def __init__(self, verbose: Any, total: int, done: int = 0, unit: str = "examples"):
-        if verbose not in (False, True, "bar"):
+        self.line: Callable[[Any], str] | None = verbose if callable(verbose) else None
+        if self.line is None and verbose not in (False, True, "bar"):
             raise ValueError(f'verbose must be False, True or "bar", got {verbose!r}')
-        self.compact = verbose == "bar"
+        self.compact = self.line is not None or verbose == "bar"
         self._silent = not verbose
         self._bar = _bar(total, done, unit) if self.compact else None
         self.advance = None if self._bar is None else self._advance

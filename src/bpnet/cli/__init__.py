@@ -1,20 +1,21 @@
 """The command ``bpnet``: train, evaluate, predict and export from a shell.
 
 To add a subcommand, write a file like these and a row of the table: HELP is its line of help,
-add(option) declares its options by calling option as add_argument, run(arguments) does it.
+add(option) declares its options by calling option as add_argument (group= is the heading that
+one stands under), run(arguments) does it.  DESCRIPTION and EXAMPLES, if there are any, stand
+above and below its options.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
+import textwrap
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 import bpnet
 from bpnet import check
 from bpnet.cli import evaluate, export, info, pack, page, predict, search, train
 from bpnet.cli.output import flushed, prepare, say
+from bpnet.cli.usage import Parser, UsageError, as_typed
 
 COMMANDS = {
     "train": train,
@@ -27,6 +28,14 @@ COMMANDS = {
     "info": info,
 }
 
+_EXAMPLES = """\
+examples:
+  bpnet train --save digits.npz          learn MNIST's digits, keep the network
+  bpnet predict digits.npz picture.png   say which digit a picture shows
+  bpnet train iris.csv --save iris.npz   learn a table of your own
+
+bpnet COMMAND --help says more of each."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
@@ -36,51 +45,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         status = _status(argv)
-    except SystemExit as ended:  # help, or what is wrong, is printed
+    except SystemExit as ended:  # help is printed
         raise SystemExit(flushed(int(ended.code or 0))) from None
     return flushed(status)
 
 
 def _status(argv: Sequence[str] | None) -> int:
+    names: dict[str, str] = {}
     try:
         prepare()
         arguments = _parser().parse_args(argv)
+        names = arguments.parser.names
         arguments.run(arguments)
-    except KeyboardInterrupt:
-        say("interrupted")
+    except KeyboardInterrupt as ended:
+        for line in ended.args or ("interrupted",):
+            say(line)
         return 130
     except BrokenPipeError:  # whoever read the output has enough
         return 1
+    except UsageError as error:
+        for line in (f"error: {error.args[0]}", *error.args[1:]):
+            say(line)
+        return 2
     except (OSError, ValueError, TypeError, ArithmeticError, ImportError, MemoryError) as error:
-        say(f"error: {str(error) or type(error).__name__}")
+        say(f"error: {as_typed(_said(error), names)}")
         return 1
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the arguments, one of which may hold anything."""
-        super().error(check.printable(message))
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """Write message; help that is lost is no success, which argparse takes it for."""
-        if file is not sys.stdout:
-            super()._print_message(message, file)
-        elif message and file is not None:
-            file.write(message)
+def _said(error: Exception) -> str:
+    """Return a failure in a sentence, which names a file as it was typed."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        if isinstance(error, FileNotFoundError):
+            return f"there is no file {check.printable(error.filename)}"
+        return f"{check.printable(error.filename)}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="bpnet",
         description="Train and use the backpropagation tutorial's network, for digits and for "
-        "tables of your own.",
+        "tables\nof your own.",
+        epilog=_EXAMPLES,
     )
-    parser.add_argument("--version", action="version", version=f"bpnet {bpnet.__version__}")
-    parser.set_defaults(run=lambda _: parser.print_help())
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    version = f"bpnet {bpnet.__version__}"
+    parser.option("--version", action="version", version=version, help="say which this is")
+    parser.set_defaults(run=lambda _: parser.print_help(), parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     for name, command in COMMANDS.items():
-        added = commands.add_parser(name, help=command.HELP, description=command.HELP)
-        added.set_defaults(run=command.run)
-        command.add(added.add_argument)
+        about = textwrap.fill(getattr(command, "DESCRIPTION", command.HELP), 79)
+        epilog = getattr(command, "EXAMPLES", None)
+        added = commands.add_parser(name, help=command.HELP, description=about, epilog=epilog)
+        added.set_defaults(run=command.run, parser=added)
+        command.add(added.option)
+        added.usage = added.short_usage()
+        parser.commands[name] = added
     return parser

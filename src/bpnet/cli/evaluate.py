@@ -68,9 +68,9 @@ def print_result(net: Any, found: Any, words: str) -> None:
     n = len(found[1] if isinstance(found, tuple) else found)
     if not isinstance(net, bpnet.MLP) or net.output != "squared":
         correct = net.count(found) if isinstance(net, bpnet.MLP) else net.evaluate(found)
-        print(f"accuracy {100 * correct / n:.2f} %: {correct} of {n} {words}")
+        print(f"accuracy {100 * correct / n:.2f} %: {correct:,} of {n:,} {words} right")
         return
     error = 2 * net.cost(found) / net.sizes[-1]
     variance = float(np.var(examples.targets(found), axis=0).mean())
     explained = f"R^2 {1 - error / variance:.4f}" if variance else "R^2 of equal numbers: none"
-    print(f"RMSE {error**0.5:.6g}, {explained}: {n} {words}")
+    print(f"RMSE {error**0.5:.6g}, {explained}: {n:,} {words}")

@@ -10,12 +10,13 @@ import numpy as np
 
 import bpnet
 from bpnet import mnist_loader, table
+from bpnet.cli.usage import UsageError, named
 from bpnet.mnist import pictures
 from bpnet.search.examples import HELD_OUT
 from bpnet.wholefile import open_file
 
 _BLOCK = 4096  # rows
-_COLUMNS = ("target", "classify", "drop")  # options that say what they are
+COLUMNS = ("target", "classify", "drop")  # options that say what they are
 
 
 class Parts(NamedTuple):
@@ -30,11 +31,11 @@ class Parts(NamedTuple):
     dtype: str | None  # a Dataset's
     table: dict[str, Any] | None  # what a network's notes must say of it: table.of
     words: tuple[str, str]  # what inputs and examples are called
-    held_out: str  # and those of test
+    held_out: str  # those of test
     drawn: bool  # by the seed, and so test is validation
 
 
-def data_option(option: Any) -> None:
+def data_option(option: Any, group: str = "") -> None:
     """Declare where MNIST is."""
     option(
         "--data",
@@ -42,10 +43,11 @@ def data_option(option: Any) -> None:
         help="a folder with MNIST's four IDX files, mnist.pkl.gz or another data set, or a "
         "file of one (default: the environment variable BPNET_DATA, the cache, a download "
         "where pooch is installed, or the 5,000 digits in this package)",
+        group=group,
     )
 
 
-def table_option(option: Any) -> None:
+def table_option(option: Any, group: str = "") -> None:
     """Declare the argument in whose place MNIST is used."""
     option(
         "table",
@@ -53,20 +55,23 @@ def table_option(option: Any) -> None:
         metavar="TABLE",
         help="in the place of MNIST, a CSV file whose first line names its columns, or a file "
         "that bpnet pack wrote",
+        group=group,
     )
 
 
-def column_options(option: Any) -> None:
+def column_options(option: Any, group: str = "") -> None:
     """Declare what the columns of a table are."""
     option(
         "--target",
         metavar="COLUMN",
         help="what to tell from a table's others (default: its last)",
+        group=group,
     )
     option(
         "--classify",
         action="store_true",
         help="numbers in the target, floats in y.npy, are classes, as text always is",
+        group=group,
     )
     option(
         "--drop",
@@ -74,6 +79,7 @@ def column_options(option: Any) -> None:
         action="append",
         default=[],
         help="leave out a column of a table; may be given again",
+        group=group,
     )
 
 
@@ -90,7 +96,7 @@ def read(
     becomes one of dtype, default its own.  like is what a network says of its table: this must
     then have its columns, and its target, and its scale is theirs.
     """
-    _check(arguments, like)
+    check_options(arguments, like)
     if arguments.table is None:
         return _of_mnist(arguments.data)
     found = _dataset(arguments, like)
@@ -98,13 +104,14 @@ def read(
         return _of_table(found, named, seed, dtype or "float64", like)
     found = bpnet.Dataset(found, dtype=dtype or found.dtype)
     training, validation = found.split(HELD_OUT, seed)
-    words = ("the inputs", "examples"), "examples held out", True
+    words = ("the inputs", "examples"), "held-out examples", True
     shape, name = _shape(found), found.dtype.name
     return Parts(training, validation, validation, *shape, name, None, *words)
 
 
 def _of_mnist(path: str | None) -> Parts:
-    parts = mnist_loader.load_data(path)
+    with named({"path": "--data"}):
+        parts = mnist_loader.load_data(path)
     n_in, n_out = parts[-1][0].shape[1], pictures.count_classes(*parts)
     words = ("the pixels of a digit", "digits"), "test digits", False
     return Parts(*parts, n_in, n_out, False, None, None, *words)
@@ -118,7 +125,7 @@ def _of_table(
     standard, validation = (table.standardised(scaled, *p) for p in (training, held_out))
     classes, n_in = scaled["classes"], len(scaled["columns"])
     n_out = 1 if classes is None else len(classes)
-    words = ("the columns beside the target", "rows"), "rows held out", True
+    words = ("the columns beside the target", "rows"), "held-out rows", True
     shape = n_in, n_out, classes is None
     return Parts(standard, validation, held_out, *shape, None, scaled, *words)
 
@@ -129,27 +136,30 @@ def _arrays(found: Any) -> tuple[Any, Any]:
     return x.astype(np.float64), y[:, 0].astype(np.float64) if y.ndim == 2 else y
 
 
-def _check(arguments: argparse.Namespace, like: dict[str, Any] | None) -> None:
-    """Raise ValueError if options contradict each other."""
+def check_options(arguments: argparse.Namespace, like: dict[str, Any] | None) -> None:
+    """Raise ValueError if options contradict each other, or like, a network's table."""
     if arguments.table is None:
         if like is not None:
             raise ValueError(
                 f"TABLE must be given, as the network is of one, which has {like['target']!r}"
             )
-        check_no_columns(arguments, "none")
+        check_no_columns(arguments, "none", kind=UsageError)
     elif arguments.data is not None:
-        raise ValueError("--data and TABLE are two sets of data: name one")
+        raise UsageError("--data and TABLE are two sets of data: name one")
 
 
 def check_no_columns(
-    arguments: argparse.Namespace, what: str, names: tuple[str, ...] = _COLUMNS
+    arguments: argparse.Namespace,
+    what: str,
+    names: tuple[str, ...] = COLUMNS,
+    kind: type[ValueError] = ValueError,
 ) -> None:
-    """Raise ValueError if options say what columns are."""
+    """Raise ValueError, or a kind of it, if options say what columns are."""
     for name in _given(arguments, names):
-        raise ValueError(f"--{name} is for a CSV table, got {what}")
+        raise kind(f"--{name} is for a CSV table, got {what}")
 
 
-def _given(arguments: argparse.Namespace, names: tuple[str, ...] = _COLUMNS) -> list[str]:
+def _given(arguments: argparse.Namespace, names: tuple[str, ...] = COLUMNS) -> list[str]:
     return [name for name in names if getattr(arguments, name, None)]
 
 
@@ -212,7 +222,7 @@ def whole(
 
     like is what a network of dtype says of its table.
     """
-    _check(arguments, like)
+    check_options(arguments, like)
     path = arguments.table
     if is_packed(path):
         return bpnet.Dataset(_dataset(arguments, like), dtype=dtype), "examples"

@@ -11,7 +11,7 @@ import numpy as np
 
 import bpnet
 from bpnet import check, mnist_loader, table
-from bpnet.cli import examples
+from bpnet.cli import examples, usage
 from bpnet.mnist.idx import read_pair
 from bpnet.mnist.stream import named, opened
 from bpnet.wholefile import open_file
@@ -46,12 +46,12 @@ def add(option: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the file, or with --data both; print what is in it."""
     files = arguments.files
+    if arguments.data is not None and len(files) > 2:
+        raise usage.UsageError(f"--data gives 2 files to write, got {len(files)} names")
     if arguments.data is not None:
         packed, outs = _digits(arguments), files
     else:
         packed, outs = [lambda: _packed(arguments, files[:-1])], files[-1:]
-    if not len(outs) <= len(packed):
-        raise ValueError(f"--data gives {len(packed)} files to write, got {len(outs)} names")
     for out in outs:
         _check_out(out, files[: -len(outs)])
     for out, pack in zip(outs, packed):
@@ -74,7 +74,8 @@ def _check_out(out: str, files: list[str]) -> None:
 def _digits(arguments: argparse.Namespace) -> list[Any]:
     """Return what packs MNIST: all that is not to test, and what is."""
     examples.check_no_columns(arguments, "digits")
-    training, validation, test = mnist_loader.load_data(arguments.data)
+    with usage.named({"path": "--data"}):
+        training, validation, test = mnist_loader.load_data(arguments.data)
     rest: Any = tuple(np.concatenate([a, b]) for a, b in zip(training, validation))
     dtype = arguments.dtype or "float32"
     return [lambda: bpnet.Dataset(rest, dtype=dtype), lambda: bpnet.Dataset(test, dtype=dtype)]
@@ -108,6 +109,7 @@ def _packed(arguments: argparse.Namespace, files: list[str]) -> Any:
 
 def _start(path: str) -> bytes:
     """Return how a file begins, gzipped or not."""
+    open_file(path).close()  # an error, if it is no file, with its name as it was given
     with opened(Path(path), "a table, or a file of NumPy or in IDX") as stream:
         return stream.start(6)
 

@@ -13,13 +13,16 @@ import numpy as np
 
 import bpnet
 from bpnet import check, network2, reference, table
-from bpnet.cli import examples, keep
+from bpnet.cli import examples, keep, usage, words
 from bpnet.cli.evaluate import check_fit, print_result
 from bpnet.cli.interrupts import Interrupts
+from bpnet.cli.usage import UsageError
 
-HELP = (
-    "train on MNIST, without options the tutorial's job from better initial weights; or on a "
-    "table, to tell its last column from the others: names of classes, or numbers"
+HELP = "train a network, on MNIST's digits or on a table of your own"
+DESCRIPTION = (
+    "Train a network. Without TABLE it learns MNIST's digits, as in the tutorial, but for "
+    "better initial weights; with one, to tell its last column from the others: names of "
+    "classes, or numbers."
 )
 
 _COSTS = {"quadratic": network2.QuadraticCost, "cross-entropy": network2.CrossEntropyCost}
@@ -93,6 +96,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+_NUMBERS = ((int, "N"), (float, "X"))
 _KEEPERS = ("save", "plot", "checkpoint", "resume")  # options that say where a result goes
 _CHOICES = {
     "cost": [*_COSTS, _SQUARED],
@@ -106,81 +110,65 @@ def add(option: Any) -> None:
     """Declare the options of ``bpnet train``."""
 
     def setting(name: str, text: str, **form: Any) -> None:
-        presets: dict[str, list[str]] = {}
-        for preset, settings in PRESETS.items():
-            presets.setdefault(_shown(settings[name]), []).append(preset)
-        default = ", ".join(f"{' and '.join(of)}: {value}" for value, of in presets.items())
-        if len(presets) == 1:
-            default = next(iter(presets))
-        option("--" + name.replace("_", "-"), help=f"{text} ({default})", **form)
+        values = {_shown(settings[name]) for settings in PRESETS.values()}
+        if len(values) == 1:
+            text += f" (default: {values.pop()})"
+        if name in _CHOICES:
+            form |= {"type": usage.one_of(_CHOICES[name])}
+        option("--" + name.replace("_", "-"), help=text, group=of, **form)
 
-    option(
-        "--preset",
-        choices=list(PRESETS),
-        help="where the other options' defaults come from (default: table where there is "
-        "one, else tutorial)",
-    )
-    setting("sizes", "neurons of each layer, input layer first", type=_sizes, metavar="N,N,...")
+    integer, real = ({"type": usage.number(kind), "metavar": word} for kind, word in _NUMBERS)
+    examples.table_option(option, "data")
+    examples.data_option(option, "data")
+    examples.column_options(option, "data")
+    of = "the network"
+    setting("sizes", "neurons of each layer, inputs first", type=_sizes, metavar="N,N,...")
     option(
         "--hidden",
         type=_sizes,
         metavar="N,...",
         help="neurons of the hidden layers alone, in the place of --sizes: the first and the "
         "last are what the data needs",
+        group=of,
     )
-    setting("epochs", "passes over the data", type=int, metavar="N")
-    setting("mini_batch_size", "examples in one update", type=int, metavar="N")
-    setting("eta", "learning rate", type=float, metavar="X")
-    setting("rule", "what makes a step of a gradient", choices=_CHOICES["rule"])
-    setting(
-        "decay",
-        "let the learning rate fall to zero over the epochs, in a straight line",
-        action=argparse.BooleanOptionalAction,
-    )
-    setting(
-        "cost",
-        "what training makes small; squared where numbers are desired",
-        choices=_CHOICES["cost"],
-    )
-    setting(
-        "initial_weights",
-        "N(0, 1 / inputs) or, large, N(0, 1) as in the tutorial",
-        choices=_CHOICES["initial_weights"],
-    )
-    setting("lmbda", "coefficient of L2 regularisation", type=float, metavar="X")
-    setting("mu", "momentum", type=float, metavar="X")
-    setting(
-        "expand",
-        "train on each digit moved by a pixel up, down, left and right, too",
-        action=argparse.BooleanOptionalAction,
-    )
-    setting("dtype", "numbers to compute with", choices=_CHOICES["dtype"])
-    setting("threads", "the most to use", type=int, metavar="N")
-    option("--seed", type=int, metavar="N", help="of weights and shuffles (default: a new one)")
+    setting("initial_weights", "N(0, 1 / inputs), or large, N(0, 1)", metavar="NAME")
+    setting("dtype", "float64 or float32: numbers to compute with", metavar="NAME")
+    of = "training"
     option(
-        "--patience",
-        type=int,
-        metavar="N",
-        help="stop after N epochs without a better accuracy, or cost, on the validation data, "
-        "and keep the weights of the best",
+        "--preset",
+        type=usage.one_of(list(PRESETS)),
+        metavar="NAME",
+        help="where the settings come from, see below: tutorial, best, minute or table "
+        "(default: table where there is one, else tutorial)",
+        group=of,
     )
-    option(
-        "--max-error",
-        type=float,
-        metavar="X",
-        help="stop below this share misclassified, or this cost",
-    )
-    option(
-        "--min-update", type=float, metavar="X", help="stop below this relative weight change"
-    )
-    option("--max-seconds", type=float, metavar="X", help="stop after an epoch that ends later")
-    option("--save", metavar="FILE", help="save the network, also after Ctrl-C or a failure")
-    option("--plot", metavar="FILE", help="draw costs and accuracies, epoch by epoch")
-    option("--checkpoint", metavar="FILE", help="keep the run in a file, so that it can go on")
-    option("--resume", metavar="FILE", help="go on with the run in a checkpoint")
-    examples.data_option(option)
-    examples.table_option(option)
-    examples.column_options(option)
+    setting("epochs", "passes over the training data", **integer)
+    setting("mini_batch_size", "examples in one update", **integer)
+    setting("eta", "learning rate", **real)
+    flag = {"action": argparse.BooleanOptionalAction}
+    setting("decay", "let the learning rate fall to 0 in a straight line", **flag)
+    setting("rule", f"how to step: {', '.join(_CHOICES['rule'])}", metavar="NAME")
+    setting("mu", "momentum", **real)
+    costs = ", ".join(_COSTS)
+    setting("cost", f"what becomes small: {costs}, or, of numbers, squared", metavar="NAME")
+    setting("lmbda", "L2 regularisation, its coefficient", **real)
+    setting("expand", "learn each digit moved by a pixel in four directions, too", **flag)
+    setting("threads", "the most to use", **integer)
+    text = "of weights and shuffles (default: a new one)"
+    option("--seed", help=text, group=of, **integer)
+    of = "when to stop, the first that holds"
+    text = "after N epochs without a better one on the validation data; the best is kept"
+    option("--patience", help=text, group=of, **integer)
+    text = "below this share of validation data misclassified, or, of numbers, this cost"
+    option("--max-error", help=text, group=of, **real)
+    option("--min-update", help="below this relative change of weights", group=of, **real)
+    option("--max-seconds", help="after the epoch that ends later", group=of, **real)
+    of = "files"
+    file = {"metavar": "FILE", "group": of}
+    option("--save", help="keep the network, also after Ctrl-C or a failure", **file)
+    option("--plot", help="draw costs and accuracies, epoch by epoch", **file)
+    option("--checkpoint", help="keep the run, so that it can go on", **file)
+    option("--resume", help="go on with the run in a checkpoint, with its settings", **file)
 
 
 def _shown(value: Any) -> str:
@@ -191,24 +179,43 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def _sizes(text: str) -> list[int]:
-    try:
-        return [int(n) for n in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"must be numbers separated by commas, as 784,30,10, got {text!r}"
-        ) from None
+def _sizes(text: str) -> list[Any]:
+    return [usage.number(int)(n) for n in text.split(",")]
+
+
+def _presets() -> str:
+    """Return in what the presets differ, as a table."""
+    rows = [["presets:", *PRESETS]]
+    for name in PRESETS["tutorial"]:
+        values = [_shown(settings[name]) for settings in PRESETS.values()]
+        if len({*values}) > 1:
+            rows.append([f"  --{name.replace('_', '-')}", *values])
+    return "\n".join("{:15}{:16}{:16}{:16}{}".format(*row) for row in rows)
+
+
+EXAMPLES = f"""\
+{_presets()}
+
+examples:
+  bpnet train --save digits.npz                 the tutorial's network, kept
+  bpnet train --preset best --hidden 100        the best settings, 100 neurons
+  bpnet train iris.csv --save iris.npz          a table of your own"""
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, saying how it goes on the validation data, then test."""
+    if arguments.hidden is not None and arguments.sizes is not None:
+        raise UsageError("--hidden and --sizes both list neurons: use one of them")
+    resumed = None if arguments.resume is None else bpnet.load(arguments.resume)
+    settings = _settings(arguments, resumed)
+    like = None if resumed is None else table.of(resumed)
+    examples.check_options(arguments, like)
+    with usage.named(arguments.parser.names, None if resumed else UsageError):
+        _check(settings, arguments)
     if arguments.save is not None:
         keep.check_writable("--save", arguments.save)
     if arguments.plot is not None:
         keep.check_plot(arguments.plot)
-    resumed = None if arguments.resume is None else bpnet.load(arguments.resume)
-    settings = _settings(arguments, resumed)
-    like = None if resumed is None else table.of(resumed)
     chosen = (arguments.dtype, arguments.preset, arguments.resume) != (None, None, None)
     dtype = settings["dtype"] if chosen else None
     parts = examples.read(arguments, settings["seed"], dtype, like)
@@ -221,9 +228,14 @@ def run(arguments: argparse.Namespace) -> None:
         training = expanded(*training)
     kept = any(getattr(arguments, option) is not None for option in _KEEPERS)
     with contextlib.suppress(*[OSError] if kept else []):  # a line lost is no run lost
-        print(_first_line(net, settings, parts, training))
-    keywords = _keywords(arguments) | {"callback": None if kept else _flush}
+        for line in words.beginning(net, settings, parts, words.count(training)):
+            print(line)
+    keywords = _keywords(arguments) | {
+        "callback": None if kept else _flush,
+        "verbose": words.epochs(settings["epochs"], parts),
+    }
     ended: BaseException | None = None
+    before = net.history
     with Interrupts() as interrupts:
         try:
             sgd(net, settings, training, validation, **keywords)
@@ -235,31 +247,74 @@ def run(arguments: argparse.Namespace) -> None:
             ended = error  # the weights are those of a whole number of mini-batches
         table.fold(net)
         done, failed = _keep(net, arguments, whole=ended is None)
-    if interrupts.came and ended is None:
+    begun = net.history is not before  # the run has its own, once there is a checkpoint
+    if isinstance(ended, KeyboardInterrupt) and begun and net.stopped_by is None:
+        ended = KeyboardInterrupt(*_interrupted(net, arguments, settings))
+    elif interrupts.came and ended is None:
         ended = KeyboardInterrupt()
     _tell(net, parts, done, failed, ended)
+    if ended is None and not failed and sys.stdout is not None and sys.stdout.isatty():
+        print(_hint(arguments, settings))
 
 
-def _first_line(
-    net: Any, settings: dict[str, Any], parts: examples.Parts, training: Any
-) -> str:
-    """Return what is trained on what."""
-    what = parts.words[1]
-    n, held_out = len(training[1]), len(parts.validation[1])
-    if not isinstance(training, tuple):
-        n, held_out = len(training), len(parts.validation)
-    line = (
-        f"{'-'.join(map(str, net.sizes))}, {net.dtype}, seed {settings['seed']}; {n:,} {what}"
-    )
-    if parts.drawn:
-        line += f" to train on, {held_out:,} drawn by the seed to validate, none else to test"
-    else:
-        line += f" to train on, {held_out:,} to validate, {len(parts.test[1]):,} to test"
-    if parts.table is not None:
-        classes = parts.table["classes"]
-        values = "numbers" if classes is None else ", ".join(classes)
-        line += f"; {parts.table['target']}: {values:.200}"
-    return check.printable(line)
+def _check(settings: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Raise what the library raises of these settings: it is asked, on one example.
+
+    What is known of the data later is not looked at.  The command takes no eta below 0.
+    """
+    if settings["expand"] and arguments.table is not None:
+        raise UsageError("--expand moves MNIST's digits, and TABLE is other data: --no-expand")
+    sizes = settings["sizes"]
+    if arguments.hidden is not None:
+        with usage.named({"sizes": "--hidden"}, UsageError):
+            check.layers([1, *arguments.hidden, 1])
+    elif arguments.sizes is not None or sizes[0]:
+        check.check_memory(check.layers(sizes))
+    check.not_negative("eta", settings["eta"])
+    asked = {
+        **_keywords(arguments),
+        **{"checkpoint": None, "resume": None, "verbose": False},
+        "callback": lambda *_: True,  # after one epoch
+    }
+    classes = settings["cost"] != _SQUARED
+    known = not classes or arguments.table is None or arguments.cost is not None
+    of_classes = asked if classes and known else {**asked, "max_error": None}
+    _try({**settings, "cost": settings["cost"] if classes else "quadratic"}, of_classes)
+    if not (classes and known):
+        _try({**settings, "cost": _SQUARED}, asked)
+
+
+def _try(settings: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Train a network of one input on one example."""
+    numbers = settings["cost"] == _SQUARED
+    net = new_network({**settings, "sizes": [1, 1 if numbers else 2]})
+    x, y = np.zeros((1, 1)), np.zeros((1, 1) if numbers else 1, float if numbers else int)
+    with contextlib.suppress(FloatingPointError):
+        sgd(net, {**settings, "decay": False}, (x, y), (x, y), **asked)
+
+
+def _interrupted(
+    net: Any, arguments: argparse.Namespace, settings: dict[str, Any]
+) -> list[str]:
+    """Return what Ctrl-C left, and how to go on."""
+    said = f"interrupted after {len(net.history)} of {settings['epochs']} epochs"
+    file = arguments.checkpoint or arguments.resume
+    if file is None:
+        return [f"{said}; --checkpoint FILE lets a run go on"]
+    given = (*settings, "hidden", "preset", "checkpoint", "resume", *examples.COLUMNS)
+    command = arguments.parser.command(arguments, given, "--resume", file)
+    return [f"{said}; {check.printable(file)} has the run, to go on:", command]
+
+
+def _hint(arguments: argparse.Namespace, settings: dict[str, Any]) -> str:
+    """Return what one may do next."""
+    file = arguments.save or arguments.checkpoint or arguments.resume
+    if file is not None:
+        what = "PICTURE.png" if arguments.table is None else "NEW.csv"
+        command = ["bpnet", "predict", file, what]
+        return f"to use it: {check.printable(usage.joined(command))}"
+    again = ("--seed", str(settings["seed"]), "--save", "net.npz")
+    return f"to keep it: {arguments.parser.command(arguments, ('seed',), *again)}"
 
 
 def _tell(
@@ -302,14 +357,15 @@ def _settings(arguments: argparse.Namespace, resumed: Any = None) -> dict[str, A
             raise ValueError(
                 f"--resume must name a checkpoint of bpnet train, got {arguments.resume}"
             )
-        if arguments.preset is None:
-            settings = {name: notes[name] for name in settings}
-            for name, value in settings.items():
-                if not _is_setting(name, value):
-                    raise ValueError(
-                        f"--resume must name a checkpoint with settings of bpnet train, got "
-                        f"{name} {value!r:.60}: {arguments.resume}"
-                    )
+        found = {name: notes[name] for name in settings}
+        for name, value in found.items():
+            if not _is_setting(name, value):
+                raise ValueError(
+                    f"--resume must name a checkpoint with settings of bpnet train, got "
+                    f"{name} {value!r:.60}: {arguments.resume}"
+                )
+        # The seed draws what is held out, too.
+        settings = found if arguments.preset is None else {**preset, "seed": found["seed"]}
     asked = {name: getattr(arguments, name) for name in settings}
     return settings | {name: value for name, value in asked.items() if value is not None}
 
@@ -318,8 +374,6 @@ def _fitting(
     settings: dict[str, Any], arguments: argparse.Namespace, parts: examples.Parts
 ) -> dict[str, Any]:
     """Return the settings with what is the data's own: the sizes, the cost of numbers."""
-    if arguments.hidden is not None and arguments.sizes is not None:
-        raise ValueError("--hidden and --sizes both list neurons: use one of them")
     settings = {**settings}
     if arguments.dtype is None and parts.dtype is not None:
         settings["dtype"] = parts.dtype
@@ -338,8 +392,6 @@ def _fitting(
         raise ValueError(
             f"--initial-weights must be default for numbers, got {settings['initial_weights']}"
         )
-    if settings["expand"] and arguments.table is not None:
-        raise ValueError("--expand moves MNIST's digits, and TABLE is other data: --no-expand")
     return settings
 
 
@@ -380,7 +432,6 @@ def _keywords(arguments: argparse.Namespace) -> dict[str, Any]:
         "max_error": arguments.max_error,
         "min_update": arguments.min_update,
         "max_seconds": arguments.max_seconds,
-        "verbose": "bar",
         "checkpoint": arguments.checkpoint or arguments.resume,
         "checkpoint_seconds": 1.0,
         "resume": arguments.resume,
@@ -449,9 +500,10 @@ def _keep(net: Any, arguments: argparse.Namespace, whole: bool) -> tuple[list[st
     done, failed = [], []
     if whole:
         n, seconds = len(net.history), sum(record["seconds"] for record in net.history)
+        option = arguments.parser.names[net.stopped_by]
         done.append(
             f"{n} epoch{'s' * (n != 1)} in {seconds:.2f} s, validation included; ended by "
-            f"{net.stopped_by}"
+            f"{option} {net.notes.get(net.stopped_by, getattr(arguments, net.stopped_by))}"
         )
     for word, path, write in (
         ("saved", arguments.save, keep.save),

@@ -25,7 +25,7 @@ from bpnet.search import examples, space
 from bpnet.search.found import Found
 from bpnet.search.halving import Search
 from bpnet.search.journal import Journal
-from bpnet.search.space import Plan, Range, log, upto
+from bpnet.search.space import Plan, Range, checked, log, upto
 from bpnet.search.task import SettingError
 from bpnet.search.workers import Workers, refuse_copies
 from bpnet.watching import Watch
@@ -110,11 +110,11 @@ def run(
     mpi4py.futures``.
     """
     refuse_copies()
-    seeds, seed = check.integer("seeds", seeds, 1), check.integer("seed", seed, 0, 2**31)
+    seeds, seed = checked("seeds", seeds), checked("seed", seed)
     training, validation = examples.parts(data, validation_data, dtype, seed)
     if epochs is None:
         epochs = max(EPOCHS, round(VISITS / len(training)))
-    epochs = check.integer("epochs", epochs, 1)
+    epochs = checked("epochs", epochs)
     job = space.job(training, validation, output, epochs)
     values = {
         "hidden": HIDDEN if hidden is None else hidden,
@@ -127,7 +127,7 @@ def run(
     }
     drawn = space.settings(
         {name: space.choices(name, given) for name, given in values.items()},
-        None if settings is None else check.integer("settings", settings, 1),
+        None if settings is None else checked("settings", settings),
         seed,
     )
     if factor is None:
@@ -135,7 +135,7 @@ def run(
     plan = Plan(
         job,
         drawn,
-        space.rungs(len(drawn), epochs, check.integer("factor", factor, 1)),
+        space.rungs(len(drawn), epochs, checked("factor", factor)),
         [seed + k for k in range(seeds)],
         [training.checksum, validation.checksum],
         [len(training), len(validation)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -102,6 +103,23 @@ PARAMETERS = {
     "l1": Parameter(check.not_negative, "log", "l1", _real),
     "rule": Parameter(_one_of(reference.RULES), None, "rule", str),
 }
+
+
+# Arguments of run that are integers, and the least and the most of each.
+_COUNTS = {
+    **{
+        name: (1, sys.maxsize)
+        for name in ("settings", "epochs", "factor", "seeds", "n_threads")
+    },
+    "seed": (0, 2**31),
+}
+
+
+def checked(name: str, given: Any) -> Any:
+    """Return an argument of run, whatever the data: an integer, or what choices returns."""
+    if name in PARAMETERS:
+        return choices(name, given)
+    return check.integer(name, given, *_COUNTS[name])
 
 
 def choices(name: str, given: Any) -> Range | list[Any]:
