@@ -152,9 +152,11 @@ class Network(Book):
         The result is (evaluation_cost, evaluation_accuracy, training_cost, training_accuracy):
         lists of mean costs per example, regularisation included, and of counts of examples
         that are classified rightly.  A list that was not asked for is empty, and ``history``
-        has no such key.  What a script's own ``accuracy`` or ``total_cost`` returns is in its
-        list as it is.  A single output is taken for 1 where it is above 1/2, else for 0;
-        ``accuracy``, called by hand, is the book's argmax.
+        has no such key; beside a cost it has what regularisation adds to it, as
+        "training_penalty", unless that cost is a script's own total_cost.  What a script's own
+        ``accuracy`` or ``total_cost`` returns is in its list as it is.  A single output is
+        taken for 1 where it is above 1/2, else for 0; ``accuracy``, called by hand, is the
+        book's argmax.
 
         lmbda is the coefficient of the L2 regularisation.  early_stopping_n, if above 0,
         ends training after that many epochs in a row without a better accuracy on
