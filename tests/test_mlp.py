@@ -385,7 +385,9 @@ def test_regression_records_the_cost_of_what_is_held_out(output, dtype, form):
     )
     assert [record["validation_cost"] for record in net.history] == said
     keys = {"epoch", "eta", "seconds", "update"}
-    keys |= {f"{data}_{of}" for data in ("training", "validation") for of in ("cost", "penalty")}
+    keys |= {
+        f"{data}_{of}" for data in ("training", "validation") for of in ("cost", "penalty")
+    }
     assert all(record.keys() == keys for record in net.history)
     assert net.stopped_by == "epochs"
 
