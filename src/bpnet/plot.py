@@ -166,10 +166,17 @@ def search_result(rows: list[dict[str, Any]], smallest: dict[str, Any] | None = 
     points = np.array([[row["parameters"], scale * row[figure]] for row in shown])
     ended = np.array([row["epochs"] == last for row in shown])
     whole = [row for row in shown if row["epochs"] == last]
-    title = f"{len(rows)} settings, {len(whole)} of them trained for {last} epochs"
+    trained = "each" if len(whole) == len(rows) else f"{len(whole)} of them"
+    title = f"{len(rows)} settings, {trained} trained for {last} epochs"
     axes = _figure(7.6, 4.6, title).subplots()
     label = "validation accuracy (%)" if percent else "validation cost"
-    _clear(axes, facecolor="white", xlabel="parameters", ylabel=label, xscale="log")
+    _clear(
+        axes,
+        facecolor="white",
+        xlabel="parameters (beside a point: its hidden layers)",
+        ylabel=label,
+        xscale="log",
+    )
     axes.grid(color=_PALE, linewidth=0.8)
     if not ended.all():
         axes.plot(*points[~ended].T, "o", color="#9FB0BD", ms=4, label="stopped early")
