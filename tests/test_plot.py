@@ -185,7 +185,7 @@ def test_a_start_that_is_not_far_off_is_seen():
 
 
 @draws
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 40, 400])
+@pytest.mark.parametrize("n", [2, 3, 4, 40, 400])
 def test_all_but_a_bad_start_is_inside_the_limits(n):
     for series in (rising, lambda i: 0.1 if i == n - 1 else 0.9, lambda i: 0.5):
         for axes in plot.learning_curve(
@@ -296,15 +296,16 @@ def test_a_single_epoch_is_text():
     )
     figure = plot.learning_curve(records)
     figure.draw_without_rendering()
-    assert not figure.axes
     assert title(figure) == "25.00 % of the test data after 1 epoch"
-    (text,) = (text.get_text() for text in figure.texts if text is not figure._suptitle)
+    (axes,) = figure.axes
+    (text,) = texts(axes)
+    assert not axes.lines and not axes.axison
     assert text.split("\n") == [
         "accuracy (%): training 50, test 25",
         f"{WITH}: test 0.45",
         "A curve takes two epochs.",
     ]
-    assert apart(figure.texts) and inside(figure)
+    assert apart([*axes.texts, figure._suptitle]) and inside(figure)
     assert title(plot.learning_curve(history(1))) == "After 1 epoch"
 
 
@@ -585,7 +586,7 @@ def test_all_of_few_mistakes_are_drawn():
 def test_no_mistake_is_said():
     figure = plot.misread_digits(NET, (X, READ))
     assert title(figure) == "No mistakes: all 50 examples are classified rightly"
-    assert not figure.axes
+    assert not texts(figure.axes[0]) and not figure.axes[0].axison
     figure.draw_without_rendering()
 
 
@@ -633,9 +634,11 @@ def test_test_data_is_checked_as_evaluate_does(draw, test_data, error, message):
 
 PICTURES = {
     "learning_curve": lambda: plot.learning_curve(history(3, test_accuracy=rising)),
+    "learning_curve of one": lambda: plot.learning_curve(history(1, test_accuracy=rising)),
     "weights_as_images": lambda: plot.weights_as_images(NET),
     "confusion_matrix": lambda: plot.confusion_matrix(NET, EXAMPLES),
     "misread_digits": lambda: plot.misread_digits(NET, EXAMPLES, n=5),
+    "misread_digits of none": lambda: plot.misread_digits(NET, (X, READ)),
 }
 
 
@@ -691,6 +694,7 @@ def test_a_figure_is_saved_shown_and_pickled(name, tmp_path):
     figure = PICTURES[name]()
     figure.savefig(tmp_path / "picture.png", dpi=30)
     assert (tmp_path / "picture.png").read_bytes().startswith(PNG)
+    assert figure.axes  # a figure without any is shown as text alone by IPython's pyplot
     copy = pickle.loads(pickle.dumps(figure))
     assert copy._repr_png_().startswith(PNG)  # what a notebook asks for
 

@@ -140,9 +140,7 @@ def misread_digits(
     wrong = np.flatnonzero(answers != labels)
     shown = wrong[np.argsort(-activation[wrong], kind="stable")][:n].tolist()
     if not shown:
-        return _figure(
-            6.5, 1, f"No mistakes: all {len(labels):,} examples are classified rightly"
-        )
+        return _text(f"No mistakes: all {len(labels):,} examples are classified rightly", [])
     title = f"{len(shown)} of {len(wrong):,} mistakes in {len(labels):,} examples, surest first"
     texts = [f"{labels[i]} as {answers[i]}\n{activation[i]:.4f}" for i in shown]
     images = np.array([examples[i][0] for i in shown]).reshape(-1, side, side)
@@ -238,6 +236,15 @@ def _figure(width: float, height: float, title: str) -> Figure:
     title = "\n".join(textwrap.fill(part, room) for part in parts)
     figure.suptitle(title, x=0.012, ha="left", color=_INK, fontsize=12, fontweight="bold")
     figure._repr_png_ = functools.partial(_png, figure)  # a notebook shows it by itself
+    return figure
+
+
+def _text(title: str, lines: list[str]) -> Figure:
+    """Return a figure of words alone."""
+    figure = _figure(6.5, 0.85 + 0.25 * len(lines), title)
+    axes = figure.subplots()  # without any, IPython shows nothing
+    axes.set_axis_off()
+    axes.text(0.01, 0, "\n".join(lines), color=_INK, fontsize=10, linespacing=1.5)
     return figure
 
 
@@ -353,14 +360,11 @@ def _held_out(curves: dict[str, _Curve]) -> str | None:
 
 def _tell(title: str, panels: list[tuple[str, dict[str, _Curve]]]) -> Figure:
     """Say the figures of a single epoch."""
-    figure = _figure(6.5, 1.1 + 0.25 * len(panels), title)
     lines = []
     for label, curves in panels:
         each = [f"{data} {curve.drawn.y[-1]:.4g}" for data, curve in curves.items()]
         lines.append(f"{label}: {', '.join(each).strip()}")
-    text = "\n".join([*lines, "A curve takes two epochs."])
-    figure.text(0.02, 0.06, text, color=_INK, fontsize=10, linespacing=1.5)
-    return figure
+    return _text(title, [*lines, "A curve takes two epochs."])
 
 
 def _draw_curves(axes: Any, label: str, curves: dict[str, _Curve]) -> None:
