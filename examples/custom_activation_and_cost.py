@@ -1,4 +1,4 @@
-"""An activation and a cost of one's own, in the tutorial's network2, and whether they are right.
+"""An activation and a cost of one's own, in the tutorial's network2; and are they right?
 
     pip install bpnet
     python examples/custom_activation_and_cost.py
@@ -14,7 +14,7 @@ from bpnet import mnist_loader, network2
 
 
 def softsign(z):
-    """Return z / (1 + |z|), moved into (0, 1): flat at both ends, but later than the sigmoid."""
+    """Return z / (1 + |z|), moved into (0, 1): it flattens later than the sigmoid."""
     return (1 + z / (1 + abs(z))) / 2
 
 

@@ -1,7 +1,7 @@
 """The tutorial's five lines, and what the network makes of one digit.
 
-    pip install bpnet
-    python examples/five_lines.py
+pip install bpnet
+python examples/five_lines.py
 """
 
 from bpnet import mnist_loader, network, pictures

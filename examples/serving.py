@@ -5,7 +5,7 @@
     python examples/serving.py --port 8000      # until Ctrl-C
     curl --data-binary @seven.png http://127.0.0.1:8000/
 
-A predictor may be asked by any number of threads at a time: the server has one for each request.
+A predictor may be asked by any number of threads at a time; the server has one a request.
 """
 
 import argparse

@@ -34,7 +34,9 @@ def main():
     """Search, and say what was found."""
     (X, labels), validation, _ = mnist_loader.load_data()
     for name, part in (("training", (X[:2000], labels[:2000])), ("validation", validation)):
-        bpnet.Dataset(part, dtype="float32").save(f"{name}.bpd")  # which other machines need, too
+        bpnet.Dataset(part, dtype="float32").save(
+            f"{name}.bpd"
+        )  # which other machines need, too
     found = search.run(
         ("training.bpd", "validation.bpd"),
         hidden=[(10,), (30,), (60,)],
