@@ -28,13 +28,13 @@ def main():
     peers = json.loads((arguments.results / "peers.json").read_text())
     epoch = json.loads((arguments.results / "epoch.json").read_text())
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.3), sharey=True, sharex=True, dpi=160)
-    bars = {dtype: seconds(peers, epoch, dtype) for dtype in ("float32", "float64")}
-    systems = sorted(bars["float64"], key=bars["float64"].get)
-    least = min(min(found.values()) for found in bars.values()) / 2
-    for panel, (dtype, found) in zip(panels, bars.items()):
+    dots = {dtype: seconds(peers, epoch, dtype) for dtype in ("float32", "float64")}
+    systems = sorted(dots["float64"], key=dots["float64"].get)
+    least = min(min(found.values()) for found in dots.values()) / 1.6
+    for panel, (dtype, found) in zip(panels, dots.items()):
         draw(panel, dtype, [(system, found.get(system)) for system in systems], least)
     figure.suptitle(
-        "Seconds per epoch of the tutorial's job, one thread (logarithmic: shorter is faster)",
+        "Seconds per epoch of the tutorial's job, one thread (logarithmic; left is faster)",
         x=0.012,
         ha="left",
         color=INK,
@@ -59,28 +59,39 @@ def seconds(peers, epoch, dtype):
     return found
 
 
-def draw(panel, dtype, bars, least):
-    """Draw one dtype's bars, the fastest at the top, from least on; None: no such time."""
+def draw(panel, dtype, dots, least):
+    """Draw one dtype's times as dots, the fastest at the top; None: no such time.
+
+    A logarithmic axis has no 0 for a bar to begin at: its length would mean nothing.
+    """
     panel.set_xscale("log")
     panel.set_xlim(least, 30)
-    for i, (system, value) in enumerate(bars):
+    for i, (system, value) in enumerate(dots):
         ours = system == "bpnet"
         if value is None:
             panel.text(least * 1.1, i, "float64 only", va="center", color=INK, fontsize=8.5)
             continue
-        panel.barh(i, value - least, left=least, height=0.68, color=OURS if ours else THEIRS)
-        times = "" if ours else f"   {value / dict(bars)['bpnet']:.3g}\N{MULTIPLICATION SIGN}"
-        text = f" {value:.3f} s{times}" if value < 1 else f" {value:.2f} s{times}"
-        weight = "bold" if ours else "normal"
-        panel.text(value, i, text, va="center", color=INK, fontsize=9, fontweight=weight)
-    panel.set_yticks(range(len(bars)), [system for system, _ in bars], fontsize=9.5)
+        panel.plot(value, i, "o", markersize=10, color=OURS if ours else THEIRS)
+        times = "" if ours else f"   {value / dict(dots)['bpnet']:.3g}\N{MULTIPLICATION SIGN}"
+        text = f"{value:.3f} s{times}" if value < 1 else f"{value:.2f} s{times}"
+        panel.annotate(
+            text,
+            (value, i),
+            (9, 0),
+            textcoords="offset points",
+            va="center",
+            color=INK,
+            fontsize=9,
+            fontweight="bold" if ours else "normal",
+        )
+    panel.set_yticks(range(len(dots)), [system for system, _ in dots], fontsize=9.5)
     for label in panel.get_yticklabels():
         label.set_weight("bold" if label.get_text() == "bpnet" else "normal")
-    panel.set_ylim(len(bars) - 0.45, -0.55)
+    panel.set_ylim(len(dots) - 0.45, -0.55)
     panel.set_title(dtype, loc="left", fontsize=10.5, color=INK)
     panel.set_xticks([0.1, 1, 10], ["0.1", "1", "10 s"], fontsize=8.5)
     panel.minorticks_off()
-    panel.grid(axis="x", color="#E6EAEE", linewidth=0.8)
+    panel.grid(color="#E6EAEE", linewidth=0.8)
     panel.set_axisbelow(True)
     panel.tick_params(length=0, colors=INK)
     for spine in panel.spines.values():

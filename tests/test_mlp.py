@@ -384,7 +384,10 @@ def test_regression_records_the_cost_of_what_is_held_out(output, dtype, form):
         callback=lambda net, _: said.append(net.cost(given)),
     )
     assert [record["validation_cost"] for record in net.history] == said
-    keys = {"epoch", "eta", "seconds", "update", "training_cost", "validation_cost"}
+    keys = {"epoch", "eta", "seconds", "update"}
+    keys |= {
+        f"{data}_{of}" for data in ("training", "validation") for of in ("cost", "penalty")
+    }
     assert all(record.keys() == keys for record in net.history)
     assert net.stopped_by == "epochs"
 

@@ -13,17 +13,16 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "how-many-neurons.md"
 
 @pytest.mark.skipif(not PAGE.exists(), reason="no docs/ beside the tests")
 @pytest.mark.filterwarnings("ignore")  # Optuna's, of what it deprecates
-def test_optuna_reports_every_epoch_and_prunes():
+def test_optuna_reports_every_epoch_and_prunes(monkeypatch):
     optuna = pytest.importorskip("optuna")
     section = PAGE.read_text().split("\n## With Optuna\n")[1]
     (block,) = re.findall(r"```python\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
     draw = np.random.RandomState(0)
     labels = np.arange(300) % 10
     inputs = draw.rand(10, 784)[labels] + draw.randn(300, 784)
-    names = {
-        "training": bpnet.Dataset((inputs[:200], labels[:200]), dtype="float32"),
-        "validation": bpnet.Dataset((inputs[200:], labels[200:]), dtype="float32"),
-    }
+    parts = (inputs[:200], labels[:200]), (inputs[200:], labels[200:]), (inputs, labels)
+    monkeypatch.setattr(bpnet.mnist_loader, "load_data", lambda: parts)
+    names = {}
     exec(block, names)
     study = names["study"]
     states = optuna.trial.TrialState

@@ -729,4 +729,4 @@ def test_what_is_found_is_drawn(found, tmp_path):
     figure = found.plot()
     figure.savefig(tmp_path / "found.png")
     axes = figure.axes[0]
-    assert axes.get_xlabel() == "parameters" and "accuracy" in axes.get_ylabel()
+    assert axes.get_xlabel().startswith("parameters") and "accuracy" in axes.get_ylabel()

@@ -37,6 +37,7 @@ from nets import (
     held_out,
     is_chapter_3,
     make,
+    passing,
     rules,
     shuffler,
     step,
@@ -88,7 +89,8 @@ def test_an_epoch_records_what_is_asked_and_no_more(kind, options, keys):
     for name in (kind, f"{kind}, backprop", f"{kind}, update_mini_batch"):
         net = make(name)
         train(net, **options)
-        assert [set(record) for record in net.history] == [ALWAYS | keys] * 3
+        penalties = {key.replace("_cost", "_penalty") for key in keys if key.endswith("_cost")}
+        assert [set(record) for record in net.history] == [ALWAYS | keys | penalties] * 3
 
 
 @each_dtype
@@ -143,9 +145,43 @@ def test_figures_are_what_the_methods_say(kind, dtype):
         net = watched(kind, form, dtype, callback=ask, **{"lmbda": 0.0, "l1": 0.0} | terms)
         asked = {"epoch", "eta", "seconds", "update"}
         for record, figures in zip(net.history, said, strict=True):
-            assert len(record.keys() - asked) in (4, 6)
-            for key in record.keys() - asked:
+            keys = {key for key in record.keys() - asked if not key.endswith("_penalty")}
+            assert len(keys) in (4, 6)
+            for key in keys:
                 assert record[key] == figures[key]
+
+
+@pytest.mark.parametrize(
+    ("kind", "feedforward"),
+    [(kind, name) for kind in TRAINED for name in ("bpnet's", "own")[: 1 + (kind != "MLP")]],
+)
+def test_a_cost_without_its_penalty_is_that_of_no_regularisation(kind, feedforward):
+    """Of whatever data, and whichever steps are the script's own, but a total_cost."""
+    histories = []
+    for terms in (rules(kind) | {"mu": 0.0}, {"lmbda": 0.0, "l1": 0.0}):
+        net = make(kind)
+        if feedforward == "own":
+            net.feedforward = lambda a, net=net: type(net).feedforward(net, a)
+        train(net, judged_by=held_out(), eta=0.0, **face_of(net).figures | terms)
+        histories.append(net.history)
+    lmbda, l1 = (rules(kind).get(name, 0.0) for name in ("lmbda", "l1"))
+    size = sum(lmbda / 2 * (w**2).sum() + l1 * abs(w).sum() for w in net.weights)
+    for with_terms, without in zip(*histories, strict=True):
+        kinds = [key.removesuffix("_cost") for key in without if key.endswith("_cost")]
+        assert len(kinds) == 2
+        for data in kinds:
+            n = N if data == "training" else HELD_OUT
+            penalty = with_terms[f"{data}_penalty"]
+            assert penalty == pytest.approx(size / n, rel=1e-14)
+            assert without[f"{data}_penalty"] == 0.0
+            cost = with_terms[f"{data}_cost"]
+            assert cost - penalty == pytest.approx(without[f"{data}_cost"], abs=1e-15 * cost)
+
+
+def test_of_a_total_cost_of_ones_own_nobody_knows_the_penalty():
+    net = passing(network2.Network, "total_cost")(SIZES, seed=5)
+    train(net, lmbda=0.5, monitor_training_cost=True)
+    assert [set(record) for record in net.history] == [{*ALWAYS, "training_cost"}] * 3
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TRAINED if kind not in OWN_UPDATE])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from bpnet import check, reference
-from bpnet.trainer import Monitor, Trainer, checked, copies
+from bpnet.trainer import Figures, Monitor, Trainer, checked, copies
 
 if TYPE_CHECKING:
     import bpcore
@@ -231,7 +231,7 @@ class HandTrainer(Trainer):
         return copies(self.net._parameters())
 
     @np.errstate(under="ignore")
-    def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
+    def figures(self, monitor: Monitor) -> Figures:
         """Return what is asked; of a script's own method it is whatever that returns."""
         own, net, training = self.own, self.net, monitor.kind == "training"
         own_cost = bool(own & {"total_cost", "cost", *ANSWERS})
@@ -241,17 +241,20 @@ class HandTrainer(Trainer):
         )
         if self.by_hand and (rest.costs or rest.counts):
             self.core.load(*self.net._parameters())
-        cost, count = super().cost_and_count(rest)
+        cost, count, penalty = super().figures(rest)
         if monitor.costs and own_cost:
             cost = self.calls.cost(monitor.examples.original, not training)
-            l1 = self.step._replace(lmbda=0.0).penalty(net.weights, len(monitor.packed))
+            n = len(monitor.packed)
+            l1 = self.step._replace(lmbda=0.0).penalty(net.weights, n)
             if l1 and check.real(cost) is not None:
                 cost = cost + l1
+            known = "total_cost" not in own
+            penalty = self.step.penalty(net.weights, n) if known else None
         if monitor.counts and own & {"evaluate", "accuracy"}:
             count = self.calls.count(monitor.examples.original, training)
         elif monitor.counts and own_count:
             count = count_by_hand(net, monitor.examples)
-        return cost, count
+        return Figures(cost, count, penalty)
 
     def _rule_state(self) -> tuple[int, list[Parameters]]:
         if not self.by_hand:

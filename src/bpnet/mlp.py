@@ -212,7 +212,7 @@ class Layers:
             raise ValueError(f"{name} must hold at least one example, got none")
         packed = self._pack(name, given, outputs=cost, labels=count, beyond=beyond)
         monitor = Monitor(name, given, packed, count, cost)
-        return mean_cost_and_count(self._in_core(ROWS), monitor, Step(Rule()), [])
+        return mean_cost_and_count(self._in_core(ROWS), monitor)
 
     def _model(self, run: serialize.Run | None = None) -> serialize.Model:
         """Return what a file holds of the network."""
@@ -331,7 +331,8 @@ class MLP(Layers):
         change of the weights, relative to their norm), for validation_data
         "validation_accuracy" (or "validation_cost", where the output does not classify), and
         what monitor lists: "training_cost", "validation_cost", "training_accuracy".  Costs
-        include regularisation; accuracies, from 0 to 1, do not look at weights of examples.
+        include regularisation, and how much it is stands beside each: "training_penalty",
+        "validation_penalty"; accuracies, from 0 to 1, do not look at weights of examples.
 
         options are those of ``bpnet.Network.SGD``: min_update, max_error, patience, min_delta,
         max_seconds, shuffle_rows, callback, verbose, checkpoint, checkpoint_seconds, resume,

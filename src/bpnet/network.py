@@ -128,7 +128,7 @@ class Network(Book):
         (see min_update), accuracies from 0 to 1 as "test_accuracy" and "validation_accuracy" of
         the data given, and what monitor lists beside them: "training_cost",
         "training_accuracy", "validation_cost", "test_cost".  Costs are means over the examples,
-        regularisation included.
+        regularisation included; how much that is stands beside each, as "training_penalty".
 
         verbose is True for the book's lines, False for none, "bar" for lines above a progress
         bar where there is a terminal or a notebook, and tqdm; or a function, which returns such
@@ -172,7 +172,7 @@ class Network(Book):
         calls = byhand.Calls(
             lambda mini_batch, eta, _: self.update_mini_batch(mini_batch, eta),
             self._call_evaluate,
-            self._quadratic_cost,
+            lambda examples, _: self._quadratic_cost(examples, step),
         )
         Run(
             self,
@@ -209,8 +209,10 @@ class Network(Book):
             examples = [(x, int(np.sum(y) > 0.5 if one else np.argmax(y))) for x, y in examples]
         return self.evaluate(examples)
 
-    def _quadratic_cost(self, examples: Any, labels: bool) -> float:
-        return self._mean_cost("data", examples, reference.QuadraticCost.fn)[0]
+    def _quadratic_cost(self, examples: Any, step: Step) -> Any:
+        """Return the mean cost, with L2 as chapter 3's total_cost."""
+        mean, n = self._mean_cost("data", examples, reference.QuadraticCost.fn)
+        return mean + step._replace(l1=0.0).penalty(self.weights, n)
 
     def _lines(
         self, record: Record, counts: dict[str, tuple[Any, int]], costs: dict[str, Any]

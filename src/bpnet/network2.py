@@ -154,9 +154,11 @@ class Network(Book):
         The result is (evaluation_cost, evaluation_accuracy, training_cost, training_accuracy):
         lists of mean costs per example, regularisation included, and of counts of examples
         that are classified rightly.  A list that was not asked for is empty, and ``history``
-        has no such key.  What a script's own ``accuracy`` or ``total_cost`` returns is in its
-        list as it is.  A single output is taken for 1 where it is above 1/2, else for 0;
-        ``accuracy``, called by hand, is the book's argmax.
+        has no such key; beside a cost it has what regularisation adds to it, as
+        "training_penalty", unless that cost is a script's own total_cost.  What a script's own
+        ``accuracy`` or ``total_cost`` returns is in its list as it is.  A single output is
+        taken for 1 where it is above 1/2, else for 0; ``accuracy``, called by hand, is the
+        book's argmax.
 
         validation_data may be given in the place of evaluation_data, and monitor in that of the
         flags, as to ``bpnet.Network.SGD``: ``history`` then has "validation_accuracy", which is

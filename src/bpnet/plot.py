@@ -6,8 +6,9 @@ import functools
 import io
 import itertools
 import math
+import textwrap
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -42,21 +43,30 @@ _MOST_COUNTS = 50  # classes, of which each count can still be read
 _BLOCK = 1000  # examples run through the network at a time
 
 
-def learning_curve(history: list[dict[str, Any]]) -> Figure:
+def learning_curve(history: Any) -> Figure:
     """Draw the accuracy and the cost of each epoch or, without them, how the weights changed.
 
-    history lists a dict for each epoch, with "epoch", "update" and any of "<data>_accuracy",
-    from 0 to 1, and "<data>_cost", <data> being training, validation, evaluation or test;
-    what is None or not finite is left out.  The best accuracy is marked on the first of the
-    latter three.  Raises TypeError or ValueError if history is not so or has nothing to draw.
+    history is a trained network, which the title then names, or its history: a dict for each
+    epoch, with "epoch", "update" and any of "<data>_accuracy", from 0 to 1, and "<data>_cost",
+    <data> being training, validation, evaluation or test; what is None or not finite is left
+    out.  Costs are drawn without regularisation where each has its "<data>_penalty", else as
+    they are; the axis says which.  The best accuracy is marked on the first of the latter three
+    data.  Of one epoch there is no curve, but text.  Raises TypeError or ValueError if history
+    is not so or has nothing to draw.
     """
+    named = f"{_name(history)}: " if hasattr(history, "history") else ""
+    history = getattr(history, "history", history)
     if not isinstance(history, list):
         raise TypeError(f"history must be a list of dicts, got {type(history).__name__}")
-    found = [(_ACCURACY, _curves(history, "_accuracy")), (_COST, _curves(history, "_cost"))]
+    found = [(_ACCURACY, _curves(history, "_accuracy")), _costs(history)]
     panels = [panel for panel in found if panel[1]] or [(_UPDATE, _curves(history, "update"))]
     if not panels[0][1]:
         raise ValueError("history must have an accuracy, cost or update to draw, got none")
-    title = f"Learning curve: {len(history):,} epoch{'s' * (len(history) > 1)}"
+    epochs = f"{len(history):,} epoch{'s' * (len(history) > 1)}"
+    title = f"{named}{_reached(*panels[0])}after {epochs}"
+    title = title[0].upper() + title[1:]
+    if all(len(curve.drawn.x) == 1 for _, curves in panels for curve in curves.values()):
+        return _tell(title, panels)
     figure = _figure(1 + 4.6 * len(panels), 4.2, title)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
         _draw_curves(axes, *panel)
@@ -130,9 +140,7 @@ def misread_digits(
     wrong = np.flatnonzero(answers != labels)
     shown = wrong[np.argsort(-activation[wrong], kind="stable")][:n].tolist()
     if not shown:
-        return _figure(
-            6.5, 1, f"No mistakes: all {len(labels):,} examples are classified rightly"
-        )
+        return _text(f"No mistakes: all {len(labels):,} examples are classified rightly", [])
     title = f"{len(shown)} of {len(wrong):,} mistakes in {len(labels):,} examples, surest first"
     texts = [f"{labels[i]} as {answers[i]}\n{activation[i]:.4f}" for i in shown]
     images = np.array([examples[i][0] for i in shown]).reshape(-1, side, side)
@@ -156,10 +164,17 @@ def search_result(rows: list[dict[str, Any]], smallest: dict[str, Any] | None = 
     points = np.array([[row["parameters"], scale * row[figure]] for row in shown])
     ended = np.array([row["epochs"] == last for row in shown])
     whole = [row for row in shown if row["epochs"] == last]
-    title = f"{len(rows)} settings, {len(whole)} of them trained for {last} epochs"
+    trained = "each" if len(whole) == len(rows) else f"{len(whole)} of them"
+    title = f"{len(rows)} settings, {trained} trained for {last} epochs"
     axes = _figure(7.6, 4.6, title).subplots()
     label = "validation accuracy (%)" if percent else "validation cost"
-    _clear(axes, facecolor="white", xlabel="parameters", ylabel=label, xscale="log")
+    _clear(
+        axes,
+        facecolor="white",
+        xlabel="parameters (beside a point: its hidden layers)",
+        ylabel=label,
+        xscale="log",
+    )
     axes.grid(color=_PALE, linewidth=0.8)
     if not ended.all():
         axes.plot(*points[~ended].T, "o", color="#9FB0BD", ms=4, label="stopped early")
@@ -216,8 +231,20 @@ def _figure(width: float, height: float, title: str) -> Figure:
     except ImportError:
         raise ImportError('a picture needs matplotlib: pip install "bpnet[plot]"') from None
     figure: Any = Figure((width, height), dpi=150, facecolor="white", layout="constrained")
+    room = int(9.8 * width)  # characters of the widest kind that a title has
+    parts = [title] if len(title) <= room else title.replace(": ", ":\n", 1).split("\n")
+    title = "\n".join(textwrap.fill(part, room) for part in parts)
     figure.suptitle(title, x=0.012, ha="left", color=_INK, fontsize=12, fontweight="bold")
     figure._repr_png_ = functools.partial(_png, figure)  # a notebook shows it by itself
+    return figure
+
+
+def _text(title: str, lines: list[str]) -> Figure:
+    """Return a figure of words alone."""
+    figure = _figure(6.5, 0.85 + 0.25 * len(lines), title)
+    axes = figure.subplots()  # without any, IPython shows nothing
+    axes.set_axis_off()
+    axes.text(0.01, 0, "\n".join(lines), color=_INK, fontsize=10, linespacing=1.5)
     return figure
 
 
@@ -257,8 +284,21 @@ def _add_colour_bar(axes: Any, label: str, **options: Any) -> None:
     _clear(bar.ax, ylabel=label)
 
 
-def _curves(history: list[dict[str, Any]], what: str) -> dict[str, tuple[Array, Array]]:
-    """Return {data: (epochs, values)} of the keys data + what, of accuracies in %."""
+class _Curve(NamedTuple):
+    """What each epoch's record has under a key: nan for nothing, inf for what is not finite."""
+
+    x: Array
+    y: Array
+
+    @property
+    def drawn(self) -> _Curve:
+        """What is drawn of it."""
+        seen = (abs(self.x) < _FAR) & (abs(self.y) < _FAR)
+        return _Curve(self.x[seen], self.y[seen])
+
+
+def _curves(history: list[dict[str, Any]], what: str) -> dict[str, _Curve]:
+    """Return the curves of the keys data + what, if there is a point to draw."""
     curves = {}
     for data in _STYLES:
         key, points = data + what, []
@@ -271,32 +311,119 @@ def _curves(history: list[dict[str, Any]], what: str) -> dict[str, tuple[Array, 
                 raise TypeError(f"{rule}, got {row!r}") from None
             if what == "_accuracy" and (value < 0 or value > 1):
                 raise ValueError(f"history[{i}]: {key} must be from 0 to 1, got {value}")
-        points = [(x, y) for x, y in points if abs(x) < _FAR and abs(y) < _FAR]
-        if points:
-            x, y = np.array(points).T
-            curves[data] = x, 100 * y if what == "_accuracy" else y
+            if math.isnan(value) and row.get(key) is not None:
+                points[-1] = points[-1][0], math.inf
+        x, y = np.array(points, ndmin=2).T if points else np.empty((2, 0))
+        curve = _Curve(x, 100 * y if what == "_accuracy" else y)
+        if len(curve.drawn.x):
+            curves[data] = curve
     return curves
 
 
-def _draw_curves(axes: Any, label: str, curves: dict[str, tuple[Array, Array]]) -> None:
+def _costs(history: list[dict[str, Any]]) -> tuple[str, dict[str, _Curve]]:
+    """Return the curves of the costs, without regularisation if that is known, and a label."""
+    curves, penalties = _curves(history, "_cost"), _curves(history, "_penalty")
+    for data, (_, cost) in curves.items():
+        if data not in penalties or np.isnan(penalties[data].y[np.isfinite(cost)]).any():
+            return f"{_COST}, any regularisation included", curves
+    if not any((penalties[data].y > 0).any() for data in curves):
+        return _COST, curves
+    added = {
+        data: np.where(np.isinf(y), 0, penalties[data].y) for data, (_, y) in curves.items()
+    }
+    plain = {data: _Curve(x, y - added[data]) for data, (x, y) in curves.items()}
+    return f"{_COST}, without regularisation", plain
+
+
+def _name(net: Any) -> str:
+    """Return what a network is, in short: sizes, activation, output."""
+    cost = getattr(net, "cost", None)
+    own = cost if isinstance(cost, type) else type(cost)
+    hidden = [net.hidden] if len(net.sizes) > 2 and net.hidden != "sigmoid" else []
+    return ", ".join(["-".join(map(str, net.sizes)), *hidden, net.output or own.__name__])
+
+
+def _reached(label: str, curves: dict[str, _Curve]) -> str:
+    """Return the last epoch's figure, of held-out data if there is any, as a title says it."""
+    data = _held_out(curves) or "training"
+    value = math.nan if label == _UPDATE else curves[data].y[-1]
+    if not abs(value) < _FAR:
+        return ""
+    if label == _ACCURACY:
+        return f"{value:.2f} % of the {data} data "
+    return f"{data} cost {value:.4g} "
+
+
+def _held_out(curves: dict[str, _Curve]) -> str | None:
+    return next((data for data in curves if data not in ("", "training")), None)
+
+
+def _tell(title: str, panels: list[tuple[str, dict[str, _Curve]]]) -> Figure:
+    """Say the figures of a single epoch."""
+    lines = []
+    for label, curves in panels:
+        each = [f"{data} {curve.drawn.y[-1]:.4g}" for data, curve in curves.items()]
+        lines.append(f"{label}: {', '.join(each).strip()}")
+    return _text(title, [*lines, "A curve takes two epochs."])
+
+
+def _draw_curves(axes: Any, label: str, curves: dict[str, _Curve]) -> None:
     """Draw curves, each named at its end, and mark the best accuracy on held-out data."""
     _clear(axes, facecolor="white", xlabel="epoch", ylabel=label)
     axes.grid(color=_PALE, linewidth=0.8)
-    for data, (x, y) in curves.items():
+    shown = {data: curve.drawn for data, curve in curves.items()}
+    for data, (x, y) in shown.items():
         axes.plot(x, y, marker="." if len(x) <= 40 else "", ms=7, label=data, **_STYLES[data])
-    epochs, values = np.concatenate([*curves.values()], axis=1)
+    epochs, values = np.concatenate([*shown.values()], axis=1)
     axes.margins(x=0.02)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     _set_limits(axes, epochs, values, label)
-    to_panel, place = axes.transScale + axes.transLimits, -1.0
-    ends = [(to_panel.transform((x[-1], y[-1]))[1], data) for data, (x, y) in curves.items()]
-    for end, data in sorted(ends):
-        place = max(place + 0.07, min(end, 1))  # no name over another
-        colour = _STYLES[data]["color"]
-        axes.text(1.02, place, data, va="center", color=colour, transform=axes.transAxes)
-    held_out = [data for data in curves if data not in ("", "training")]
+    _name_ends(axes, {data: (x[-1], y[-1]) for data, (x, y) in shown.items()})
+    held_out = _held_out(curves)
     if label == _ACCURACY and held_out:
-        _mark_best(axes, held_out[0], *curves[held_out[0]])
+        _mark_best(axes, held_out, *shown[held_out])
+    lost = sum(int((abs(y) >= _FAR).sum()) for _, y in curves.values())
+    if lost:
+        text = f"{lost} of {sum(len(y) for _, y in curves.values())} values are not finite"
+        axes.set_title(text, loc="right", color=_INK, fontsize=9.5)
+
+
+def _name_ends(axes: Any, ends: dict[str, tuple[float, float]]) -> None:
+    """Write each name right of its curve's end, a line between them if there are others."""
+    to_panel = axes.transScale + axes.transLimits
+    ends = {data: end for data, end in ends.items() if data}
+    points = {data: to_panel.transform(end) for data, end in ends.items()}
+    for x in {x for x, _ in ends.values()}:
+        names = [data for data in ends if ends[data][0] == x]
+        names.sort(key=lambda data: points[data][1])
+        for data, place in zip(names, _spread([points[data][1] for data in names], 0.065)):
+            colour = _STYLES[data]["color"]
+            line = {"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 0}
+            axes.annotate(
+                data,
+                ends[data],
+                (points[data][0] + 0.04, place),
+                textcoords="axes fraction",
+                va="center",
+                color=colour,
+                arrowprops=line,
+                bbox={"facecolor": "white", "linewidth": 0, "pad": 1, "alpha": 0.8},
+                annotation_clip=False,
+            )
+
+
+def _spread(ends: list[float], gap: float) -> Array:
+    """Return where in [0, 1] names of sorted ends stand: gap apart, and as near as can be.
+
+    Less a gap for each name below, they are the ends' isotonic regression.
+    """
+    steps = gap * np.arange(len(ends))
+    free, n = np.array(ends) - steps, len(ends)
+    places = [
+        max(min(free[a:b].mean() for b in range(i + 1, n + 1)) for a in range(i + 1))
+        for i in range(n)
+    ]
+    return np.clip(places, 0, max(0, 1 - gap * (n - 1))) + steps
 
 
 @np.errstate(under="ignore")
@@ -314,20 +441,16 @@ def _set_limits(axes: Any, epochs: Array, values: Array, label: str) -> None:
         values = later = np.log10(values[values > 1 / _FAR])
     span = max(np.ptp(later), 0.02 * abs(later.max())) or 1.0
     low, high = np.clip([later.min() - span, later.max() + span], values.min(), values.max())
-    foot = 0.25 if label == _ACCURACY else 0.1  # the best is named there
-    low, high = low - foot * span, high + 0.1 * span
+    low, high = low - 0.1 * span, high + 0.1 * span
     axes.set_ylim((10**low, 10**high) if log else (low, high))
 
 
 def _mark_best(axes: Any, data: str, x: Array, y: Array) -> None:
-    """Ring the highest of the accuracies y, and say it at the panel's foot."""
+    """Ring the highest of the accuracies y, and say it above the panel."""
     best, colour = y.argmax(), _STYLES[data]["color"]
     axes.plot(x[best], y[best], "o", markersize=10, fillstyle="none", color=colour)
-    axes.vlines(x[best], axes.get_ylim()[0], y[best], colors=colour, linewidth=0.8)
-    text = f"  best {data}: {y[best]:.2f} %, epoch {x[best]:.0f}  "
-    side = "left" if x[best] <= np.mean(axes.get_xlim()) else "right"
-    foot = axes.get_xaxis_transform()
-    axes.text(x[best], 0.03, text, ha=side, color=colour, fontsize=9, transform=foot)
+    text = f"best {data}: {y[best]:.2f} %, epoch {x[best]:.0f}"
+    axes.set_title(text, loc="left", color=colour, fontsize=9.5)
 
 
 def _sizes(net: Any) -> list[int]:

@@ -32,7 +32,20 @@ class Monitor(NamedTuple):
     examples: Examples
     packed: bpcore.Data
     counts: bool  # how many are classified rightly
-    costs: bool  # their mean cost, regularisation included
+    costs: bool  # their mean cost
+
+
+class Figures(NamedTuple):
+    """What is found of a monitor's examples; None where it is not asked for.
+
+    cost and count may be anything where a script's own method returns them.  penalty is what
+    regularisation adds to the mean that cost is, or None where nobody knows: a script's own
+    total_cost may add what it likes.
+    """
+
+    cost: Any
+    count: Any
+    penalty: float | None
 
 
 class State(NamedTuple):
@@ -103,9 +116,14 @@ class Trainer:
             with ahead.asking(self.packed, self.order.windows(), progress) as asking:
                 yield asking
 
-    def cost_and_count(self, monitor: Monitor) -> tuple[Any, Any]:
+    def figures(self, monitor: Monitor) -> Figures:
         """Return what is asked about a monitor's examples, as the network is after an epoch."""
-        return mean_cost_and_count(self.core, monitor, self.step, self.net.weights)
+        mean, count = mean_cost_and_count(self.core, monitor)
+        if mean is None:
+            return Figures(None, count, None)
+        with np.errstate(all="ignore"):  # a cost may be infinite
+            penalty = self.step.penalty(self.net.weights, len(monitor.packed))
+        return Figures(mean + penalty, count, penalty)
 
     def state(self) -> State:
         """Return what to go on from; see State."""
@@ -124,10 +142,11 @@ class Trainer:
         self.core.restore(steps, slots)
 
 
-def mean_cost_and_count(
-    core: bpcore.Net, monitor: Monitor, step: Step, weights: list[Array]
-) -> tuple[float | None, int | None]:
-    """Return the mean cost of examples and how many are classified rightly, as asked."""
+def mean_cost_and_count(core: bpcore.Net, monitor: Monitor) -> tuple[float | None, int | None]:
+    """Return the mean cost of examples and how many are classified rightly, as asked.
+
+    The cost is without regularisation.
+    """
     costs = np.empty(len(monitor.packed), core.dtype) if monitor.costs else None
     if costs is None and not monitor.counts:
         return None, None
@@ -136,8 +155,7 @@ def mean_cost_and_count(
         return None, count
     with np.errstate(all="ignore"):  # a cost may be infinite
         mean = float(costs.sum(dtype=np.float64)) / total_weight(monitor.examples)
-        penalty = step.penalty(weights, len(costs))
-    return mean + penalty, count if monitor.counts else None
+    return mean, count if monitor.counts else None
 
 
 def total_weight(examples: Examples) -> float:

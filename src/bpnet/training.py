@@ -52,7 +52,7 @@ class Options(TypedDict, total=False):
 _FIGURES = ("eta", "seconds") + tuple(
     f"{kind}_{figure}"
     for kind in ("training", "validation", "evaluation", "test")
-    for figure in ("cost", "accuracy")
+    for figure in ("cost", "accuracy", "penalty")
 )
 
 # The runs under way, by network: in a fork's child, those of its parent are not.
@@ -258,10 +258,12 @@ class Run:
         costs: dict[str, Any] = {}
         for monitor in self.monitors:
             kind, n = monitor.kind, len(monitor.packed)
-            cost, count = map(_plain, self.trainer.cost_and_count(monitor))
+            cost, count, penalty = map(_plain, self.trainer.figures(monitor))
             if monitor.costs:
                 costs[kind] = cost
                 self._note(record, f"{kind}_cost", cost, 1)
+                if penalty is not None and f"{kind}_cost" in record:
+                    record[f"{kind}_penalty"] = penalty
             if monitor.counts:
                 counts[kind] = count, n
                 self._note(record, f"{kind}_accuracy", count, n)

@@ -522,4 +522,4 @@ def _plot(net: Any, path: str) -> None:
     """Draw the run."""
     from bpnet import plot
 
-    keep.draw(plot.learning_curve(net.history), path)
+    keep.draw(plot.learning_curve(net), path)
