@@ -423,11 +423,8 @@ def expanded(images: Any, labels: Any) -> tuple[Any, Any]:
 
 def _keywords(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what the options that are no settings ask SGD for."""
-    plotted = arguments.plot is not None
     return {
-        "monitor_evaluation_cost": plotted,
-        "monitor_training_accuracy": plotted,
-        "monitor_training_cost": plotted,
+        "plotted": arguments.plot is not None,
         "patience": arguments.patience,
         "max_error": arguments.max_error,
         "min_update": arguments.min_update,
@@ -460,39 +457,31 @@ def sgd(
     settings: dict[str, Any],
     training: Any,
     validation: Any,
+    plotted: bool = False,
     **keywords: Any,
 ) -> None:
-    """Train net by a preset's settings and SGD's own keywords."""
+    """Train net by a preset's settings and SGD's own keywords; record what a plot shows."""
     eta, epochs = settings["eta"], settings["epochs"]
     rate = (lambda epoch: eta * (1 - epoch / epochs)) if settings["decay"] else eta
     rule, mu, m = settings["rule"], settings["mu"], settings["mini_batch_size"]
-    keywords["n_threads"] = settings["threads"]
+    keywords |= {
+        "n_threads": settings["threads"],
+        "lmbda": settings["lmbda"],
+        "validation_data": validation,
+        "monitor": ["training_cost", "validation_cost"] if plotted else [],
+    }
     if isinstance(net, bpnet.MLP):
-        asked = {name: keywords.pop(name) for name in [*keywords] if name.startswith("monitor")}
         net.train(
             training,
             epochs,
             m,
             rate,
             rule=bpnet.Rule("momentum" if rule == "plain" else rule, mu=mu) if mu else rule,
-            lmbda=settings["lmbda"],
-            validation_data=validation,
-            monitor=["training_cost"] if asked.get("monitor_training_cost") else [],
             **keywords,
         )
         return
-    net.SGD(
-        training,
-        epochs,
-        m,
-        rate,
-        settings["lmbda"],
-        validation,
-        monitor_evaluation_accuracy=True,
-        rule=rule,
-        mu=mu,
-        **keywords,
-    )
+    keywords["monitor"] += ["training_accuracy"] if plotted else []
+    net.SGD(training, epochs, m, rate, rule=rule, mu=mu, **keywords)
 
 
 def _keep(net: Any, arguments: argparse.Namespace, whole: bool) -> tuple[list[str], list[str]]:

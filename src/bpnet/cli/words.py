@@ -66,8 +66,6 @@ def epochs(n_epochs: int, parts: Parts) -> Callable[[dict[str, Any]], str]:
     wide, wider = len(str(max(n_epochs - 1, 0))), len(f"{n:,}")
 
     def line(record: dict[str, Any]) -> str:
-        # The two classes of networks differ in what they call these examples.
-        record = {key.replace("evaluation", "validation"): record[key] for key in record}
         said = f"Epoch {record['epoch']:{wide}}: "
         if "validation_accuracy" in record:
             right = round(record["validation_accuracy"] * n)
