@@ -57,6 +57,7 @@ SYNONYMS = {
     "evaluate": "test eval score validate accuracy",
     "predict": "classify infer inference recognize recognise ask",
     "export": "onnx convert",
+    "page": "html draw demo",
     "pack": "convert-data dataset",
     "info": "version config show-config",
     # values
