@@ -402,18 +402,16 @@ cdef class Engine:
         cdef const void **rows = <const void **>PyMem_RawMalloc(max(m, 1) * sizeof(void *))
         if rows == NULL:
             raise MemoryError()
-        cdef size_t itemsize = dtype.itemsize
-        try:
-            with cython.critical_section(values):
-                for i in range(m):
-                    _fetch_ahead(values, i)
-                    rows[i] = _matrix(values[i], dtype, n, 1)
-                    if rows[i] == NULL:
-                        return False
-                self.row.stack(m, n, rows, itemsize, buffer.view.buf)
-                return True
-        finally:
-            PyMem_RawFree(rows)
+        for i in range(m):
+            _fetch_ahead(values, i)
+            rows[i] = _matrix(values[i], dtype, n, 1)
+            if rows[i] == NULL:
+                break
+        else:
+            self.row.stack(m, n, rows, dtype.itemsize, buffer.view.buf)
+            i = m
+        PyMem_RawFree(rows)
+        return i == m
 
     def activate(self, str name, z):
         """Replace z, C-contiguous with a multiple of ``lanes`` items, by its activation."""
@@ -635,8 +633,8 @@ cdef class Order:
         return self.held()[0].tolist()
 
 
-# Lists of arrays.  The GIL, or else the list's lock, is held from a look at an item until it is
-# read, so none can change.
+# Lists of arrays.  None can change from a look at an item until it is read: the GIL is held, and
+# where there is none, these are lists that only the caller has.
 
 # How far ahead what is next is asked for.
 cdef enum:
@@ -655,18 +653,6 @@ cdef inline void _fetch_ahead(list values, ptrdiff_t i):
         _ANY.ask_for(PyList_GET_ITEM(values, i + FAR), sizeof(bp_array))
     if i + NEAR < n and type(<object>PyList_GET_ITEM(values, i + NEAR)) is _ARRAY:
         _ANY.ask_for((<bp_array *>PyList_GET_ITEM(values, i + NEAR)).shape, 1)
-
-
-cdef inline void _fetch_pair_ahead(list pairs, ptrdiff_t i):
-    """Ask for the tuples that come after pairs[i], and for the items of one that is nearer."""
-    cdef ptrdiff_t n = len(pairs)
-    if i + FAR < n:
-        _ANY.ask_for(PyList_GET_ITEM(pairs, i + FAR), 1)
-    if i + NEAR < n and type(<object>PyList_GET_ITEM(pairs, i + NEAR)) is tuple:
-        ahead = <tuple>PyList_GET_ITEM(pairs, i + NEAR)
-        if len(ahead) == 2:
-            _ANY.ask_for(PyTuple_GET_ITEM(ahead, 0), 1)
-            _ANY.ask_for(PyTuple_GET_ITEM(ahead, 1), 1)
 
 
 def are_parameters(sizes, biases, weights, dtype):
@@ -688,26 +674,30 @@ def are_parameters(sizes, biases, weights, dtype):
 def are_columns(list values not None, ptrdiff_t n, dtype):
     """Whether all values are C-contiguous arrays (n, 1) of this dtype."""
     cdef ptrdiff_t i
-    with cython.critical_section(values):
-        for i in range(len(values)):
-            _fetch_ahead(values, i)
-            if _matrix(values[i], dtype, n, 1) == NULL:
-                return False
+    for i in range(len(values)):
+        _fetch_ahead(values, i)
+        if _matrix(values[i], dtype, n, 1) == NULL:
+            return False
     return True
 
 
 def split(list pairs not None):
     """Return the lists of first and of second items; None if one is no tuple of two."""
-    cdef ptrdiff_t i
+    cdef ptrdiff_t i, n = len(pairs)
     firsts, seconds = [], []
-    with cython.critical_section(pairs):
-        for i in range(len(pairs)):
-            _fetch_pair_ahead(pairs, i)
-            pair = pairs[i]
-            if type(pair) is not tuple or len(<tuple>pair) != 2:
-                return None
-            firsts.append((<tuple>pair)[0])
-            seconds.append((<tuple>pair)[1])
+    for i in range(n):
+        if i + FAR < n:
+            _ANY.ask_for(PyList_GET_ITEM(pairs, i + FAR), 1)
+        if i + NEAR < n and type(<object>PyList_GET_ITEM(pairs, i + NEAR)) is tuple:
+            ahead = <tuple>PyList_GET_ITEM(pairs, i + NEAR)
+            if len(ahead) == 2:
+                _ANY.ask_for(PyTuple_GET_ITEM(ahead, 0), 1)
+                _ANY.ask_for(PyTuple_GET_ITEM(ahead, 1), 1)
+        pair = pairs[i]
+        if type(pair) is not tuple or len(<tuple>pair) != 2:
+            return None
+        firsts.append((<tuple>pair)[0])
+        seconds.append((<tuple>pair)[1])
     return firsts, seconds
 
 
