@@ -633,7 +633,7 @@ cdef class Order:
         return self.held()[0].tolist()
 
 
-# Lists of arrays.  None can change from a look at an item until it is read: the GIL is held, and
+# Lists of arrays.  None changes from a look at an item until it is read: the GIL is held, and
 # where there is none, these are lists that only the caller has.
 
 # How far ahead what is next is asked for.
@@ -1429,16 +1429,15 @@ cdef class Column(_Serving):
         cdef double rate = eta or 0.0
         cdef bint descends = eta is not None, done
         biases, weights = [], []
-        for l in range(last):
-            biases.append(np.empty((self.sizes[l + 1], 1), self.engine.dtype))
-            weights.append(np.empty((self.sizes[l + 1], self.sizes[l]), self.engine.dtype))
         self.take()
         try:
-            for l in range(last):
-                self.of.new_biases[l] = _writable(biases[l])
-                self.of.new_weights[l] = _writable(weights[l])
             if not self.copy_in(y, self.of.sizes[last], self.of.delta[last]):
                 return None
+            for l in range(last):
+                biases.append(np.empty((self.sizes[l + 1], 1), self.engine.dtype))
+                weights.append(np.empty((self.sizes[l + 1], self.sizes[l]), self.engine.dtype))
+                self.of.new_biases[l] = _writable(biases[l])
+                self.of.new_weights[l] = _writable(weights[l])
             with nogil:
                 if descends:
                     done = self.engine.row.descend_column(&self.of, rate)
