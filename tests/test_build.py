@@ -1,15 +1,23 @@
-"""setup.py: the core's files are compiled side by side, each once, with flags it knows."""
+"""What is built and shipped: the core's files, each compiled once, with flags that its compiler
+knows; an sdist that can be tested; one version."""
 
 import re
 import runpy
+import shutil
+import subprocess
+import sys
+import tarfile
 import threading
 from pathlib import Path
 
 import pytest
 
+import bpnet
+
 setuptools = pytest.importorskip("setuptools")
 
 ROOT = Path(__file__).resolve().parents[1]
+BINDING = "_core.c"  # as Cython writes it
 
 
 @pytest.fixture
@@ -122,3 +130,32 @@ def test_the_binding_has_no_typed_memoryview():
     """Cython's code for them would be a third of it, and is compiled at each installation."""
     text = (ROOT / "src/bpcore/_core.pyx").read_text(encoding="utf-8")
     assert not re.search(r"^ *cdef \S+\[:", text, re.MULTILINE)
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    lines = {"CHANGELOG.md": r"^## \[(.+?)\]", "CITATION.cff": r"^version: (.+)$"}
+    for name, line in lines.items():
+        found = re.search(line, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+        assert found[1] == bpnet.__version__, name
+
+
+def test_an_sdist_can_be_tested_and_holds_no_more_than_that_needs(tmp_path):
+    """All that is compiled, imported or read by the tests, but for records and pictures."""
+    pytest.importorskip("Cython")
+    pytest.importorskip("setuptools", "77")
+    built = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd", "*.egg-info", BINDING)
+    for path in ROOT.iterdir():
+        if path.name in ("src", "tests", "docs", "examples", "bench"):
+            shutil.copytree(path, tmp_path / path.name, ignore=built)
+        elif path.suffix in (".cff", ".in", ".md", ".py", ".toml") or path.name == "LICENSE":
+            shutil.copy(path, tmp_path)
+    there = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+
+    command = [sys.executable, "setup.py", "-q", "sdist", "--formats=tar"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    (archive,) = (tmp_path / "dist").iterdir()
+    with tarfile.open(archive) as tar:
+        files = {Path(*Path(item.name).parts[1:]) for item in tar if item.isfile()}
+    not_needed = {path for path in there if path.parts[0] == "bench" or path.suffix == ".png"}
+    assert there - files == not_needed
+    assert not any(path.parts[0] == "build" or path.suffix == ".so" for path in files)

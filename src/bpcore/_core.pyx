@@ -1,5 +1,10 @@
-# cython: language_level=3, embedsignature=True
-"""The binding: check, take pointers, release the GIL, call, look for signals, return."""
+# cython: language_level=3, embedsignature=True, freethreading_compatible=True
+"""The binding: check, take pointers, release the GIL, call, look for signals, return.
+
+Any thread may call, also where there is no GIL: what never changes is shared, what does is read
+and replaced under its object's lock, and an object with memory to compute in serves one call at
+a time.
+"""
 
 import array as _array
 import random as _random
@@ -7,6 +12,7 @@ from operator import index as _index
 
 import numpy as np
 
+cimport cython
 from cpython.array cimport array
 from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBUF_WRITABLE,
                              PyBuffer_Release, PyObject_GetBuffer)
@@ -267,6 +273,27 @@ cdef class _Buffer:
             raise ValueError(f"{name} must be C-contiguous and aligned")
 
 
+@cython.auto_pickle(False)
+cdef class _Serving:
+    """What serves one call at a time: another meanwhile, from a callback or from another
+    thread, is a RuntimeError."""
+
+    cdef bint busy  # a call is under way
+
+    cdef int take(self) except -1:
+        """Begin a call, the only one until the next ``give``."""
+        cdef bint busy
+        with cython.critical_section(self):
+            busy, self.busy = self.busy, True
+        if busy:
+            raise RuntimeError(f"a {type(self).__name__} serves one call at a time, and "
+                               f"another is under way")
+
+    cdef int give(self) noexcept:
+        with cython.critical_section(self):
+            self.busy = False
+
+
 cdef class Engine:
     """Row ``index`` of the core's table: an instruction set and an item type."""
 
@@ -495,16 +522,21 @@ cdef class Order:
     """The order in which an epoch visits n examples; 0, 1, 2, ... at first."""
 
     cdef readonly ptrdiff_t n
-    cdef object items, window, blocks
-    cdef _Buffer buffer
+    cdef tuple kept  # items, their _Buffer, window, blocks: replaced as one, never written to
 
     def __cinit__(self, n):
         self.n = n
         self.put(np.arange(n, dtype=np.int64))
 
     cdef put(self, items, window=None, blocks=None):
-        self.buffer = _Buffer(items, "order", np.dtype("q"), (self.n,), True)
-        self.items, self.window, self.blocks = items, window, blocks
+        buffer = _Buffer(items, "order", np.dtype("q"), (self.n,), True)
+        with cython.critical_section(self):
+            self.kept = items, buffer, window, blocks
+
+    cdef tuple held(self):
+        """What is kept now."""
+        with cython.critical_section(self):
+            return self.kept
 
     def shuffle(self, source, window=None):
         """Shuffle as source.shuffle would, and leave source in the state it would.
@@ -532,7 +564,7 @@ cdef class Order:
             self.shuffle_few(generator.getrandbits)
         else:
             twister = _Twister(generator)
-            items = self.items.copy()
+            items = self.toarray()
             twister.shuffle(items)
             twister.give_to(generator)
             self.put(items)
@@ -554,7 +586,7 @@ cdef class Order:
         """Draw each index from the generator, as CPython's shuffle does."""
         cdef int64_t *items
         cdef ptrdiff_t i, j
-        shuffled = self.items.copy()
+        shuffled = self.toarray()
         cdef _Buffer buffer = _Buffer(shuffled, "items", shuffled.dtype, shuffled.shape, True)
         items = <int64_t *>buffer.view.buf
         bits = self.n.bit_length()
@@ -573,35 +605,36 @@ cdef class Order:
             items, blocks = self.in_blocks(window, _by(shuffle))
             self.put(items, window, blocks)
             return
-        items = self.items.tolist()
+        items = self.tolist()
         shuffle(items)
         self.assign(np.array(items))
 
     def assign(self, items):
         """Visit the examples in the order of items, n indices in [0, n)."""
         if items.dtype.kind in "iu":
-            items = items.astype(np.int64)  # what is checked is what is used
+            items = np.array(items, np.int64)  # what is checked is what is used
         if (items.dtype != np.int64 or items.shape != (self.n,)
                 or self.n and not 0 <= items.min() <= items.max() < self.n):
             raise ValueError(f"a shuffle must leave {self.n} indices in [0, {self.n})")
-        self.items[:] = items
-        self.window = self.blocks = None
+        self.put(items)
 
     def windows(self):
         """Iterate over the windows of the last shuffle: rows [begin, end) of their blocks, as
         arrays of begins and of ends."""
-        return iter(()) if self.window is None else _windows(self.n, self.window, self.blocks)
+        _, _, window, blocks = self.held()
+        return iter(()) if window is None else _windows(self.n, window, blocks)
 
     def toarray(self):
         """Return a copy of the order, an array of int64."""
-        return self.items.copy()
+        return self.held()[0].copy()
 
     def tolist(self):
         """Return the order as a list of Python ints."""
-        return self.items.tolist()
+        return self.held()[0].tolist()
 
 
-# Lists of arrays.  The GIL is held from a look at one until it is read, so none can change.
+# Lists of arrays.  None changes from a look at an item until it is read: the GIL is held, and
+# where there is none, these are lists that only the caller has.
 
 # How far ahead what is next is asked for.
 cdef enum:
@@ -685,13 +718,13 @@ def columns_dtype(n_in):
     return _NARROW if n_in <= BP_NARROW_CSR_INPUTS else _WIDE
 
 
-cdef class Encoder:
+cdef class Encoder(_Serving):
     """Writes rows of n_in inputs in CSR form, a block at a time, to arrays of the caller.
 
     offsets has room for all rows; columns and codes for limit + n_in items.  So has values,
     without codes; with them it has room for the rows of a block, and table
-    for MAX_CODES different ones.  One thread at a time may use it, and nobody may
-    write to the arrays or resize them while it lives.
+    for MAX_CODES different ones.  It serves one call at a time, and nobody may write to the
+    arrays or resize them while it lives.
     """
 
     cdef Engine engine
@@ -732,9 +765,17 @@ cdef class Encoder:
         """
         cdef ptrdiff_t m = len(x)
         cdef _Buffer x_ = _Buffer(x, "x", self.engine.dtype, (m, self.n_in))
+        self.take()
+        try:
+            if m > self.n - self.rows or self.codes is not None and m * self.n_in > self.room:
+                raise ValueError(f"x must have no more rows than there is room for, got {m}")
+            return self.write(m, x_.view.buf)
+        finally:
+            self.give()
+
+    cdef int64_t write(self, ptrdiff_t m, const void *x) except -1:
+        """Append m rows, for which there is room; return as append does."""
         cdef bint coded = self.codes is not None
-        if m > self.n - self.rows or coded and m * self.n_in > self.room:
-            raise ValueError(f"x must have no more rows than there is room for, got {m}")
         cdef int64_t *ends = <int64_t *>self.offsets.view.buf + self.rows
         cdef int64_t first = min(self.items, self.limit), missing = 0  # no item is past it
         cdef uint16_t *columns = <uint16_t *>self.columns.view.buf + first
@@ -743,8 +784,7 @@ cdef class Encoder:
             values += first * self.engine.row.itemsize
         with nogil:
             ends[0] = self.items
-            self.engine.row.csr_append(m, self.n_in, x_.view.buf, self.limit, ends, columns,
-                                       values)
+            self.engine.row.csr_append(m, self.n_in, x, self.limit, ends, columns, values)
             self.rows, self.items = self.rows + m, ends[m]
             if coded and self.items <= self.limit:
                 missing = self.items - first
@@ -944,7 +984,7 @@ cdef int _look(void *look, ptrdiff_t done) noexcept with gil:
     return (<_Look>look).after(done)
 
 
-cdef class Net:
+cdef class Net(_Serving):
     """A network's parameters in the core's layout, with scratch for ``rows`` examples.
 
     All parameters are zero at first.  hidden, output and rule are names of the engine's tables.
@@ -958,7 +998,6 @@ cdef class Net:
     cdef tuple sizes
     cdef readonly ptrdiff_t n_threads
     cdef str rule
-    cdef bint busy  # a call is under way
     cdef void *block
     cdef void *inputs  # of the same, what dense inputs are gathered in; NULL until they come
     cdef size_t size
@@ -1010,15 +1049,6 @@ cdef class Net:
         """The item type of the parameters."""
         return self.engine.dtype
 
-    cdef int take(self, Data data=None) except -1:
-        """Begin a call, the only one on this network until busy is False again; with room for
-        the inputs of data."""
-        if self.busy:
-            raise RuntimeError("a Net serves one call at a time, and another is under way")
-        if data is not None and data.data.x != NULL and self.inputs == NULL:
-            self.make_room()
-        self.busy = True
-
     cdef list held(self, biases, weights, bint writable=False, bint ours=False):
         """The book's lists, layer by layer: biases (n_out, 1), weights (n_out, n_in) and
         whether these lie by input, in Fortran's order."""
@@ -1032,17 +1062,25 @@ cdef class Net:
                 _Buffer(w, f"weights[{l}]", dtype, shape, writable, ours), by_input))
         return buffers
 
-    cdef exchange(self, int place, list buffers, bint out=False):
-        """Copy a place of all layers in or out, in slices between which signals are handled.
+    cdef exchange(self, int first, list places, bint out=False):
+        """Copy places in or out, ``first`` and those that follow it, as one call."""
+        self.take()
+        try:
+            self.copy(first, places, out)
+        finally:
+            self.give()
 
-        All is checked by then: a handler that raises is the only failure.
+    cdef copy(self, int place, list places, bint out=False):
+        """Copy places, each of all layers, in slices between which signals are handled.
+
+        The caller has the network, and all is checked: a handler that raises is the only
+        failure.
         """
         cdef _Buffer b, w
         cdef ptrdiff_t l, begin, end, n_in, n_out
         cdef bint by_input
-        self.take()
-        try:
-            for l, (b, w, by_input) in enumerate(buffers):
+        for buffers in places:
+            for l, (b, w, by_input) in enumerate(<list>buffers):
                 end, n_in, n_out = 0, self.sizes[l], self.sizes[l + 1]
                 while end < n_in:
                     if end > 0:
@@ -1056,16 +1094,14 @@ cdef class Net:
                         else:
                             self.engine.row.load(self.nets, l, place, begin, end, by_input,
                                                  w.view.buf, b.view.buf)
-        finally:
-            self.busy = False
+            place += 1
 
-    cdef get(self, int place):
-        """Return fresh lists (biases, weights) in the book's shapes."""
+    cdef fresh(self):
+        """Return lists (biases, weights) in the book's shapes, not yet filled."""
         biases, weights = [], []
         for n_in, n_out in zip(self.sizes, self.sizes[1:]):
             biases.append(np.empty((n_out, 1), self.engine.dtype))
             weights.append(np.empty((n_out, n_in), self.engine.dtype))
-        self.exchange(place, self.held(biases, weights, True, True), True)
         return biases, weights
 
     def load(self, biases, weights):
@@ -1073,25 +1109,25 @@ cdef class Net:
 
         Here and where such lists are given elsewhere, weights[l] are C- or F-contiguous.
         """
-        self.exchange(0, self.held(biases, weights))
+        self.exchange(0, [self.held(biases, weights)])
 
     def store(self):
         """Return fresh lists (biases, weights) in the book's shapes."""
-        return self.get(0)
+        biases, weights = self.fresh()
+        self.exchange(0, [self.held(biases, weights, True, True)], True)
+        return biases, weights
 
     def store_into(self, biases, weights, slots=()):
         """Copy out the parameters, and what the rule keeps of them, into the caller's lists.
 
         slots has as many pairs (biases, weights) as the rule, or none.
         """
-        cdef int place
-        buffers = []
+        places = []
         if slots:
             self.check_slots(slots)
         for pair in [(biases, weights), *slots]:
-            buffers.append(self.held(pair[0], pair[1], True))
-        for place in range(len(buffers)):
-            self.exchange(place, <list>buffers[place], True)
+            places.append(self.held(pair[0], pair[1], True))
+        self.exchange(0, places, True)
 
     @property
     def steps(self):
@@ -1103,10 +1139,17 @@ cdef class Net:
 
         slots is a list of pairs (biases, weights), as store returns them.
         """
-        slots = []
-        for place in range(self.nets.kind.slots):
-            slots.append(self.get(place + 1))
-        return self.nets.steps, slots
+        slots, places = [], []
+        for _ in range(self.nets.kind.slots):
+            biases, weights = self.fresh()
+            slots.append((biases, weights))
+            places.append(self.held(biases, weights, True, True))
+        self.take()
+        try:
+            self.copy(1, places, True)
+            return self.nets.steps, slots
+        finally:
+            self.give()
 
     cdef check_slots(self, slots):
         if len(slots) != self.nets.kind.slots:
@@ -1116,14 +1159,16 @@ cdef class Net:
     def restore(self, steps, slots):
         """Put back what state returned."""
         cdef int64_t begun = steps
-        cdef int place
         self.check_slots(slots)
-        buffers = []
+        places = []
         for biases, weights in slots:
-            buffers.append(self.held(biases, weights))
-        for place in range(self.nets.kind.slots):
-            self.exchange(place + 1, <list>buffers[place])
-        self.nets.steps = begun
+            places.append(self.held(biases, weights))
+        self.take()
+        try:
+            self.copy(1, places)
+            self.nets.steps = begun
+        finally:
+            self.give()
 
     def feedforward(self, Data data not None):
         """Return the output (n, n_out) for every example of data."""
@@ -1156,11 +1201,14 @@ cdef class Net:
 
     cdef ask(self, Data data, const bp_questions *asked):
         look = _Look()
-        self.take(data)
-        with nogil:
-            bp_evaluate(self.engine.row, self.nets, self.n_threads, &data.data, asked, _look,
-                        <void *>look)
-        self.busy = False
+        self.take()
+        try:
+            self.make_room(data)
+            with nogil:
+                bp_evaluate(self.engine.row, self.nets, self.n_threads, &data.data, asked,
+                            _look, <void *>look)
+        finally:
+            self.give()
         look.finish()
 
     def backprop(self, Data data not None, rows=None, out=None):
@@ -1179,17 +1227,21 @@ cdef class Net:
                                  f"{order.max()}")
         cdef _Buffer visited = _Buffer(order[None], "rows", order.dtype, (1, order.size))
         cdef ptrdiff_t visits = order.size
-        buffers = None if out is None else self.held(out[0], out[1], True)
+        cdef bint ours = out is None
+        if ours:
+            out = self.fresh()
+        places = [self.held(out[0], out[1], True, ours)]
         look = _Look()
-        self.take(data)
-        with nogil:
-            bp_backprop(self.engine.row, self.nets, self.n_threads, &data.data,
-                        <const int64_t *>visited.view.buf, visits, _look, <void *>look)
-        self.busy = False
-        look.finish()
-        if out is None:
-            return self.get(place)
-        self.exchange(place, buffers, True)
+        self.take()
+        try:
+            self.make_room(data)
+            with nogil:
+                bp_backprop(self.engine.row, self.nets, self.n_threads, &data.data,
+                            <const int64_t *>visited.view.buf, visits, _look, <void *>look)
+            look.finish()
+            self.copy(place, places, True)
+        finally:
+            self.give()
         return out
 
     def sgd(self, Data data not None, Order order not None, mini_batch_size, eta, *,
@@ -1220,7 +1272,7 @@ cdef class Net:
         if len(parameters) != len(names):
             raise ValueError(f"parameters must be {', '.join(names) or 'none'} for the rule "
                              f"{self.rule}, got {parameters}")
-        cdef _Buffer visited = order.buffer  # which a shuffle may replace meanwhile
+        cdef _Buffer visited = order.held()[1]  # lives on where it is shuffled meanwhile
         told.data, told.order, told.begin, told.mini_batch_size = (
             &data.data, <const int64_t *>visited.view.buf, 0, m)
         told.eta, told.l2, told.l1, told.l2_by_batch = eta, l2, l1, l2_by_batch
@@ -1231,10 +1283,13 @@ cdef class Net:
             buffer = _Buffer(losses, "losses", np.dtype("d"), (-(-n // m), 2), True)
             told.losses = <double *>buffer.view.buf
         look = _Look(progress)
-        self.take(data)
-        with nogil:
-            bp_sgd(self.engine.row, self.nets, self.n_threads, &told, _look, <void *>look)
-        self.busy = False
+        self.take()
+        try:
+            self.make_room(data)
+            with nogil:
+                bp_sgd(self.engine.row, self.nets, self.n_threads, &told, _look, <void *>look)
+        finally:
+            self.give()
         look.finish()
 
     cdef check(self, Data data, bint targets=False):
@@ -1245,8 +1300,12 @@ cdef class Net:
                              f"outputs, got {data.data.n_in} and {data.data.n_out}")
         if targets and data.data.y == NULL and data.data.labels == NULL:
             raise ValueError("data must have desired outputs")
-    cdef make_room(self):
-        """Make room for dense inputs, of which large ones would be a lot for a net of CSR."""
+
+    cdef make_room(self, Data data):
+        """Make room for dense inputs, of which large ones would be a lot for a net of CSR.  The
+        caller has the network."""
+        if data.data.x == NULL or self.inputs != NULL:
+            return
         cdef size_t itemsize = self.engine.row.itemsize
         cdef size_t size = bp_lay_out_inputs(NULL, self.nets, itemsize) + BP_ALIGN
         self.inputs = PyMem_RawMalloc(size)
@@ -1256,12 +1315,13 @@ cdef class Net:
         bp_lay_out_inputs(<void *>_aligned(<uintptr_t>self.inputs), self.nets, itemsize)
 
 
-cdef class Column:
+cdef class Column(_Serving):
     """One example on its way through a network: the book's arrays are read where they are.
 
     ``ready`` says whether it can go: not if anything is other than the core has it, x
     (sizes[0], 1), biases and weights lists of C-contiguous arrays of the engine's dtype, and
     sizes a list or a tuple of ints.  Then a Net is the way, and its caller says what is wrong.
+    It serves one call at a time.
     """
 
     cdef Engine engine
@@ -1278,11 +1338,9 @@ cdef class Column:
                 or self.of.kind.hidden < 0 or self.of.kind.output < 0):
             return
         self.sizes = list(sizes)
-        self.ready = (self.lay_out()
-                      and are_parameters(self.sizes, biases, weights, engine.dtype)
+        self.ready = (type(biases) is list and type(weights) is list and self.lay_out()
+                      and self.hold(biases, weights)
                       and self.copy_in(x, self.of.sizes[0], self.of.a[0]))
-        if self.ready:
-            self.hold(biases, weights)
 
     def __dealloc__(self):
         PyMem_RawFree(self.block)
@@ -1307,14 +1365,21 @@ cdef class Column:
                           &self.of)
         return True
 
-    cdef hold(self, list biases, list weights):
-        """Take pointers to arrays that were looked at, and hold their memory."""
-        cdef ptrdiff_t l
+    cdef bint hold(self, list biases, list weights) except -1:
+        """Take pointers to parameters, and hold their memory; False if they do not fit."""
+        cdef ptrdiff_t l, n_in, n_out, last = self.of.num_layers
         self.held = []
-        for l in range(self.of.num_layers):
+        if not len(biases) == len(weights) == last:
+            return False
+        for l in range(last):
+            n_in, n_out = self.of.sizes[l], self.of.sizes[l + 1]
             w, b = weights[l], biases[l]
-            self.of.weights[l], self.of.biases[l] = (<bp_array *>w).data, (<bp_array *>b).data
+            self.of.weights[l] = _matrix(w, self.engine.dtype, n_out, n_in)
+            self.of.biases[l] = _matrix(b, self.engine.dtype, n_out, 1)
+            if self.of.weights[l] == NULL or self.of.biases[l] == NULL:
+                return False
             self.held.append((w, b, _holder(w), _holder(b)))
+        return True
 
     cdef bint copy_in(self, array, ptrdiff_t n, void *to):
         """Copy a column of n items, if it is one."""
@@ -1326,8 +1391,10 @@ cdef class Column:
     def forward(self):
         """Go to the last layer; return whether x is finite, without which nothing is done."""
         cdef int finite
+        self.take()
         with nogil:
             finite = self.engine.row.forward_column(&self.of)
+        self.give()
         return bool(finite)
 
     @property
@@ -1342,7 +1409,9 @@ cdef class Column:
 
     cdef fresh(self, const void *items):
         out = np.empty((self.sizes[-1], 1), self.engine.dtype)
+        self.take()
         memcpy(_writable(out), items, self.sizes[-1] * self.engine.row.itemsize)
+        self.give()
         return out
 
     def backward(self, y, bint is_error=False):
@@ -1359,19 +1428,23 @@ cdef class Column:
         cdef ptrdiff_t l, last = self.of.num_layers
         cdef double rate = eta or 0.0
         cdef bint descends = eta is not None, done
-        if not self.copy_in(y, self.of.sizes[last], self.of.delta[last]):
-            return None
         biases, weights = [], []
-        for l in range(last):
-            biases.append(np.empty((self.sizes[l + 1], 1), self.engine.dtype))
-            weights.append(np.empty((self.sizes[l + 1], self.sizes[l]), self.engine.dtype))
-            self.of.new_biases[l] = _writable(biases[l])
-            self.of.new_weights[l] = _writable(weights[l])
-        with nogil:
-            if descends:
-                done = self.engine.row.descend_column(&self.of, rate)
-            else:
-                done = self.engine.row.backward_column(&self.of, is_error)
+        self.take()
+        try:
+            if not self.copy_in(y, self.of.sizes[last], self.of.delta[last]):
+                return None
+            for l in range(last):
+                biases.append(np.empty((self.sizes[l + 1], 1), self.engine.dtype))
+                weights.append(np.empty((self.sizes[l + 1], self.sizes[l]), self.engine.dtype))
+                self.of.new_biases[l] = _writable(biases[l])
+                self.of.new_weights[l] = _writable(weights[l])
+            with nogil:
+                if descends:
+                    done = self.engine.row.descend_column(&self.of, rate)
+                else:
+                    done = self.engine.row.backward_column(&self.of, is_error)
+        finally:
+            self.give()
         return (biases, weights) if done else None
 
 
