@@ -39,11 +39,14 @@ def test_held_out_data_and_figures_are_asked_for_alike(kind):
     assert [{*record} for record in net.history] == [always | {"validation_accuracy"}] * 3
     net = make(kind)
     train(net, validation_data=held_out(), monitor=OURS)
+    penalties = {f"{key[:-5]}_penalty" for key in OURS if key.endswith("_cost")}
     assert [{*record} for record in net.history] == [
-        always | {"validation_accuracy", *OURS}
+        always | {"validation_accuracy", *OURS} | penalties
     ] * 3
     train(net, monitor="training_cost")
-    assert [{*record} for record in net.history] == [always | {"training_cost"}] * 3
+    assert [{*record} for record in net.history] == [
+        always | {"training_cost", "training_penalty"}
+    ] * 3
     assert net.history[-1]["training_cost"] > 0
 
 
@@ -59,7 +62,7 @@ def test_the_keywords_that_are_bpnets_own_are_those_of_every_class(kind):
 @each_class
 def test_patience_and_max_error_look_at_validation_data(kind):
     net = make(kind)
-    train(net, validation_data=held_out(), max_error=1.1)
+    train(net, validation_data=held_out(), max_error=1.0)
     assert net.stopped_by == "max_error" and len(net.history) == 1
     net = make(kind)
     train(net, validation_data=held_out(), patience=1, min_delta=1.0)
