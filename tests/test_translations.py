@@ -244,6 +244,17 @@ def test_a_chinese_page_leads_to_chinese_pages(chinese):
         assert path not in ENGLISH, f"{name(chinese)}: {name(path)} is there in Chinese"
 
 
+@chinese_pages()
+def test_a_paragraph_of_a_chinese_page_is_one_line(chinese):
+    for section in sections(chinese.read_text("utf-8")):
+        for line, following in zip(section.prose, section.prose[1:]):
+            is_item = re.match(r"\s*([-*]|\d+\.) ", following)
+            assert not (line.strip() and following.strip()) or is_item, (
+                f"{name(chinese)}: the end of this line is shown as a space, "
+                f"which Chinese does not have between words: {line!r}"
+            )
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_of_a_page_leads_somewhere(page):
     for _, path, anchor in links(page, prose(page)):
