@@ -229,11 +229,30 @@ def test_a_page_and_its_twin_have_the_same_pictures_and_links(chinese):
 
 
 @chinese_pages()
-def test_a_chinese_page_leads_to_chinese_pages_and_begins_with_a_link_to_its_twin(chinese):
-    first, rest = prose(chinese).lstrip("\n").split("\n", 1)
-    assert [path for _, path, _ in links(chinese, first)] == [TWINS[chinese]]
+def test_a_page_and_its_twin_begin_with_a_link_to_one_another(chinese):
+    for page, twin in ((chinese, TWINS[chinese]), (TWINS[chinese], chinese)):
+        first = page.read_text("utf-8").split("\n", 1)[0]
+        assert [path for _, path, _ in links(page, first)] == [twin], (
+            f"{name(page)}: its first line must be a link to {name(twin)}, it is {first!r}"
+        )
+
+
+@chinese_pages()
+def test_a_chinese_page_leads_to_chinese_pages(chinese):
+    _, rest = prose(chinese).lstrip("\n").split("\n", 1)
     for _, path, _ in links(chinese, rest):
         assert path not in ENGLISH, f"{name(chinese)}: {name(path)} is there in Chinese"
+
+
+@chinese_pages()
+def test_a_paragraph_of_a_chinese_page_is_one_line(chinese):
+    for section in sections(chinese.read_text("utf-8")):
+        for line, following in zip(section.prose, section.prose[1:]):
+            is_item = re.match(r"\s*([-*]|\d+\.) ", following)
+            assert not (line.strip() and following.strip()) or is_item, (
+                f"{name(chinese)}: the end of this line is shown as a space, "
+                f"which Chinese does not have between words: {line!r}"
+            )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
