@@ -31,14 +31,17 @@ same() {
 
 [ "$(uname -m)" = x86_64 ] || { echo "portable: skipped, not an x86-64 machine"; exit 0; }
 build gcc "$work/native" &
+native=$!
+if command -v clang > "$work/which"; then
+    build clang "$work/clang" &
+    clang=$!
+fi
 if command -v aarch64-linux-gnu-gcc > "$work/which" && command -v qemu-aarch64 > "$work/which"; then
     build aarch64-linux-gnu-gcc "$work/aarch64" -static
-    emulated=yes
+    qemu-aarch64 "$work/aarch64" baseline "$every" > "$work/aarch64-emulated" &
+    emulated=$!
 fi
-wait $!
-if command -v clang > "$work/which"; then
-    build clang "$work/clang"
-fi
+wait $native
 "$work/native" baseline "$every" > "$work/baseline"
 
 # has ISA: write its lines; not where this machine has no such engine.
@@ -51,15 +54,15 @@ has() {
 has avx2 || { echo "portable: skipped, no AVX2 here"; exit 0; }
 status=0
 if has avx512; then same avx512 || status=1; fi
-if [ -x "$work/clang" ]; then
+if [ -n "${clang:-}" ]; then
+    wait $clang
     "$work/clang" avx2 "$every" > "$work/avx2-clang"
     same avx2-clang || status=1
 else
     echo "portable: clang skipped, not on this machine"
 fi
 if [ -n "${emulated:-}" ]; then
-    qemu-aarch64 "$work/aarch64" baseline "$every" > "$work/lines"
-    mv "$work/lines" "$work/aarch64-emulated"
+    wait $emulated
     same aarch64-emulated || status=1
 else
     echo "portable: aarch64 skipped, no aarch64-linux-gnu-gcc or qemu-aarch64"
