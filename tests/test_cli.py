@@ -451,6 +451,18 @@ def predictions(capsys, *argv):
     return found
 
 
+def test_what_the_library_warns_of_is_a_line(data, tmp_path, monkeypatch):
+    net = network2.Network([784, 8, 10], seed=1)
+    monkeypatch.setattr(net, "feedforward", lambda a: a, raising=False)
+    with pytest.warns(UserWarning, match="the script's own feedforward"):
+        net.save(tmp_path / "own.npz")
+    lines = run("evaluate", tmp_path / "own.npz", "--data", data).stderr.splitlines()
+    assert [line.split(" the network")[0] for line in lines] == [
+        "bpnet: warning:",
+        "bpnet: error:",
+    ]
+
+
 def test_predict_reads_real_digits_from_pngs_of_either_colour(tmp_path, capsys):
     image = pytest.importorskip("PIL.Image")
     training, _, (images, _) = mnist_loader._sample()

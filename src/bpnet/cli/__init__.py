@@ -9,7 +9,9 @@ above and below its options.
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import bpnet
 from bpnet import check
@@ -44,10 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     usage; 130: Ctrl-C.
     """
     try:
-        status = _status(argv)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            status = _status(argv)
     except SystemExit as ended:  # help is printed
         raise SystemExit(flushed(int(ended.code or 0))) from None
     return flushed(status)
+
+
+def _warn(message: Any, *_: Any) -> None:
+    """Say what the library warns of, in a line, without the place in the code."""
+    say(f"warning: {message}")
 
 
 def _status(argv: Sequence[str] | None) -> int:
