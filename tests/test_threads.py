@@ -29,7 +29,7 @@ SHAPES = [[20, 30, 10], [9, 70, 65, 3], [5, 90, 50, 2, 90, 60, 4], [33, 40], [4,
 def trained(engine, sizes, sparse, n_threads, m=10):
     """Return the parameters after three epochs, the last mini-batch short, and what was asked
     of the network after each."""
-    x, y = examples(47, sizes[0], sizes[-1], engine.dtype)
+    x, y = examples(31, sizes[0], sizes[-1], engine.dtype)
     labels = np.argmax(y, axis=1).astype(np.int64)
     data = packed(engine, x, y, labels=labels, sparse=sparse)
     net = loaded(engine, *parameters(sizes, engine.dtype), m, n_threads)
@@ -46,9 +46,9 @@ def trained(engine, sizes, sparse, n_threads, m=10):
 @each_form
 @pytest.mark.parametrize("sizes", SHAPES, ids=str)
 def test_results_are_the_same_bits_for_any_number_of_threads(engine, sparse, sizes):
-    for m in (1, 10):
+    for m, counts in ((1, (2,)), (10, (2, 3, 5))):  # of more than processors each waits long
         alone = trained(engine, sizes, sparse, 1, m)
-        for n_threads in (2, 3, 5):
+        for n_threads in counts:
             assert same_bits(trained(engine, sizes, sparse, n_threads, m), alone), (
                 n_threads,
                 m,
