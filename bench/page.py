@@ -37,7 +37,7 @@ def main():
         for sizes in NETWORKS:
             path = pathlib.Path(folder) / "digits.html"
             bpnet.page.write(trained(sizes, folder), path)
-            with Page(browser, path, prefers_color_scheme="light") as read:
+            with Page(browser, path, height=728, prefers_color_scheme="light") as read:
                 rows.append(measured(read, sizes, path, arguments.times))
                 if sizes == NETWORKS[0]:
                     arguments.picture.write_bytes(read.screenshot())
