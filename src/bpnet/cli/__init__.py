@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return flushed(status)
 
 
-def _warn(message: Any, *_: Any) -> None:
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     """Say what the library warns of, in a line, without the place in the code."""
     say(f"warning: {message}")
 
