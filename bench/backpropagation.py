@@ -6,6 +6,7 @@ Draws docs/backpropagation.png from ``net.trace`` by matplotlib; nothing is meas
 import pathlib
 
 import numpy as np
+from harness import can_draw
 
 import bpnet
 
@@ -15,12 +16,8 @@ AT = [[(0, 2), (0, 0)], [(2.6, 2), (2.6, 0)], [(5.2, 1)]]  # the neurons, layer 
 
 
 def main():
-    try:
-        import matplotlib
-    except ImportError:
-        print("matplotlib: skipped, not installed")
+    if not can_draw():
         return
-    matplotlib.use("Agg")
     net = bpnet.Network([2, 2, 1])
     net.weights = [np.array([[0.5, -0.4], [0.3, 0.8]]), np.array([[0.7, -0.6]])]
     net.biases = [np.array([[0.1], [0.2]]), np.array([[0.2]])]

@@ -21,6 +21,17 @@ except ImportError:  # not on Windows
     resource = None
 
 
+def can_draw():
+    """Whether matplotlib is there, which then draws to files alone; if not, say so."""
+    try:
+        import matplotlib
+    except ImportError:
+        print("matplotlib: skipped, not installed")
+        return False
+    matplotlib.use("Agg")
+    return True
+
+
 def options(doc, turns=7):
     """Return a parser of the options that benchmarks share; doc is the script's docstring."""
     parser = argparse.ArgumentParser(description=doc.split("\n")[0])

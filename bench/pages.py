@@ -7,17 +7,15 @@ measured here.
 import json
 import pathlib
 
+from harness import can_draw
+
 TOP = pathlib.Path(__file__).resolve().parents[1]
 OURS, THEIRS, INK, PALE = "#D55E00", "#6F8799", "#22303C", "#E6EAEE"
 
 
 def main():
-    try:
-        import matplotlib
-    except ImportError:
-        print("matplotlib: skipped, not installed")
+    if not can_draw():
         return
-    matplotlib.use("Agg")
     for name, draw in [
         ("initial-weights", initial_weights),
         ("overfitting", overfitting),

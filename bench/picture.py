@@ -8,6 +8,8 @@ import argparse
 import json
 import pathlib
 
+from harness import can_draw
+
 TOP = pathlib.Path(__file__).resolve().parents[1]
 OURS, THEIRS, INK = "#D55E00", "#8FA3B3", "#22303C"  # told apart by any eye, and in grey
 
@@ -17,12 +19,8 @@ def main():
     parser.add_argument("--results", type=pathlib.Path, default=TOP / "bench" / "results")
     parser.add_argument("--save", default=TOP / "docs" / "performance.png")
     arguments = parser.parse_args()
-    try:
-        import matplotlib
-    except ImportError:
-        print("matplotlib: skipped, not installed")
+    if not can_draw():
         return
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     peers = json.loads((arguments.results / "peers.json").read_text())

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from browser import Browser, Page, executable
 
 import bpnet
 from bpnet import cli, network, network2, onnx, page, reference
+from bpnet.mnist import idx
 
 in_chromium = pytest.mark.skipif(
     executable() is None, reason="no Chromium here: apt-get install chromium"
@@ -26,6 +28,15 @@ NETS = {
     "no hidden layer": lambda: bpnet.MLP([784, 10], output="log-likelihood", seed=1),
     "other squares": lambda: bpnet.MLP([196, 30, 10], seed=1),
 }
+
+
+def sample_to_test_on():
+    """Return the images to test on of the digits in the package, (500, 784), byte / 256."""
+    folder = Path(bpnet.__file__).parent / "mnist" / "sample"
+    names = (f"{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1"))
+    return idx.read_pair(*[folder / name for name in names])[0][4500:]
+
+
 each_net = pytest.mark.parametrize("make", NETS.values(), ids=NETS)
 
 # Strokes on the board, in shares of its sides.
@@ -251,6 +262,8 @@ def test_the_page_answers_as_feedforward_does(make, opened):
     net, draw = make(), np.random.RandomState(0)
     shape = (100, net.sizes[0])
     digits = draw.randint(256, size=shape) * (draw.rand(*shape) < 0.2)
+    if net.sizes[0] == 784:  # those of the sample, to test on
+        digits = np.rint(sample_to_test_on()[:100] * 256).astype(int)
     found = opened(net).run(
         f"(all => Array.from({{length: 100}}, (_, i) => Array.from(feedforward(net,"
         f" all.slice(i * {shape[1]}, (i + 1) * {shape[1]}).map(v => v / 256)).a[last])))"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 import numpy as np
 
 from bpnet import check, onnx, table
+from bpnet.cli import keep
 from bpnet.cli.evaluate import load_model, model_option
 
 HELP = "write a saved network as an ONNX file, which other programs run"
@@ -23,8 +23,7 @@ def add(option: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the file; print what goes in and what comes out."""
     net = load_model(arguments.model)
-    if os.path.exists(arguments.file) and os.path.samefile(arguments.model, arguments.file):
-        raise ValueError("FILE.onnx must be another file than MODEL, which it would replace")
+    keep.check_other("FILE.onnx", arguments.file, arguments.model)
     if (columns := table.of(net)) is not None:
         table.check_bits(columns, np.float32)
     proto = onnx.export(net, arguments.file)

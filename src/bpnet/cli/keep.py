@@ -59,6 +59,12 @@ def check_writable(option: str, path: str) -> None:
         raise OSError(f"{option} must name a file in a folder that can be written, got {path}")
 
 
+def check_other(name: str, path: str, model: str) -> None:
+    """Raise ValueError if the file to write is the model that it is made of."""
+    if os.path.exists(path) and os.path.samefile(model, path):
+        raise ValueError(f"{name} must be another file than MODEL, which it would replace")
+
+
 def check_plot(path: str) -> None:
     """Draw something to nowhere: what is missing is said before the training."""
     from bpnet import plot

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from bpnet import check, page
+from bpnet.cli import keep
 from bpnet.cli.evaluate import load_model, model_option
 
 HELP = "write a page to draw on, one HTML file in which a saved network reads what is drawn"
@@ -21,8 +22,7 @@ def add(option: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the file; print its size and what it is for."""
     net = load_model(arguments.model)
-    if os.path.exists(arguments.file) and os.path.samefile(arguments.model, arguments.file):
-        raise ValueError("FILE.html must be another file than MODEL, which it would replace")
+    keep.check_other("FILE.html", arguments.file, arguments.model)
     page.write(net, arguments.file)
     size = os.path.getsize(arguments.file)
     print(f"saved {check.printable(arguments.file)}: {size:,} bytes; open it in a browser")

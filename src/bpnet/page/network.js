@@ -1,5 +1,5 @@
-"use strict";
 // The network's arithmetic: the book's feedforward, a layer after the other.
+"use strict";
 
 // Return a network of what page.write stored; weights[l] has rows of sizes[l], as the book's.
 function readNetwork(stored) {

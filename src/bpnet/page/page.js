@@ -1,5 +1,5 @@
-"use strict";
 // The page: strokes, what the network makes of them, and which of its neurons is looked at.
+"use strict";
 
 const SHEET = 280; // pixels of a side of the drawing that is prepared, black on white
 const PEN = 24; // of the sheet: a digit of 200 has MNIST's thickness

@@ -1,9 +1,9 @@
-"use strict";
 // A drawing, made into a network's input as MNIST's digits were: bpnet/pictures.py, function by
 // function and step by step, for one channel of 8 bits.  Its comments say why; here stands what
 // is Python's, NumPy's and Pillow's own.
 //
 // A picture is {h, w, a}: a lists h rows of w values.
+"use strict";
 
 const BOX = 20 / 28; // of the side: the longer side of a digit's box
 const WORK = 128; // pixels of the longer side in which paper and ink are told apart

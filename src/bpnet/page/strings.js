@@ -1,5 +1,5 @@
-"use strict";
 // Every word of the page, in each of its languages.  {name} is filled in.
+"use strict";
 
 const STRINGS = {
   en: {
