@@ -21,6 +21,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bpnet"))
 PAIRS = "of a test's cases only so many that any two values of its parameters meet"
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Name bytes by their number: a gzip stream has the second in which it was made, and two
+    workers must collect the same tests."""
+    return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def pytest_addoption(parser):
     parser.addoption("--pairs", action="store_true", help=PAIRS)
 
