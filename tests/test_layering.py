@@ -22,7 +22,7 @@ by_name = {"ids": lambda path: str(path.relative_to(ROOT / "src"))}
 TEMPLATES = [
     *("dtype.h", "vec.h", "kernels.h", "gemm.h", "activations.h", "outputs.h", "rules.h"),
     *("parts.h", "sparse.h", "first.h", "last.h", "descent.h", "train.h"),
-    *("stack.h", "norms.h", "column.h"),
+    *("stack.h", "norms.h", "column.h", "distort.h"),
 ]
 
 # What each file of the core includes, in this order: textual order is dependency order.
@@ -36,6 +36,7 @@ INCLUDES = {
     "threads.c": ["threads.h", "<time.h>", "<pthread.h>", "<sched.h>"],
     "net.c": ["core.h", "<string.h>"],
     "csr.c": ["core.h"],
+    "distort.c": ["core.h", "threads.h"],
     "column.c": ["core.h"],
     "dispatch.c": ["core.h", "<cpuid.h>"],
     "shuffle.c": ["core.h"],
@@ -80,6 +81,7 @@ IMPORTS = {
     "watching.py": set(),
     "ahead.py": {"numpy", "bpnet.data"},
     "summary.py": {"numpy", "bpnet.check", "bpnet.reference"},
+    "distortion.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data"},
     "trainer.py": {"numpy", "bpcore", "bpnet.ahead", "bpnet.check"},
     "training.py": {"numpy", "bpcore", *map("bpnet.{}".format, RUN)},
     "mlp.py": {"numpy", "bpcore", *map("bpnet.{}".format, NETWORK)},

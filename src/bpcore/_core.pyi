@@ -21,6 +21,22 @@ class Engine:
     rules: dict[str, tuple[tuple[str, ...], int]]
     @property
     def lanes(self) -> int: ...
+    def distort(
+        self,
+        images: _Array,
+        out: _Array,
+        *,
+        seed: int,
+        first: int,
+        down: tuple[int, NDArray[np.int64], _Array],
+        across: tuple[int, NDArray[np.int64], _Array],
+        half_rotation: float,
+        scale: float,
+        shear: float,
+        shift: float,
+        displacement: float,
+        n_threads: int = 1,
+    ) -> None: ...
     def gemm(self, a: _Array, b: _Array, c: _Array) -> None: ...
     def are_within(self, array: _Array, least: float = ..., most: float = ...) -> bool: ...
     def stack(self, values: list[Any], out: _Array) -> bool: ...

@@ -22,7 +22,7 @@ from cpython.list cimport PyList_GET_ITEM
 from cpython.ref cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM
 from cpython.weakref cimport PyWeakref_NewRef
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
 
@@ -108,6 +108,16 @@ cdef extern from "core.h" nogil:
         void **new_weights
         void **new_biases
 
+    ctypedef struct bp_distortion:
+        ptrdiff_t height, width, knots_down, knots_across
+        const int64_t *down_first
+        const int64_t *across_first
+        const void *down
+        const void *across
+        uint64_t seed
+        ptrdiff_t first
+        double half_rotation, scale, shear, shift, displacement
+
     ctypedef struct bp_codes:
         int used
 
@@ -139,6 +149,8 @@ cdef extern from "core.h" nogil:
         void (*activate)(ptrdiff_t, ptrdiff_t, void *) noexcept nogil
 
     const char *bp_compiler()
+    size_t bp_distort(const bp_engine *, const bp_distortion *, ptrdiff_t, ptrdiff_t,
+                      const void *, void *, void *)
     const char *bp_csr_fault(const bp_data *, int64_t, int64_t, ptrdiff_t, ptrdiff_t)
     const bp_engine *const *bp_engines(ptrdiff_t *)
     void bp_shuffle(uint32_t *, int64_t *, ptrdiff_t, ptrdiff_t)
@@ -422,6 +434,65 @@ cdef class Engine:
             raise ValueError(f"z must have a multiple of {self.row.lanes} items, got {n}")
         with nogil:
             self.row.activate(i, n, buffer.view.buf)
+
+
+    def distort(self, images, out, *, seed, first, down, across, half_rotation, scale, shear,
+                shift, displacement, n_threads=1):
+        """Write images (n, height, width) to out, each distorted by draws from seed and its
+        number, that of the first of them being first.
+
+        down is (knots, which, weights): pixel i of a column is moved by the four of so many
+        knots from which[i] on, int64 (height), times weights[i] of (height, 4); across is the
+        same of a row.  The other numbers are the largest that is drawn: tan(angle / 2); parts
+        of 1 for scale and shear; pixels, of displacement for a knot.
+        """
+        cdef ptrdiff_t n = images.shape[0], begin = 0, several, pixels
+        cdef bp_distortion told
+        cdef _Buffer images_ = _Buffer(images, "images", self.dtype, images.shape)
+        cdef _Buffer out_ = _Buffer(out, "out", self.dtype, images.shape, True)
+        told.height, told.width = images.shape[1:]
+        pixels = told.height * told.width
+        told.knots_down = down[0]
+        told.knots_across = across[0]
+        cdef _Buffer down_first = _knots(down, "down", told.height)
+        cdef _Buffer across_first = _knots(across, "across", told.width)
+        cdef _Buffer down_ = _Buffer(down[2], "down", self.dtype, (told.height, 4))
+        cdef _Buffer across_ = _Buffer(across[2], "across", self.dtype, (told.width, 4))
+        told.down_first = <const int64_t *>down_first.view.buf
+        told.across_first = <const int64_t *>across_first.view.buf
+        told.down, told.across = down_.view.buf, across_.view.buf
+        told.seed, told.first = seed, first
+        told.half_rotation, told.scale, told.shear = half_rotation, scale, shear
+        told.shift, told.displacement = shift, displacement
+        cdef ptrdiff_t threads = min(n_threads, BP_MAX_THREADS, max(n, 1))
+        several = max(1, 16 * SLICE // max(1, pixels))
+        cdef void *scratch = PyMem_RawMalloc(
+            bp_distort(self.row, &told, threads, 0, NULL, NULL, NULL))
+        if scratch == NULL:
+            raise MemoryError()
+        cdef size_t place
+        try:
+            while begin < n:
+                place = <size_t>(begin * pixels) * self.row.itemsize
+                several = min(several, n - begin)
+                with nogil:
+                    bp_distort(self.row, &told, threads, several,
+                               <const char *>images_.view.buf + place,
+                               <char *>out_.view.buf + place, scratch)
+                begin += several
+                told.first += several
+                PyErr_CheckSignals()
+        finally:
+            PyMem_RawFree(scratch)
+
+
+cdef _Buffer _knots(given, str name, ptrdiff_t pixels):
+    """Where the four knots of each pixel begin; ValueError if they are not among the knots."""
+    knots, which, _ = given
+    buffer = _Buffer(which, name, np.dtype("q"), (pixels,))
+    if pixels and not 0 <= which.min() <= which.max() <= knots - 4:
+        raise ValueError(f"{name} must be of {knots} knots, got {which.min()} to {which.max()}")
+    return buffer
 
 
 cdef ptrdiff_t _place(str argument, name, names) except -1:

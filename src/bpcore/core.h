@@ -206,6 +206,21 @@ typedef struct {
     void **new_biases;
 } bp_column;
 
+/* How images are distorted: each by draws from its own number, from -1 to 1, times the largest
+ * that is given here.  Displacements are uniform cubic B-splines of two lattices of knots. */
+typedef struct {
+    ptrdiff_t height, width;                 /* of an image */
+    ptrdiff_t knots_down, knots_across;
+    const int64_t *down_first, *across_first; /* (height), (width): the first of the four knots
+                                               * that move a pixel */
+    const void *down, *across;               /* real (height, 4), (width, 4): their weights */
+    uint64_t seed;
+    ptrdiff_t first; /* the number of the first image */
+    bp_wide half_rotation;                   /* tan(angle / 2) */
+    bp_wide scale, shear, shift;
+    bp_wide displacement; /* of a knot */
+} bp_distortion;
+
 /* Where each of up to BP_CODES values is in a table of them; all zero at first.  Slots are
  * many, so that few values collide: a second look is a branch that cannot be foreseen. */
 #define BP_CODES 256
@@ -275,6 +290,11 @@ typedef struct {
     int64_t (*csr_encode)(int64_t n, const void *items, bp_codes *codes, void *table,
                           uint8_t *out);
 
+    /* Distort the images [begin, end) of in (n, height, width) to out.  There is scratch
+     * for the image in a frame and for its displacements: see bp_distort. */
+    void (*distort)(const bp_distortion *distortion, ptrdiff_t begin, ptrdiff_t end,
+                    const void *in, void *out, void *scratch);
+
     /* The kernels, for tests and benchmarks.  c (m, n) += a (m, k) b (k, n), where a
      * and b are addressed by two strides each and rows of c are whole vectors. */
     void (*gemm)(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const void *a, ptrdiff_t a_row,
@@ -316,6 +336,11 @@ void bp_evaluate(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const
                  const bp_questions *asked, bp_look *look, void *context);
 void bp_backprop(const bp_engine *engine, bp_net *nets, ptrdiff_t threads, const bp_data *data,
                  const int64_t *order, ptrdiff_t n, bp_look *look, void *context);
+
+/* The entry over n images, shared among threads, each with scratch of its own: the bits are the
+ * same.  Return how many bytes all of that scratch takes, which is all that NULL is for. */
+size_t bp_distort(const bp_engine *engine, const bp_distortion *distortion, ptrdiff_t threads,
+                  ptrdiff_t n, const void *in, void *out, void *scratch);
 
 /* What is wrong with the CSR form of data, of this many items and values, which may come from
  * anywhere, in the rows [begin, end), those before having passed; or NULL.  The other entries

@@ -42,6 +42,8 @@
 
 #include "column.h"
 
+#include "distort.h"
+
 #define ROW(table) (i < (ptrdiff_t)(sizeof table / sizeof *table) ? &table[i].row : NULL)
 
 static const bp_row *row(int table, ptrdiff_t i)
@@ -88,6 +90,7 @@ const bp_engine ENGINE = {
     .ask_for = ask_for,
     .csr_append = csr_append,
     .csr_encode = csr_encode,
+    .distort = distort,
     .gemm = gemm_entry,
     .activate = activate_entry,
 };

@@ -12,6 +12,7 @@ from bpnet import mnist_loader, network, network2, plot, reference
 from bpnet.config import show_config
 from bpnet.dataset import Dataset
 from bpnet.dataset import open as open  # not in __all__: import * leaves the builtin alone
+from bpnet.distortion import distort
 from bpnet.gradient_check import gradient_check
 from bpnet.gradients import Gradients
 from bpnet.mlp import MLP
@@ -28,6 +29,7 @@ __all__ = [
     "Network",
     "Predictor",
     "Rule",
+    "distort",
     "gradient_check",
     "load",
     "mnist_loader",

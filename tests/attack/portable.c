@@ -3,7 +3,8 @@
  *
  *     portable ISA [K]
  *
- * trains every K-th of them.  Examples come from an integer generator and have three forms: dense, CSR and codes.
+ * trains every K-th of them.  Examples come from an integer generator and have three forms:
+ * dense, CSR and codes.  The last lines are of distorted images.
  */
 #include "core.h"
 
@@ -213,6 +214,33 @@ static int report_kinds(const bp_engine *engine, const ptrdiff_t *sizes, ptrdiff
     return differ;
 }
 
+/* Images of 20 by 17 pixels, moved by knots of made-up weights. */
+static void report_distorted(const bp_engine *engine, ptrdiff_t threads)
+{
+    enum { IMAGES = 100, DOWN = 20, ACROSS = 17, KNOTS = 6 };
+    int64_t first[DOWN];
+    const size_t pixels = IMAGES * DOWN * ACROSS, bytes = pixels * engine->itemsize;
+    void *weights = block(4 * DOWN * engine->itemsize), *in = block(bytes), *out = block(bytes);
+    uint32_t state = 2463534242u;
+    for (ptrdiff_t i = 0; i < DOWN; i++)
+        first[i] = i * (KNOTS - 3) / DOWN;
+    for (ptrdiff_t i = 0; i < 4 * DOWN; i++)
+        put(engine, weights, i, draw(&state) % 1000 / 2000.0);
+    for (size_t i = 0; i < pixels; i++)
+        put(engine, in, (ptrdiff_t)i, draw(&state) % 256 / 255.0);
+    const bp_distortion distortion = {
+        .height = DOWN, .width = ACROSS, .knots_down = KNOTS, .knots_across = KNOTS,
+        .down_first = first, .across_first = first, .down = weights, .across = weights,
+        .seed = 12345, .half_rotation = 0.2, .scale = 0.3, .shear = 0.1, .shift = 1.5,
+        .displacement = 2.0,
+    };
+    void *scratch = block(bp_distort(engine, &distortion, threads, 0, NULL, NULL, NULL));
+    bp_distort(engine, &distortion, threads, IMAGES, in, out, scratch);
+    printf("f%d distorted %016llx\n", 8 * (int)engine->itemsize,
+           (unsigned long long)add(14695981039346656037u, out, bytes));
+    free(weights), free(in), free(out), free(scratch);
+}
+
 int main(int argc, char **argv)
 {
     static examples e;
@@ -235,6 +263,8 @@ int main(int argc, char **argv)
             make_examples(engines[i], SHAPES[s][0], SHAPES[s][layers], &e);
             differ |= report_kinds(engines[i], SHAPES[s], layers, every, &e);
         }
+        for (size_t t = 0; t < sizeof THREADS / sizeof *THREADS; t++)
+            report_distorted(engines[i], THREADS[t]);
     }
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         free(*arrays[i]);
