@@ -45,7 +45,7 @@ INCLUDES = {
 
 # What the inner modules of the API import at module level, the standard library aside: a module
 # may import those above it in this table.
-RUN = ["check", "data", "serialize", "stopping", "trainer", "watching"]
+RUN = ["check", "data", "serialize", "stopping", "supply", "trainer", "watching"]
 NETWORK = [
     "check",
     "data",
@@ -82,6 +82,7 @@ IMPORTS = {
     "ahead.py": {"numpy", "bpnet.data"},
     "summary.py": {"numpy", "bpnet.check", "bpnet.reference"},
     "distortion.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data"},
+    "supply.py": {"bpnet.data"},
     "trainer.py": {"numpy", "bpcore", "bpnet.ahead", "bpnet.check"},
     "training.py": {"numpy", "bpcore", *map("bpnet.{}".format, RUN)},
     "mlp.py": {"numpy", "bpcore", *map("bpnet.{}".format, NETWORK)},

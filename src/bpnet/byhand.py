@@ -6,6 +6,7 @@ module's ``sigmoid``.  Which of them it did is asked once, when a call starts.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -178,22 +179,26 @@ class HandTrainer(Trainer):
     def __init__(
         self,
         net: Any,
+        examples: Examples,
         packed: bpcore.Data,
         mini_batch_size: int,
         step: Step,
         n_threads: int,
         shuffle_rows: int | None,
         *,
-        examples: Examples,
         calls: Calls,
         own: frozenset[str],
     ):
-        super().__init__(net, packed, mini_batch_size, step, n_threads, shuffle_rows)
         self.own, self.calls = own, calls
-        self.steps, self.slots = 0, reference.empty_slots(net, step.rule.name)
         self.own_update = "update_mini_batch" in own
         self.by_hand = self.own_update or bool(own & GRADIENT)
-        self.pairs = examples.pairs(net.sizes[-1]) if self.by_hand else []
+        super().__init__(net, examples, packed, mini_batch_size, step, n_threads, shuffle_rows)
+        self.steps, self.slots = 0, reference.empty_slots(net, step.rule.name)
+
+    def take(self, examples: Examples, packed: bpcore.Data) -> None:
+        """Train on these from now on, which are as many as before."""
+        super().take(examples, packed)
+        self.pairs = examples.pairs(self.net.sizes[-1]) if self.by_hand else []
         self.weights = examples.weights
         if self.own_update and self.weights is not None:
             raise ValueError(
@@ -280,26 +285,7 @@ def trainer(net: Any, step: Step, calls: Calls, own: frozenset[str]) -> Any:
     if net.output is None:
         _ = net.cost.delta  # an error where a file's cost is not known here
 
-    def make(
-        examples: Examples,
-        packed: bpcore.Data,
-        m: int,
-        n_threads: int,
-        shuffle_rows: int | None,
-    ) -> HandTrainer:
-        return HandTrainer(
-            net,
-            packed,
-            m,
-            step,
-            n_threads,
-            shuffle_rows,
-            examples=examples,
-            calls=calls,
-            own=own,
-        )
-
-    return make
+    return functools.partial(HandTrainer, net, calls=calls, own=own)
 
 
 @np.errstate(under="ignore")

@@ -335,9 +335,10 @@ class MLP(Layers):
         "validation_penalty"; accuracies, from 0 to 1, do not look at weights of examples.
 
         options are those of ``bpnet.Network.SGD``: min_update, max_error, patience, min_delta,
-        max_seconds, shuffle_rows, callback, verbose, checkpoint, checkpoint_seconds, resume,
-        n_threads.  max_error and patience need validation_data; of a network that does not
-        classify they look at its cost.  Raises as ``bpnet.Network.SGD`` does.
+        max_seconds, shuffle_rows, ahead, callback, verbose, checkpoint, checkpoint_seconds,
+        resume, n_threads; as there, examples may be a function of the epoch.  max_error and
+        patience need validation_data; of a network that does not classify they look at its
+        cost.  Raises as ``bpnet.Network.SGD`` does.
         """
         held_out = {} if validation_data is None else {"validation": validation_data}
         Run(

@@ -76,7 +76,7 @@ class Network(Book):
 
     def SGD(
         self,
-        training_data: Iterable[Any],
+        training_data: Iterable[Any] | Callable[[int], Any],
         epochs: int,
         mini_batch_size: int,
         eta: float | Callable[[int], float],
@@ -113,8 +113,15 @@ class Network(Book):
         and is the mu of "momentum" and "nesterov".  v begins at 0 with each call.
 
         options are what every call of training takes: min_update, max_error, patience,
-        min_delta, max_seconds, shuffle_rows, callback, verbose, checkpoint, checkpoint_seconds,
-        resume and n_threads.
+        min_delta, max_seconds, shuffle_rows, ahead, callback, verbose, checkpoint,
+        checkpoint_seconds, resume and n_threads.
+
+        training_data may be a function: called with epoch 0, 1, ..., it returns what that epoch
+        trains on, in any of these forms and always as many examples, as fresh distortions of
+        images (``bpnet.distort``).  With ahead it is called, and what it returns packed, in a
+        thread of its own while the epoch before is trained on; the bits are the same.  A run
+        that is resumed begins with a call for epoch 0, to see that it is on the same examples,
+        and goes on to the same bits where each epoch's are again the same.
 
         Training ends with the first condition that holds after an epoch; ``stopped_by`` says
         which.  "epochs": all are done.  "min_update": the norm of the change of the weights in

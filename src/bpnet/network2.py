@@ -130,7 +130,7 @@ class Network(Book):
 
     def SGD(
         self,
-        training_data: Iterable[Any],
+        training_data: Iterable[Any] | Callable[[int], Any],
         epochs: int,
         mini_batch_size: int,
         eta: float | Callable[[int], float],

@@ -67,18 +67,24 @@ class Trainer:
     def __init__(
         self,
         net: Layers,
+        examples: Examples,
         packed: bpcore.Data,
         mini_batch_size: int,
         step: Step,
         n_threads: int,
         shuffle_rows: int | None = None,
     ):
-        self.net, self.packed, self.step = net, packed, step
+        self.net, self.step = net, step
+        self.take(examples, packed)
         self.n, self.m = len(packed), mini_batch_size
         self.order, self.source = bpcore.Order(self.n), net._rng or random
         windowed = shuffle_rows is not None and shuffle_rows < self.n
         self.window = shuffle_rows if windowed else None
         self.core = net._core(max(self.m, ROWS), n_threads, step.rule.name)
+
+    def take(self, examples: Examples, packed: bpcore.Data) -> None:
+        """Train on these from now on, which are as many as before."""
+        self.packed = packed
 
     def epoch(
         self, eta: float, progress: Progress | None = None

@@ -15,6 +15,7 @@ import numpy as np
 import bpcore
 from bpnet import check, data, serialize
 from bpnet.stopping import Stopping
+from bpnet.supply import Supply
 from bpnet.trainer import Monitor, State, Trainer, copies, finite
 from bpnet.watching import Watch
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from bpnet.trainer import Parameters
     from bpnet.wholefile import Place
 
-    MakeTrainer = Callable[[Examples, bpcore.Data, int, int, int | None], Trainer]
+    MakeTrainer = Callable[[Examples, bpcore.Data, int, Step, int, int | None], Trainer]
 
 
 class Options(TypedDict, total=False):
@@ -39,6 +40,7 @@ class Options(TypedDict, total=False):
     min_delta: float  # how much better it must be
     max_seconds: float | None
     shuffle_rows: int | None  # among how many rows at a time; None: among all
+    ahead: bool  # make the next epoch's examples in a thread of their own, meanwhile
     callback: Callable[[Any, int], object] | None  # (net, epoch): true ends training
     # Lines; "bar": above a progress bar; a function of an epoch's record: the line it returns.
     verbose: bool | str | Callable[[Record], str]
@@ -106,7 +108,7 @@ class Run:
                     f"there is no argument {option!r}: beside those that are listed there are "
                     f"{', '.join(Options.__annotations__)}"
                 )
-        self.net, self.given, self.step = net, examples, step
+        self.net, self.step = net, step
         figure = "accuracy" if net._classifies() else "cost"
         self.stopping = _stopping(
             epochs, f"{judged_by}_{figure}", early_stopping_n, options, held_out
@@ -131,35 +133,35 @@ class Run:
             check.finite("eta", eta, net.dtype)
         self.eta = eta
 
-        self.examples = data.accept(name, examples)
-        looked_at = "training_accuracy" in wanted
         self.beyond: list[str] = []  # what the outputs cannot reach
-        self.packed = net._pack(
-            name,
-            self.examples,
+        pack = functools.partial(
+            net._pack,
             outputs=True,
-            labels=looked_at,
+            labels="training_accuracy" in wanted,
             in_file=shuffle_rows is not None,
             beyond=self.beyond.append,
         )
-        self.n = len(self.packed)
+        self.supply = supply = Supply(name, examples, pack, bool(options.get("ahead", False)))
+        self.n = len(supply.packed)
         self.m = min(mini_batch_size, self.n)
         self.monitors = list(self._monitors(held_out, wanted))
         net._parameters()  # an error, if they are one, before anything changes
-        if trainer is None:
-            self.trainer = Trainer(net, self.packed, self.m, step, n_threads, shuffle_rows)
-        else:
-            self.trainer = trainer(self.examples, self.packed, self.m, n_threads, shuffle_rows)
+        make = trainer or functools.partial(Trainer, net)
+        self.trainer = make(
+            supply.examples, supply.packed, self.m, step, n_threads, shuffle_rows
+        )
         self.best: Parameters | None = None
         # Returns the last whole epoch, until the checkpoint has it.
         self.unwritten: Callable[[], serialize.Model] | None = None
+        if self.checkpoint is not None:
+            _ = self.fingerprint  # while the first epoch's examples are held
         self.saved = None if resume is None else self._checked_checkpoint(resume)
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
         verbose = options.get("verbose", True)
         self.watch = Watch(verbose, self.stopping.epochs * self.n, done * self.n)
         for sentence in self.beyond[:1]:
             check.warn(sentence)
-        data.look_at_scale(name, self.packed, net._saturates)
+        data.look_at_scale(name, supply.packed, net._saturates)
 
     def _monitors(self, held_out: dict[str, Any], wanted: Collection[str]) -> Iterable[Monitor]:
         """Yield what to look at: asked for, or needed to stop."""
@@ -172,11 +174,11 @@ class Run:
             if not (cost or count):
                 continue
             if kind == "training":
-                yield Monitor(kind, self.examples, self.packed, count, cost)
+                yield Monitor(kind, self.supply.examples, self.supply.packed, count, cost)
                 continue
             name = f"{kind}_data"
-            if held_out[kind] is self.given:  # which may be an iterator, spent by now
-                examples = self.examples
+            if held_out[kind] is self.supply.given:  # which may be an iterator, spent by now
+                examples = self.supply.examples
             else:
                 examples = data.accept(name, held_out[kind])
             if len(examples):
@@ -236,13 +238,15 @@ class Run:
             raise
         finally:
             self.watch.close()
-            original = self.examples.original
-            if isinstance(self.given, list) and isinstance(original, list):
+            self.supply.close()
+            given, original = self.supply.given, self.supply.examples.original
+            if isinstance(given, list) and isinstance(original, list):
                 shuffled = map(original.__getitem__, self.trainer.order.tolist())
-                self.given[: self.n] = shuffled  # what was appended meanwhile stays
+                given[: self.n] = shuffled  # what was appended meanwhile stays
 
     def _epoch(self, epoch: int) -> None:
         net, start = self.net, time.perf_counter()
+        self._take(epoch)
         eta = self.eta(epoch) if callable(self.eta) else self.eta
         rate = check.finite("eta", eta, net.dtype)
         before, after = self.trainer.epoch(eta, self.watch.advance)
@@ -273,6 +277,17 @@ class Run:
         if self.stopping.see(record) and self.stopping.restores:
             self.best = copies((net.biases, net.weights))
         self.stopping.call_back(net, epoch)
+
+    def _take(self, epoch: int) -> None:
+        """Let what trains and what looks at it have the epoch's examples."""
+        supply = self.supply
+        if not supply.take(epoch, more=epoch + 1 < self.stopping.epochs):
+            return
+        self.trainer.take(supply.examples, supply.packed)
+        for i, monitor in enumerate(self.monitors):
+            if monitor.kind == "training":
+                fresh = monitor._replace(examples=supply.examples, packed=supply.packed)
+                self.monitors[i] = fresh
 
     def _note(self, record: Record, key: str, figure: Any, n: int) -> None:
         """Keep a figure as it is, and what it is of n in the history, if it is a number.
@@ -338,7 +353,7 @@ class Run:
             "history": moment.history,
             "seconds": moment.seconds,
             "gauss_next": generator[2],
-            "examples": self._fingerprint(),
+            "examples": self.fingerprint,
             "parameters": rule.parameters,
         }
         random_state = np.array(generator[1], np.uint32)
@@ -356,11 +371,12 @@ class Run:
             figures[share] = [_count(record[share], n) for record in history if share in record]
         return figures
 
-    def _fingerprint(self) -> int:
-        """Return a checksum of some examples, which another order would hardly have."""
+    @functools.cached_property
+    def fingerprint(self) -> int:
+        """A checksum of some of the first epoch's examples, which others would hardly have."""
         checksum = 0
         for i in range(0, self.n, max(1, self.n // 16)):  # a row may be large
-            checksum = zlib.crc32(self.packed.rows(i, i + 1).tobytes(), checksum)
+            checksum = zlib.crc32(self.supply.packed.rows(i, i + 1).tobytes(), checksum)
         return checksum
 
     def _checked_checkpoint(self, path: Place) -> tuple[serialize.Model, serialize.Run]:
@@ -405,7 +421,7 @@ class Run:
             raise ValueError(
                 f"resume must name a checkpoint of a run with patience, got none: {name}"
             )
-        if run.state.get("examples") != self._fingerprint():
+        if run.state.get("examples") != self.fingerprint:
             raise ValueError(
                 f"resume must name a checkpoint of a run on these training examples in this "
                 f"order (training leaves a list in another), got {name}"
