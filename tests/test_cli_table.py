@@ -308,7 +308,11 @@ def test_what_is_saved_of_a_run_that_is_cut_is_folded(
             ["--sizes", "4,3"],
             "begin with 3, the columns .* 3, the classes, as --sizes",
         ),
-        ("classes", ["--expand"], "--expand moves MNIST's digits, and TABLE is other data"),
+        (
+            "classes",
+            ["--distort", "1"],
+            "--distort is for MNIST's digits, and TABLE is other data",
+        ),
         (
             "classes",
             ["--cost", "squared"],
@@ -323,7 +327,6 @@ def test_what_is_saved_of_a_run_that_is_cut_is_folded(
         *((kind, ["--mu", "0.5"], "--mu must be 0 where --rule is 'adam'") for kind in KINDS),
         ("numbers", ["--classify"], "classes of some rows each, got 90 in 90 rows"),
         ("classes", ["--seed", "-1"], "seed must be at least 0"),
-        ("classes", ["--preset", "minute"], "--expand moves MNIST's digits"),
     ],
 )
 def test_options_that_a_table_has_not_are_refused(kind, options, words, csvs, capsys):

@@ -32,8 +32,13 @@ def test_the_presets_settings_are_what_trains(data, tmp_path, capsys):  # noqa: 
     assert train(data, "--preset", "best", "--epochs", 3, "--seed", 5, "--save", path) == 0
     best = cli.train.PRESETS["best"]
     net = network2.Network(best["sizes"], network2.CrossEntropyCost, dtype="float32", seed=5)
+    x, labels = mnist_loader.load_data(data)[0]
+    share = best["distort"]
+    usual = {"rotation": 10, "scale": 0.1, "shear": 0.1, "displacement": 1.2}
+    options = {name: share * value for name, value in usual.items()}
+    x = x.astype("float32")
     net.SGD(
-        mnist_loader.load_data(data)[0],
+        lambda epoch: (bpnet.distort(x, seed=(5 << 32) + epoch, **options), labels),
         3,
         best["mini_batch_size"],
         lambda epoch: best["eta"] * (1 - epoch / 3),
@@ -52,20 +57,24 @@ def test_every_preset_has_the_same_settings_and_help_names_them(capsys):
         cli.main(["train", "--help"])
     text = capsys.readouterr().out
     rows = {words[0]: words[1:] for words in map(str.split, text.splitlines()) if words}
-    assert rows["presets:"] == [*cli.train.PRESETS]
-    assert rows["--eta"] == ["3.0", "0.5", "0.5", "0.01"]
-    assert rows["--decay"] == ["no", "yes", "yes", "yes"]
+    assert rows["presets:"] == ["tutorial", "best", "minute", "table"]
+    assert rows["--eta"] == ["3.0", "0.5", "0.1", "0.01"]
+    assert rows["--distort"] == ["0.0", "0.7", "1.0", "0.0"]
+    assert rows["hour"][:5] == ["is", "minute", "with", "--sizes", "784,1000,500,10"]
+    assert {*cli.train.PRESETS} == {*rows["presets:"], "hour"}
     assert "examples in one update (default: 10)" in text
 
 
 @pytest.mark.parametrize("preset", cli.train.PRESETS)
 def test_what_a_run_says_fits_80_columns(preset):
-    settings = {**cli.train.PRESETS[preset], "seed": 2**32 - 1, "sizes": [784, 800, 10]}
+    settings = {**cli.train.PRESETS[preset], "seed": 2**32 - 1}
+    settings["sizes"] = [784, *settings["sizes"][1:-1], 10]
+    settings["epochs"] = min(settings["epochs"], 100)
     labels = np.zeros(10**6, np.int8)
     mnist = (None, labels[:50000]), (None, labels[:10000]), (None, labels[:10000])
     words = ("pixels", "digits"), "test digits", False
     parts = cli.examples.Parts(*mnist, 784, 10, False, None, None, *words)
-    lines = cli.words.beginning(cli.train.new_network(settings), settings, parts, 250000)
+    lines = cli.words.beginning(cli.train.new_network(settings), settings, parts)
     line = cli.words.epochs(settings["epochs"], parts)
     record = {"epoch": 9, "validation_accuracy": 1 / 3, "validation_cost": 1 / 70}
     lines.append(line({**record, "training_cost": 1 / 70}))
@@ -73,20 +82,6 @@ def test_what_a_run_says_fits_80_columns(preset):
         " 3,333 of 10,000 validation digits right, cost 0.0143, training 0.0143"
     )
     assert [line for line in lines if len(line) > 80] == []
-
-
-def test_expanded_digits_are_moved_by_a_pixel_and_lose_what_leaves(capsys):
-    images = np.arange(1.0, 19).reshape(2, 9).astype(np.float32)
-    x, labels = cli.train.expanded(images, np.array([3, 4]))
-    assert x.dtype == np.float32 and x.shape == (10, 9)
-    assert labels.tolist() == [3, 4] * 5
-    image, found = images[0].reshape(3, 3), [each.tolist() for each in x[::2].reshape(5, 3, 3)]
-    zeros = np.zeros(3)
-    up, down = np.vstack([image[1:], zeros]), np.vstack([zeros, image[:-1]])
-    left = np.column_stack([image[:, 1:], zeros])
-    right = np.column_stack([zeros, image[:, :-1]])
-    assert found[0] == image.tolist()
-    assert sorted(found[1:]) == sorted(each.tolist() for each in (up, down, left, right))
 
 
 def test_a_checkpointed_run_goes_on_to_the_same_bits(data, tmp_path, capsys):  # noqa: F811
@@ -298,7 +293,7 @@ def test_a_setting_in_a_file_is_one_that_an_option_gives(
     output = capsys.readouterr()
     number = type(value) is int and abs(value) < sys.float_info.max  # 3 is as good as 3.0
     if type(value) is type(usual) or (number and type(usual) is float):
-        words = {"expand": "training examples"}.get(name, name.replace("_", "."))
+        words = {"distort": "(distort|training examples)"}.get(name, name.replace("_", "."))
         if status == 0:  # a decay, an eta of 3
             assert "accuracy " in output.out and output.err == ""
             return
@@ -309,8 +304,11 @@ def test_a_setting_in_a_file_is_one_that_an_option_gives(
     assert (tmp_path / "run.npz").read_bytes() == before
 
 
-# Of files from before there was --rule, it is "plain".
-@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "rule"])
+# What a run was before there were these options.
+OLDER = ("rule", "activation", "distort")
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if name not in OLDER])
 def test_a_setting_that_is_missing_is_said(name, begun, data, tmp_path, capsys):  # noqa: F811
     path = str(tmp_path / "run.npz")
     notes = {key: value for key, value in begun.notes.items() if key != name}

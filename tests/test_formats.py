@@ -138,8 +138,8 @@ def test_train_and_evaluate_say_which_sizes_fit(tmp_path, capsys):
     sizes = ["--sizes", "30,4,7", "--epochs", "1"]
     assert cli.main(["train", "--data", str(known.path), *sizes]) == 0
     capsys.readouterr()
-    assert cli.main(["train", "--data", str(known.path), *sizes, "--expand"]) == 1
-    assert "--expand needs square images, got 30 pixels" in capsys.readouterr().err
+    assert cli.main(["train", "--data", str(known.path), *sizes, "--distort", "1"]) == 1
+    assert "--distort needs square images, got 30 pixels" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not FULL_MNIST, reason="BPNET_DATA names no full MNIST")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import math
 import random
 import sys
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -29,77 +31,79 @@ _COSTS = {"quadratic": network2.QuadraticCost, "cross-entropy": network2.CrossEn
 _SQUARED = "squared"  # the cost where numbers are desired
 
 # Each setting is an option; what is not here is off.
+_TUTORIAL: dict[str, Any] = {  # its job, but for its initial weights, which can lose digits
+    "sizes": [784, 30, 10],
+    "activation": "sigmoid",
+    "epochs": 30,
+    "mini_batch_size": 10,
+    "eta": 3.0,
+    "rule": "plain",
+    "decay": False,
+    "cost": "quadratic",
+    "initial_weights": "default",
+    "lmbda": 0.0,
+    "mu": 0.0,
+    "distort": 0.0,
+    "dtype": "float64",
+    "threads": 1,
+}
+_BEST = {  # chosen by the validation digits, as are minute and hour (docs/a-minute.md)
+    **_TUTORIAL,
+    "sizes": [784, 200, 10],
+    "epochs": 12,
+    "eta": 0.5,
+    "decay": True,
+    "cost": "cross-entropy",
+    "distort": 0.7,
+    "dtype": "float32",
+    "threads": 2,
+}
+_MINUTE = {
+    **_BEST,
+    "sizes": [784, 800, 10],
+    "activation": "relu",
+    "epochs": 50,
+    "eta": 0.1,
+    "distort": 1.0,
+}
+_HOUR = {
+    **_MINUTE,
+    "sizes": [784, 1000, 500, 10],
+    "epochs": 900,
+    "mini_batch_size": 50,
+    "mu": 0.9,
+}
 PRESETS: dict[str, dict[str, Any]] = {
-    # The tutorial's job, but for its initial weights, which can lose whole digits.
-    "tutorial": {
-        "sizes": [784, 30, 10],
-        "epochs": 30,
-        "mini_batch_size": 10,
-        "eta": 3.0,
-        "rule": "plain",
-        "decay": False,
-        "cost": "quadratic",
-        "initial_weights": "default",
-        "lmbda": 0.0,
-        "mu": 0.0,
-        "expand": False,
-        "dtype": "float64",
-        "threads": 1,
-    },
-    # Chosen by the validation digits, as the next is (docs/how-many-neurons.md).
-    "best": {
-        "sizes": [784, 200, 10],
-        "epochs": 20,
-        "mini_batch_size": 10,
-        "eta": 0.5,
-        "rule": "plain",
-        "decay": True,
-        "cost": "cross-entropy",
-        "initial_weights": "default",
-        "lmbda": 2.0,
-        "mu": 0.0,
-        "expand": False,
-        "dtype": "float32",
-        "threads": 2,
-    },
-    # What a minute buys.
-    "minute": {
-        "sizes": [784, 800, 10],
-        "epochs": 14,
-        "mini_batch_size": 10,
-        "eta": 0.5,
-        "rule": "plain",
-        "decay": True,
-        "cost": "cross-entropy",
-        "initial_weights": "default",
-        "lmbda": 5.0,
-        "mu": 0.0,
-        "expand": True,
-        "dtype": "float32",
-        "threads": 2,
-    },
-    # What is used where TABLE is given: Adam's steps suit any number of columns.
-    "table": {
+    "tutorial": _TUTORIAL,
+    "best": _BEST,
+    "minute": _MINUTE,
+    "hour": _HOUR,
+    "table": {  # where TABLE is given: Adam's steps suit any number of columns
+        **_TUTORIAL,
         "sizes": [0, 30, 0],  # the first and the last are the table's
-        "epochs": 30,
-        "mini_batch_size": 10,
         "eta": 0.01,
         "rule": "adam",
         "decay": True,
         "cost": "cross-entropy",
-        "initial_weights": "default",
         "lmbda": 1.0,
-        "mu": 0.0,
-        "expand": False,
-        "dtype": "float64",
-        "threads": 1,
     },
 }
+
+# Those that help shows in a table; of hour it says in what it differs.
+_COLUMNS = {name: settings for name, settings in PRESETS.items() if name != "hour"}
+
+# What --distort multiplies, and the most that keeps a turn at 90 degrees or less.
+_DISTORTIONS = {
+    name: inspect.signature(bpnet.distort).parameters[name].default
+    for name in ("rotation", "scale", "shear", "displacement")
+}
+_MOST_DISTORTED = 9
 
 _NUMBERS = ((int, "N"), (float, "X"))
 _KEEPERS = ("save", "plot", "checkpoint", "resume")  # options that say where a result goes
 _CHOICES = {
     "cost": [*_COSTS, _SQUARED],
+    "activation": list(reference.ACTIVATIONS),
     "rule": list(reference.RULES),
     "initial_weights": ["default", "large"],
     "dtype": ["float64", "float32"],
@@ -110,7 +114,7 @@ def add(option: Any) -> None:
     """Declare the options of ``bpnet train``."""
 
     def setting(name: str, text: str, **form: Any) -> None:
-        values = {_shown(settings[name]) for settings in PRESETS.values()}
+        values = {_shown(settings[name]) for settings in _COLUMNS.values()}
         if len(values) == 1:
             text += f" (default: {values.pop()})"
         if name in _CHOICES:
@@ -131,6 +135,8 @@ def add(option: Any) -> None:
         "last are what the data needs",
         group=of,
     )
+    names = ", ".join(_CHOICES["activation"])
+    setting("activation", f"of hidden neurons: {names}", metavar="NAME")
     setting("initial_weights", "N(0, 1 / inputs), or large, N(0, 1)", metavar="NAME")
     setting("dtype", "float64 or float32: numbers to compute with", metavar="NAME")
     of = "training"
@@ -138,7 +144,7 @@ def add(option: Any) -> None:
         "--preset",
         type=usage.one_of(list(PRESETS)),
         metavar="NAME",
-        help="where the settings come from, see below: tutorial, best, minute or table "
+        help="where the settings come from, see below: tutorial, best, minute, hour or table "
         "(default: table where there is one, else tutorial)",
         group=of,
     )
@@ -152,7 +158,10 @@ def add(option: Any) -> None:
     costs = ", ".join(_COSTS)
     setting("cost", f"what becomes small: {costs}, or, of numbers, squared", metavar="NAME")
     setting("lmbda", "L2 regularisation, its coefficient", **real)
-    setting("expand", "learn each digit moved by a pixel in four directions, too", **flag)
+    text = (
+        "learn other shapes of each digit in each epoch: 1 as bpnet.distort makes them, 0 none"
+    )
+    setting("distort", text, **real)
     setting("threads", "the most to use", **integer)
     text = "of weights and shuffles (default: a new one)"
     option("--seed", help=text, group=of, **integer)
@@ -185,12 +194,21 @@ def _sizes(text: str) -> list[Any]:
 
 def _presets() -> str:
     """Return in what the presets differ, as a table."""
-    rows = [["presets:", *PRESETS]]
-    for name in PRESETS["tutorial"]:
-        values = [_shown(settings[name]) for settings in PRESETS.values()]
+    rows = [["presets:", *_COLUMNS]]
+    for name in _TUTORIAL:
+        values = [_shown(settings[name]) for settings in _COLUMNS.values()]
         if len({*values}) > 1:
             rows.append([f"  --{name.replace('_', '-')}", *values])
-    return "\n".join("{:15}{:16}{:16}{:16}{}".format(*row) for row in rows)
+    more = (
+        f"--{name.replace('_', '-')} {_shown(value)}"
+        for name, value in _HOUR.items()
+        if value != _MINUTE[name]
+    )
+    lines = ["{:20}{:11}{:15}{:15}{}".format(*row) for row in rows]
+    hour = textwrap.fill(
+        f"hour is minute with {' '.join(more)}", 78, initial_indent="  ", subsequent_indent="  "
+    )
+    return "\n".join([*lines, hour])
 
 
 EXAMPLES = f"""\
@@ -224,11 +242,11 @@ def run(arguments: argparse.Namespace) -> None:
     net.notes = settings | ({} if parts.table is None else {"table": parts.table})
     check_fit(net, parts)
     training, validation = parts.training, parts.validation
-    if settings["expand"]:
-        training = expanded(*training)
+    if settings["distort"]:
+        training = distorted(training, settings)
     kept = any(getattr(arguments, option) is not None for option in _KEEPERS)
     with contextlib.suppress(*[OSError] if kept else []):  # a line lost is no run lost
-        for line in words.beginning(net, settings, parts, words.count(training)):
+        for line in words.beginning(net, settings, parts):
             print(line)
     keywords = _keywords(arguments) | {
         "callback": None if kept else _flush,
@@ -262,8 +280,14 @@ def _check(settings: dict[str, Any], arguments: argparse.Namespace) -> None:
 
     What is known of the data later is not looked at.  The command takes no eta below 0.
     """
-    if settings["expand"] and arguments.table is not None:
-        raise UsageError("--expand moves MNIST's digits, and TABLE is other data: --no-expand")
+    if check.not_negative("distort", settings["distort"]) > _MOST_DISTORTED:
+        raise ValueError(
+            f"distort must be at most {_MOST_DISTORTED}, got {settings['distort']}"
+        )
+    if settings["distort"] and arguments.table is not None:
+        raise UsageError(
+            "--distort is for MNIST's digits, and TABLE is other data: --distort 0"
+        )
     sizes = settings["sizes"]
     if arguments.hidden is not None:
         with usage.named({"sizes": "--hidden"}, UsageError):
@@ -352,7 +376,9 @@ def _settings(arguments: argparse.Namespace, resumed: Any = None) -> dict[str, A
     preset = PRESETS[arguments.preset or ("table" if arguments.table else "tutorial")]
     settings = {**preset, "seed": random.SystemRandom().randrange(2**32)}
     if resumed is not None:
-        notes = {"rule": "plain", **(resumed.notes or {})}  # as before there was that option
+        # As it was before there were these options.
+        older = {"rule": "plain", "activation": "sigmoid", "distort": 0.0}
+        notes = older | (resumed.notes or {})
         if not settings.keys() <= notes.keys():
             raise ValueError(
                 f"--resume must name a checkpoint of bpnet train, got {arguments.resume}"
@@ -366,6 +392,8 @@ def _settings(arguments: argparse.Namespace, resumed: Any = None) -> dict[str, A
                 )
         # The seed draws what is held out, too.
         settings = found if arguments.preset is None else {**preset, "seed": found["seed"]}
+    if arguments.table is not None:  # whose rows are no images
+        settings["distort"] = 0.0
     asked = {name: getattr(arguments, name) for name in settings}
     return settings | {name: value for name, value in asked.items() if value is not None}
 
@@ -388,10 +416,16 @@ def _fitting(
         wanted = _SQUARED if parts.numbers else " or ".join(_COSTS)
         what = "numbers" if parts.numbers else "classes"
         raise ValueError(f"--cost must be {wanted} for {what}, got {settings['cost']}")
-    if parts.numbers and settings["initial_weights"] != "default":
-        raise ValueError(
-            f"--initial-weights must be default for numbers, got {settings['initial_weights']}"
-        )
+    if settings["initial_weights"] != "default":
+        for what, there in (
+            ("numbers", parts.numbers),
+            (settings["activation"], settings["activation"] != "sigmoid"),
+        ):
+            if there:
+                raise ValueError(
+                    f"--initial-weights must be default for {what}, got "
+                    f"{settings['initial_weights']}"
+                )
     return settings
 
 
@@ -407,18 +441,16 @@ def _is_setting(name: str, value: Any) -> bool:
     return type(value) is type(like)
 
 
-def expanded(images: Any, labels: Any) -> tuple[Any, Any]:
-    """Return square images and, after them, what moving them by a pixel gives; and labels.
-
-    The four moves are those of the book's expand_mnist.py, chapter 3.
-    """
-    side = math.isqrt(images.shape[1])
-    if side * side != images.shape[1]:
-        raise ValueError(f"--expand needs square images, got {images.shape[1]} pixels")
-    square = np.pad(images.reshape(-1, side, side), ((0, 0), (1, 1), (1, 1)))
-    moves = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]  # the first is none
-    moved = [square[:, y : y + side, x : x + side] for y, x in moves]
-    return np.concatenate(moved).reshape(-1, side * side), np.tile(labels, len(moves))
+def distorted(examples: tuple[Any, Any], settings: dict[str, Any]) -> Any:
+    """Return what makes an epoch's examples: square images, distorted, and their labels."""
+    (images, labels), pixels = examples, examples[0].shape[1]
+    if math.isqrt(pixels) ** 2 != pixels:
+        raise ValueError(f"--distort needs square images, got {pixels} pixels")
+    images, labels = images.astype(settings["dtype"], copy=False), np.asarray(labels)
+    options = {name: settings["distort"] * usual for name, usual in _DISTORTIONS.items()}
+    options["n_threads"] = settings["threads"]
+    seed = settings["seed"] << 32
+    return lambda epoch: (bpnet.distort(images, seed=seed + epoch, **options), labels)
 
 
 def _keywords(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -437,9 +469,13 @@ def _keywords(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def new_network(settings: dict[str, Any]) -> Any:
     """Return an untrained network of these settings, a preset's and a seed."""
-    if settings["cost"] == _SQUARED:
+    if settings["cost"] == _SQUARED or settings["activation"] != "sigmoid":
         return bpnet.MLP(
-            settings["sizes"], output=_SQUARED, dtype=settings["dtype"], seed=settings["seed"]
+            settings["sizes"],
+            hidden=settings["activation"],
+            output=settings["cost"],
+            dtype=settings["dtype"],
+            seed=settings["seed"],
         )
     net = network2.Network(
         settings["sizes"],
@@ -466,6 +502,7 @@ def sgd(
     rule, mu, m = settings["rule"], settings["mu"], settings["mini_batch_size"]
     keywords |= {
         "n_threads": settings["threads"],
+        "ahead": callable(training) and settings["threads"] > 1,
         "lmbda": settings["lmbda"],
         "validation_data": validation,
         "monitor": ["training_cost", "validation_cost"] if plotted else [],

@@ -27,7 +27,7 @@ SYNONYMS = {
     "--rule": "optimizer optimiser optim solver algorithm",
     "--cost": "loss loss-function cost-function criterion objective error",
     "--decay": "lr-decay learning-rate-decay schedule scheduler lr-schedule",
-    "--expand": "augment augmentation data-augmentation",
+    "--distort": "augment augmentation data-augmentation expand",
     "--initial-weights": "init initializer initialization weight-init weights",
     "--dtype": "precision type float",
     "--threads": "n-threads num-threads jobs n-jobs workers num-workers cores cpus j",

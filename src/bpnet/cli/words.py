@@ -14,9 +14,9 @@ def count(part: Any) -> int:
     return len(part[1]) if isinstance(part, tuple) else len(part)
 
 
-def beginning(net: Any, settings: dict[str, Any], parts: Parts, n: int) -> list[str]:
-    """Return what is trained, on n examples and how."""
-    lines = [f"Data: {_data(parts, n)}", f"Network: {_network(net, settings)}"]
+def beginning(net: Any, settings: dict[str, Any], parts: Parts) -> list[str]:
+    """Return what is trained, on what and how."""
+    lines = [f"Data: {_data(parts, settings)}", f"Network: {_network(net, settings)}"]
     lines += [f"Epochs: {_training(settings)}", f"Cost: {_cost(settings)}"]
     if parts.table is not None:
         classes = parts.table["classes"]
@@ -25,17 +25,23 @@ def beginning(net: Any, settings: dict[str, Any], parts: Parts, n: int) -> list[
     return [check.printable(line) for line in lines]
 
 
-def _data(parts: Parts, n: int) -> str:
-    held_out, what = count(parts.validation), parts.words[1]
+def _data(parts: Parts, settings: dict[str, Any]) -> str:
+    n, held_out, what = count(parts.training), count(parts.validation), parts.words[1]
+    if settings["distort"]:
+        what += " to train on, distorted"
+    else:
+        what += " to train on"
     if parts.drawn:
-        return f"{n:,} {what} to train on, {held_out:,} held out, drawn by the seed"
+        return f"{n:,} {what}, {held_out:,} held out, drawn by the seed"
     tested = count(parts.test)
-    return f"{n:,} {what} to train on, {held_out:,} to validate, {tested:,} to test"
+    return f"{n:,} {what}, {held_out:,} to validate, {tested:,} to test"
 
 
 def _network(net: Any, settings: dict[str, Any]) -> str:
     n_in, *hidden, n_out = net.sizes
-    between = f"{' + '.join(map(str, hidden))} hidden neurons" if hidden else "no hidden layer"
+    activation = settings["activation"]
+    kind = "hidden neurons" if activation == "sigmoid" else activation
+    between = f"{' + '.join(map(str, hidden))} {kind}" if hidden else "no hidden layer"
     outputs = f"{n_out} output{'s' * (n_out != 1)}"
     return f"{n_in} inputs, {between}, {outputs}; {net.dtype}, seed {settings['seed']}"
 
