@@ -1,8 +1,7 @@
 """How many neurons, and how many layers, does the digit recognizer need?
 
-Two searches: one trains every network of a list in full, from the settings of ``bpnet train
---preset best``; the other lets 27 settings race, which differ in the learning rate and the
-regularisation as well.
+Two searches: one trains every network of a list in full; the other lets 27 settings race, which
+differ in the learning rate and the regularisation as well.
 """
 
 import argparse

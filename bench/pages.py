@@ -1,7 +1,7 @@
 """Where do the pictures of docs/ come from?  From bench/results, by matplotlib.
 
-Draws docs/initial-weights.png, docs/overfitting.png and docs/how-many-neurons.png; nothing is
-measured here.
+Draws initial-weights.png, overfitting.png, how-many-neurons.png, a-minute.png and, by bpnet
+itself, distortions.png in docs/; nothing is measured here.
 """
 
 import json
@@ -16,14 +16,16 @@ OURS, THEIRS, INK, PALE = "#D55E00", "#6F8799", "#22303C", "#E6EAEE"
 def main():
     if not can_draw():
         return
-    for name, draw in [
-        ("initial-weights", initial_weights),
-        ("overfitting", overfitting),
-        ("neurons", neurons),
+    for name, page, draw in [
+        ("initial-weights", "initial-weights", initial_weights),
+        ("overfitting", "overfitting", overfitting),
+        ("neurons", "how-many-neurons", neurons),
+        ("best", "a-minute", seconds),
+        (None, "distortions", distortions),
     ]:
-        record = json.loads((TOP / "bench" / "results" / f"{name}.json").read_text())
-        figure = draw(record)
-        path = TOP / "docs" / f"{'how-many-' if name == 'neurons' else ''}{name}.png"
+        results = TOP / "bench" / "results"
+        figure = draw(json.loads((results / f"{name}.json").read_text())) if name else draw()
+        path = TOP / "docs" / f"{page}.png"
         figure.savefig(path, facecolor="white")
         print(path)
 
@@ -100,6 +102,63 @@ def neurons(record):
     ]
     smallest = list(map(str, record["smallest"]))
     return plot.search_result(rows, next(row for row in rows if row["hidden"] == smallest))
+
+
+def seconds(record):
+    """Draw what share of the validation digits each network misreads, second by second."""
+    from matplotlib.ticker import FuncFormatter
+
+    figure, (axes,) = canvas("What each second buys", 1, 3.4)
+    styles = {
+        "no hidden layer": (THEIRS, "-"),
+        "tutorial": (INK, "-"),
+        "best, not distorted": ("#0072B2", (0, (3, 1))),
+        "minute, not distorted": ("#009E73", (0, (3, 1))),
+        "best": ("#0072B2", "-"),
+        "minute": ("#009E73", "-"),
+        "hour": (OURS, "-"),
+    }
+    for name, (color, line) in styles.items():
+        times, shares = zip(*record["curves"][name])
+        misread = [100 - share for share in shares]
+        axes.plot(times, misread, color=color, linestyle=line, linewidth=1.5)
+        axes.annotate(
+            f"{name} {shares[-1]:.1f} %",
+            (times[-1], misread[-1]),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            color=color,
+            fontsize=8.5,
+            annotation_clip=False,
+        )
+    axes.set(xscale="log", yscale="log", ylim=(0.45, 14))
+    axes.set(xlabel="seconds of training (logarithmic)")
+    axes.set(ylabel="validation digits misread, % (logarithmic)")
+    axes.set_yticks([0.5, 1, 2, 4, 8])
+    axes.minorticks_off()
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    return figure
+
+
+def distortions():
+    """Draw four digits of those in the package, and five distortions of each."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from bpnet import distort, mnist_loader
+
+    digits = mnist_loader._sample()[0][0][[0, 1, 2, 3]].reshape(-1, 28, 28)
+    columns = [digits, *(distort(digits, seed=seed) for seed in range(1, 6))]
+    figure, panels = plt.subplots(4, 6, figsize=(6, 4.1), dpi=150, layout="constrained")
+    for panel, image in zip(panels.T.ravel(), np.concatenate(columns)):
+        panel.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+        panel.set(xticks=[], yticks=[])
+        panel.spines[:].set_color(PALE)
+    for panel in panels[:, 0]:
+        panel.spines[:].set_color(OURS)
+    return figure
 
 
 if __name__ == "__main__":

@@ -35,15 +35,16 @@ NETWORKS = TOP / "docs" / "networks.md"
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("README.md", [("epoch",), ("best",)]),
+        ("README.md", [("epoch",), ("presets",)]),
         ("docs/training.md", [("keywords",), ("page", "larger")]),
         ("docs/initial-weights.md", [("page", "initial-weights")]),
+        ("docs/a-minute.md", [("best",), ("page", "tried"), ("best", "fashion")]),
         ("docs/overfitting.md", [("page", "overfitting")]),
         ("docs/pictures.md", [("page", "redrawn")]),
         ("docs/scikit-learn.md", [("estimators",)]),
         (
             "docs/how-many-neurons.md",
-            [("page", "neurons"), ("race",), ("best",), ("page", "search")],
+            [("page", "neurons"), ("race",), ("page", "search")],
         ),
         (
             "docs/beyond-one-machine.md",

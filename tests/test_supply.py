@@ -35,8 +35,8 @@ each_ahead = pytest.mark.parametrize("ahead", [False, True], ids=["when needed",
 
 
 def fresh(epoch):
-    """Return other examples for each epoch."""
-    return examples(seed=100 + 7 * epoch)
+    """Return other examples for each epoch: in CSR form, or dense."""
+    return examples(seed=100 + 7 * epoch, density=0.1 if epoch % 2 else 1.0)
 
 
 @each_ahead

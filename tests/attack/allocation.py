@@ -21,6 +21,7 @@ import time
 import numpy as np
 
 import bpcore
+import bpnet
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENGINE = bpcore.engine("float64")
@@ -166,6 +167,19 @@ def shuffle():
     return lambda: order.shuffle(source), state, restarted
 
 
+def distorting(n_threads):
+    x = np.ones((7, 28, 28))
+    return lambda: bits(bpnet.distort(x, seed=1, n_threads=n_threads)), lambda: bits(x)
+
+
+def distort():
+    return distorting(1)
+
+
+def distort_in_two_threads():
+    return distorting(2)
+
+
 def gemm():
     a, b = np.ones((5, 6)), np.ones((8, 6)).T
     room = np.zeros(5 * 8 + 8)
@@ -178,6 +192,7 @@ ENTRIES = {
     for entry in (
         *(pack_dense, pack_values, pack_codes, pack_a_source, pack_a_dense_source, make_a_net),
         *(load, store, state, restore, sgd, sgd_of_two_threads, shuffle, gemm),
+        *(distort, distort_in_two_threads),
         *(evaluate, evaluate_in_two_threads, feedforward, backprop),
     )
 }

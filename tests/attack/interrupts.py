@@ -243,6 +243,21 @@ def overridden_step():
     return training(Own([784, 30, 10]), lambda net: net.SGD(data, 5, 10, 3.0))
 
 
+def distort():
+    x, _ = images(20000)
+    return lambda: bpnet.distort(x, seed=1), nothing
+
+
+def examples_made_ahead():
+    x, labels = images(4000)
+    net = bpnet.MLP([784, 30, 10], seed=1)
+    made = {"ahead": True, "n_threads": 2}
+    return training(
+        net,
+        lambda net: net.train(lambda k: (bpnet.distort(x, seed=k), labels), 5, 10, 0.5, **made),
+    )
+
+
 def file_of_a_network(load):
     net = bpnet.Network(WIDE, seed=1)
     path = os.path.join(tempfile.mkdtemp(), "net.npz")
@@ -271,7 +286,7 @@ ENTRIES = {
         *(sgd, sgd_adam, sgd_wide, sgd_wide_of_large_mini_batches),
         *(evaluate, feedforward, backprop),
         *(network_sgd, network2_wide, dataset, dataset_of_arrays, dense_dataset),
-        *(overridden_step, save, load),
+        *(overridden_step, distort, examples_made_ahead, save, load),
     )
 }
 

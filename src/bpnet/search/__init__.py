@@ -38,7 +38,7 @@ __all__ = ["Found", "Range", "SettingError", "log", "run", "upto"]
 # What is tried where nothing is said: the table of docs/how-many-neurons.md.
 HIDDEN = [(), (10,), (30,), (100,), (30, 30), (100, 100)]
 ETA = {"plain": 0.5, "momentum": 0.05, "nesterov": 0.05, "adam": 0.01}  # to classify
-DECAY = 4e-5  # lmbda / n, the presets' on MNIST
+DECAY = 4e-5  # lmbda / n
 EPOCHS, VISITS = 18, 50_000  # of the last rung, and of examples: few are visited more often
 
 
@@ -82,7 +82,7 @@ def run(
     trained, or so many of them, drawn at random, as settings says; with one, settings (27 if
     not given) are drawn so that each item of a list and each part of a range occurs as often as
     others.  By default hidden is a list from no hidden layer to 100-100, lmbda 4e-5 for each
-    training example, as in the presets of ``bpnet train``, and eta 0.5, of momentum and
+    training example, and eta 0.5, of momentum and
     nesterov 0.05, of adam 0.01; for a regression a tenth of that, 0.01 at least.  output is
     ``bpnet.MLP``'s, by default "cross-entropy" or "squared"; dtype that of a Dataset or
     float32.
