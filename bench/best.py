@@ -1,9 +1,9 @@
 """What share of digits does ``bpnet train`` classify rightly, in what time, with each preset?
 
 Accuracies are on the test digits, which the settings were not chosen by; the seconds are those
-of the call that trains, a look at the validation digits after each epoch included.  What an
-hour trains need not be trained again: ``--trained FILE`` takes a network that ``bpnet train``
-saved.
+of the call that trains, a look at the validation digits after each epoch included.  What took
+an hour need not be trained again: ``--trained FILE`` takes a network that ``bpnet train``
+saved, and the seconds that its epochs took.
 """
 
 import argparse
@@ -43,7 +43,8 @@ def main():
         seeds = arguments.seeds or SEEDS.get(preset, 5)
         for seed in range(1, seeds + 1):
             settings, net, seconds = next(
-                (found[1:] for found in trained if found[0] == preset), None
+                (each[1:] for each in trained if (each[0], each[1]["seed"]) == (preset, seed)),
+                None,
             ) or train(JOBS[preset], seed, *parts[:2])
             rows.append(row(preset, settings, net, seconds, *parts[1:]))
             curves.setdefault(preset, curve(net))
@@ -73,10 +74,10 @@ def train(settings, seed, training, validation):
 def read(path):
     """Return the preset of a network that ``bpnet train`` saved, and what train returns."""
     net = bpnet.load(path)
-    preset = next(
-        name for name, settings in JOBS.items() if {**net.notes, **settings} == net.notes
-    )
-    return preset, net.notes, net, sum(record["seconds"] for record in net.history)
+    same = [name for name, settings in JOBS.items() if {**net.notes, **settings} == net.notes]
+    if not same:
+        raise SystemExit(f"--trained must be of a preset, got {net.notes}: {path}")
+    return same[0], net.notes, net, sum(record["seconds"] for record in net.history)
 
 
 def row(preset, settings, net, seconds, validation, test):

@@ -1,7 +1,8 @@
-"""How long does it take to distort the training digits, and how long with scipy?
+"""How long does it take to distort the training digits, and an epoch of learning them?
 
 bpnet.distort on 50,000 images of 28 by 28 pixels, and the same steps by scipy.ndimage, image by
 image: white noise smoothed, an affine map, bilinear interpolation; that on a part, scaled.
+Then epochs of two networks on such images, made when needed or ahead.
 """
 
 import math
@@ -14,6 +15,7 @@ import bpnet
 from bpnet import mnist_loader
 
 PART = 50  # one image in so many is enough for scipy
+NETWORKS, EPOCHS = ([784, 200, 10], [784, 800, 10]), 3
 
 
 def main():
@@ -45,7 +47,46 @@ def main():
                 "most": max(times),
             }
         )
-    report(f"seconds to distort {len(images):,} digits", rows, arguments.save)
+    report(
+        f"seconds to distort {len(images):,} digits, and of an epoch that learns them",
+        rows,
+        arguments.save,
+        epochs=epochs(images, mnist_loader.load_data(arguments.data)[0][1], arguments.turns),
+    )
+
+
+def epochs(images, labels, turns):
+    """Return seconds of an epoch, by network, threads and how the examples are made."""
+    images = images.astype("float32")
+
+    def run(sizes, n_threads, ahead):
+        net = bpnet.MLP(sizes, hidden="relu", dtype="float32", seed=1)
+        net.train(
+            lambda epoch: (bpnet.distort(images, seed=epoch, n_threads=n_threads), labels),
+            EPOCHS,
+            10,
+            0.05,
+            n_threads=n_threads,
+            ahead=ahead,
+        )
+
+    kinds = [
+        (sizes, n_threads, ahead)
+        for sizes in NETWORKS
+        for n_threads in (1, 2)
+        for ahead in (False, True)
+    ]
+    contestants = {str(kind): lambda kind=kind: run(*kind) for kind in kinds}
+    seconds = alternate(contestants, turns)
+    return [
+        {
+            "network": "-".join(map(str, kind[0])),
+            "threads": kind[1],
+            "ahead": kind[2],
+            "epoch, s": statistics.median(seconds[str(kind)]) / EPOCHS,
+        }
+        for kind in kinds
+    ]
 
 
 def by_scipy(ndimage, images):

@@ -143,13 +143,13 @@ def seconds(record):
 
 
 def distortions():
-    """Draw four digits of those in the package, and five distortions of each."""
+    """Draw the first four digits, and five distortions of each."""
     import matplotlib.pyplot as plt
     import numpy as np
 
     from bpnet import distort, mnist_loader
 
-    digits = mnist_loader._sample()[0][0][[0, 1, 2, 3]].reshape(-1, 28, 28)
+    digits = mnist_loader.load_data()[0][0][:4].reshape(-1, 28, 28)
     columns = [digits, *(distort(digits, seed=seed) for seed in range(1, 6))]
     figure, panels = plt.subplots(4, 6, figsize=(6, 4.1), dpi=150, layout="constrained")
     for panel, image in zip(panels.T.ravel(), np.concatenate(columns)):

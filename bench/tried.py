@@ -45,13 +45,9 @@ TRIED = {
     "an eta of 0.2": {"eta": lambda share: 0.2 * (1 - share)},
     "a cosine": {"eta": lambda share: 0.05 * (1 + np.cos(np.pi * share))},
     "momentum 0.9, mini-batches of 50": {"rule": MOMENTUM, "m": 50},
-    "Adam, eta 0.001, mini-batches of 50": {
-        **{"rule": ADAM, "m": 50, "eta": lambda share: 0.001 * (1 - share)},
-    },
+    "Adam, mini-batches of 50": {"rule": ADAM, "m": 50, "eta": lambda s: 0.001 * (1 - s)},
     "softmax outputs": {"output": "log-likelihood"},
-    "sigmoid neurons, eta 0.5": {
-        **{"activation": "sigmoid", "eta": lambda share: 0.5 * (1 - share)},
-    },
+    "sigmoid neurons, eta 0.5": {"activation": "sigmoid", "eta": lambda s: 0.5 * (1 - s)},
     "two layers of 200": {"hidden": (200, 200), "eta": lambda share: 0.05 * (1 - share)},
     "800 neurons": {"hidden": (800,)},
 }
@@ -60,7 +56,7 @@ TRIED = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3, help="from 1 on (default: 3)")
-    parser.add_argument("--only", nargs="+", default=[*TRIED], metavar="WHAT")
+    parser.add_argument("--only", nargs="+", choices=TRIED, default=[*TRIED], metavar="WHAT")
     parser.add_argument("--save", metavar="FILE", help="write the JSON line there, too")
     parser.add_argument("--data", help="where MNIST is (default: as the loader finds it)")
     arguments = parser.parse_args()
@@ -97,7 +93,8 @@ def train(settings, seed, training, validation):
     sizes = [training[0].shape[1], *settings["hidden"], int(training[1].max()) + 1]
     names = settings["activation"], settings["output"]
     net = bpnet.MLP(sizes, hidden=names[0], output=names[1], dtype=np.float32, seed=seed)
-    usual = {"rotation": 10.0, "scale": 0.1, "shear": 0.1, "displacement": 1.2}
+    usual = bpnet.distort.__kwdefaults__
+    usual = {name: usual[name] for name in ("rotation", "scale", "shear", "displacement")}
     last = []
 
     def examples(epoch):

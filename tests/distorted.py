@@ -10,12 +10,13 @@ def distort(images, seed, rotation, scale, shear, shift, displacement, smoothnes
     _, height, width = images.shape
     spacing = smoothness * math.sqrt(3)
     down, across = (spline(np.arange(size) / spacing) for size in (height, width))
+    half = float(np.float32(math.tan(math.radians(rotation) / 2)))
     v, u = np.mgrid[:height, :width]
     u, v = u - (width - 1) / 2, v - (height - 1) / 2
     out = np.empty_like(images)
     for i, image in enumerate(images):
         draws = drawn(seed, i, 6 + 2 * down.shape[1] * across.shape[1])
-        angle = 2 * math.atan(math.tan(math.radians(rotation) / 2) * draws[0])
+        angle = 2 * math.atan(half * draws[0])
         wider, higher = 1 + scale * draws[1:3]
         turned_u = math.cos(angle) * u - math.sin(angle) * v
         turned_v = math.sin(angle) * u + math.cos(angle) * v

@@ -212,10 +212,6 @@ def test_a_refusal_leaves_the_saved_network(data, tmp_path, capsys):
         # Contradictions
         (["train", "--hidden", "30", "--sizes", "784,30,10"], "--hidden and --sizes both list"),
         (["train", "a.csv", "--data", "mnist"], "--data and TABLE are two sets of data"),
-        (
-            ["train", "a.csv", "--distort", "1"],
-            "--distort is for MNIST's digits, and TABLE is other",
-        ),
         (["train", "--target", "y"], "--target is for a CSV table, got none"),
         (["train", "--patience", "0"], "--patience must be at least 1, got 0"),
         (["train", "--max-error", "1.5"], "--max-error must be at most 1, all examples"),

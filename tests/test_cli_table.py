@@ -311,7 +311,7 @@ def test_what_is_saved_of_a_run_that_is_cut_is_folded(
         (
             "classes",
             ["--distort", "1"],
-            "--distort is for MNIST's digits, and TABLE is other data",
+            "--distort is for images, and TABLE is a table: --distort 0",
         ),
         (
             "classes",
@@ -330,7 +330,7 @@ def test_what_is_saved_of_a_run_that_is_cut_is_folded(
     ],
 )
 def test_options_that_a_table_has_not_are_refused(kind, options, words, csvs, capsys):
-    late = options[0] in ("--classify", "--initial-weights") or "4,3" in options
+    late = options[0] in ("--classify", "--initial-weights", "--distort") or "4,3" in options
     status = 1 if late or options[0] == "--cost" else 2
     out = fails(capsys, "train", csvs[kind], *options, words=words, status=status)
     assert "Epoch" not in out

@@ -62,7 +62,7 @@ def test_every_preset_has_the_same_settings_and_help_names_them(capsys):
     assert rows["--distort"] == ["0.0", "0.7", "1.0", "0.0"]
     assert rows["hour"][:5] == ["is", "minute", "with", "--sizes", "784,1000,500,10"]
     assert {*cli.train.PRESETS} == {*rows["presets:"], "hour"}
-    assert "examples in one update (default: 10)" in text
+    assert "examples in one update (default: 10; see hour)" in text
 
 
 @pytest.mark.parametrize("preset", cli.train.PRESETS)

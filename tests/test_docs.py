@@ -35,10 +35,13 @@ NETWORKS = TOP / "docs" / "networks.md"
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("README.md", [("epoch",), ("presets",)]),
+        ("README.md", [("epoch",), ("best", "best", ("tutorial", "best", "minute", "hour"))]),
         ("docs/training.md", [("keywords",), ("page", "larger")]),
         ("docs/initial-weights.md", [("page", "initial-weights")]),
-        ("docs/a-minute.md", [("best",), ("page", "tried"), ("best", "fashion")]),
+        (
+            "docs/a-minute.md",
+            [("best",), ("distort",), ("ahead",), ("page", "tried"), ("best", "fashion")],
+        ),
         ("docs/overfitting.md", [("page", "overfitting")]),
         ("docs/pictures.md", [("page", "redrawn")]),
         ("docs/scikit-learn.md", [("estimators",)]),

@@ -82,7 +82,7 @@ IMPORTS = {
     "ahead.py": {"numpy", "bpnet.data"},
     "summary.py": {"numpy", "bpnet.check", "bpnet.reference"},
     "distortion.py": {"numpy", "bpcore", "bpnet.check", "bpnet.data"},
-    "supply.py": {"bpnet.data"},
+    "supply.py": {"numpy", "bpnet.data"},
     "trainer.py": {"numpy", "bpcore", "bpnet.ahead", "bpnet.check"},
     "training.py": {"numpy", "bpcore", *map("bpnet.{}".format, RUN)},
     "mlp.py": {"numpy", "bpcore", *map("bpnet.{}".format, NETWORK)},

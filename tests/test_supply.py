@@ -5,7 +5,6 @@ import threading
 import numpy as np
 import pytest
 from conftest import parameters_of
-from engines import same_bits
 from nets import (
     FORMS,
     SIZES,
@@ -86,9 +85,8 @@ def test_what_is_looked_at_is_what_was_trained_on(kind):
     figure = {"monitor": ["training_cost", "training_accuracy"]}
 
     def look(net, epoch):
-        seen.append(net.copy_of_cost(fresh(epoch)))
+        seen.append(net._ask("data", fresh(epoch), cost=True, count=True))
 
-    net.copy_of_cost = lambda data: net._ask("data", data, cost=True, count=True)
     train(net, fresh, EPOCHS, callback=look, **figure)
     costs = [record["training_cost"] for record in net.history]
     shares = [record["training_accuracy"] for record in net.history]
@@ -121,7 +119,7 @@ def test_a_run_goes_on_to_the_bits_of_one_that_did_not_end(kind, ahead, tmp_path
 def test_a_run_on_other_examples_is_not_gone_on_with(kind, tmp_path):
     path = tmp_path / "run.npz"
     train(make(kind), fresh, 2, checkpoint=path)
-    with pytest.raises(ValueError, match="on these training examples in this order"):
+    with pytest.raises(ValueError, match="on these training examples in epoch 0, got"):
         train(make(kind), lambda epoch: examples(seed=1), EPOCHS, resume=path)
 
 
@@ -180,9 +178,63 @@ def test_wrong_examples_are_named_by_their_epoch(kind, what, ahead):
 
 @each_class
 def test_ahead_needs_something_to_make(kind):
-    for ahead in (True, 1):
-        with pytest.raises(ValueError, match="ahead must be False where"):
-            train(make(kind), examples(), ahead=ahead)
+    with pytest.raises(ValueError, match="ahead must be False where"):
+        train(make(kind), examples(), ahead=True)
+    for ahead in (1, "no", None, [], np.array([1, 0])):
+        with pytest.raises(TypeError, match="ahead must be True or False, got "):
+            train(make(kind), fresh, ahead=ahead)
+
+
+@each_class
+def test_a_function_is_not_held_out_data(kind):
+    with pytest.raises(TypeError, match="_data must be a list of"):
+        train(make(kind), fresh, judged_by=fresh, **face_of(kind).counts)
+
+
+class Callable(list):
+    def __call__(self):
+        raise AssertionError("this is a list")
+
+
+@each_class
+def test_what_holds_examples_is_no_function_of_the_epoch(kind):
+    net, usual = make(kind), make(kind)
+    train(net, Callable(examples()), 2)
+    train(usual, examples(), 2)
+    assert equal(net, usual)
+    with pytest.raises(TypeError, match="must be a list of"):
+        train(net, list)
+
+
+@each_class
+def test_arrays_that_are_filled_again_are_those_of_their_epoch(kind):
+    x, labels = np.empty((N, SIZES[0])), np.empty(N, np.int64)
+
+    def refilled(epoch):
+        given, y = as_pair(examples(seed=epoch))
+        x[:], labels[:] = given, y.argmax(axis=1)
+        return x, labels
+
+    nets = [make(kind) for _ in range(3)]
+    for net, made, ahead in zip(
+        nets, [refilled, refilled, lambda e: examples(seed=e)], [False, True, False]
+    ):
+        train(net, made, 30, ahead=ahead)
+    assert equal(nets[0], nets[1]) and equal(nets[0], nets[2])
+
+
+@each_class
+def test_what_outputs_cannot_reach_is_said_once_in_whatever_epoch(kind):
+    def beyond(epoch):
+        return [(x, y + (epoch > 0)) for x, y in fresh(epoch)]
+
+    if kind == "MLP":
+        with pytest.raises(ValueError, match=r"\(1\).* must be"):
+            train(make(kind), beyond, 3)
+        return
+    with pytest.warns(UserWarning) as said:
+        train(make(kind), beyond, 3)
+    assert len(said) == 1 and "(1)" in str(said[0].message)
 
 
 @each_class
@@ -197,22 +249,64 @@ def test_iterators_may_be_what_is_made(kind):
 
 
 def test_the_next_epochs_are_made_while_this_ones_are_trained_on():
-    """Each waits for the other: neither would come first if they took turns."""
-    made, trained = [threading.Event() for _ in range(EPOCHS)], threading.Event()
+    """What is made waits for the epoch before it to end."""
+    trained = [threading.Event() for _ in range(EPOCHS)]
 
     def make_one(epoch):
-        if epoch:
-            assert threading.current_thread() is not threading.main_thread()
-        made[epoch].set()
+        assert epoch == 0 or trained[epoch - 1].wait(30)
         return fresh(epoch)
 
     def look(net, epoch):
-        if epoch + 1 < EPOCHS:
-            assert made[epoch + 1].wait(30)
-        trained.set()
+        trained[epoch].set()
 
-    train(make("network"), make_one, EPOCHS, ahead=True, callback=look)
-    assert trained.is_set() and all(event.is_set() for event in made)
+    net, usual = make("network"), make("network")
+    train(net, make_one, EPOCHS, ahead=True, callback=look)
+    train(usual, fresh, EPOCHS)
+    assert equal(net, usual)
+
+
+@pytest.mark.parametrize("how", ["callback", "Ctrl-C"])
+def test_nobody_waits_for_what_is_made_in_vain(how):
+    done = threading.Event()
+
+    def make_one(epoch):
+        if epoch == 2:
+            done.wait(30)
+        return fresh(epoch)
+
+    def look(net, epoch):
+        if epoch == 1 and how == "Ctrl-C":
+            raise KeyboardInterrupt
+        return epoch == 1
+
+    net, usual = make("network"), make("network")
+    train(usual, fresh, 2)
+    try:
+        train(net, make_one, EPOCHS, ahead=True, callback=look)
+    except KeyboardInterrupt:
+        assert how == "Ctrl-C"
+    assert not done.is_set() and equal(net, usual)
+    done.set()
+
+
+@each_ahead
+def test_an_iterator_that_is_spent_is_said(ahead):
+    made = iter([fresh(0), fresh(1)])
+    net = make("network")
+    with pytest.raises(ValueError, match=r"training_data\(2\) must return examples, got Stop"):
+        train(net, lambda epoch: next(made), EPOCHS, ahead=ahead)
+    assert len(net.history) == 2
+
+
+@each_ahead
+def test_what_makes_examples_has_the_callers_error_state(ahead):
+    def make_one(epoch):
+        with pytest.raises(FloatingPointError):
+            np.float64(1.0) / np.float64(0.0)
+        return fresh(epoch)
+
+    with np.errstate(divide="raise"):
+        train(make("network"), make_one, EPOCHS, ahead=ahead)
 
 
 def test_nothing_is_made_that_is_not_needed():
@@ -244,4 +338,4 @@ def test_distorted_images_train_to_the_same_bits_for_any_number_of_threads(kind)
         )
         nets.append(net)
     assert equal(*nets)
-    assert not same_bits(nets[0].weights[0], make(kind, sizes=[36, 20, 3]).weights[0])
+    assert not equal(nets[0], make(kind, sizes=[36, 20, 3], dtype="float32"))

@@ -444,7 +444,8 @@ cdef class Engine:
         down is (knots, which, weights): pixel i of a column is moved by the four of so many
         knots from which[i] on, int64 (height), times weights[i] of (height, 4); across is the
         same of a row.  The other numbers are the largest that is drawn: tan(angle / 2); parts
-        of 1 for scale and shear; pixels, of displacement for a knot.
+        of 1 for scale and shear; pixels, of displacement for a knot.  Sides of images are less
+        than 2**14, which the caller sees to.
         """
         cdef ptrdiff_t n = images.shape[0], begin = 0, several, pixels
         cdef bp_distortion told
@@ -465,7 +466,7 @@ cdef class Engine:
         told.half_rotation, told.scale, told.shear = half_rotation, scale, shear
         told.shift, told.displacement = shift, displacement
         cdef ptrdiff_t threads = min(n_threads, BP_MAX_THREADS, max(n, 1))
-        several = max(1, 16 * SLICE // max(1, pixels))
+        several = max(threads, 16 * SLICE // max(1, pixels))
         cdef void *scratch = PyMem_RawMalloc(
             bp_distort(self.row, &told, threads, 0, NULL, NULL, NULL))
         if scratch == NULL:

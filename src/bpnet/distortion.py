@@ -14,7 +14,7 @@ from bpnet.data import finite
 if TYPE_CHECKING:
     from bpnet.check import Array
 
-_MOST_PIXELS = 2**14  # a side: places among the pixels of an image fit 32 bits, and float32
+_MOST_PIXELS = 2**12  # a side: places fit 32 bits, and Ctrl-C is heard between images
 
 
 def distort(
@@ -32,20 +32,21 @@ def distort(
     """Return images that are rotated, scaled, slanted, shifted and bent, each in its own way.
 
     images is an array (n, height, width), or (n, pixels) of square ones, of float32, float64 or
-    uint8; the result has its shape and dtype.  What comes from outside an image is 0.  What is
-    done to image i is drawn from seed, in [0, 2**64), and i, evenly and both ways, up to
+    uint8; the result has its shape and dtype.  What is done to image i is drawn from seed, in
+    [0, 2**64), and i alone.  Evenly and both ways, up to
 
     - rotation: degrees, at most 90, about the middle (drawn is the tangent of half the angle);
     - scale: width and height, each, change by this share of them, less than 1;
     - shear: each row slides by this share of its distance from the middle row;
-    - shift: pixels across, and as many down;
-    - displacement: each pixel moves, across and down, by a number of pixels that has this
-      standard deviation and is never more than 3.77 times that: white noise smoothed by a
-      kernel of standard deviation smoothness, in pixels, at least 0.5 (a cubic B-spline, which
-      cannot be told from a Gaussian; Simard et al., 2003).
+    - shift: pixels across, and as many down.
 
-    Pixels are interpolated from four neighbours, so that no value is beyond those that there
-    were.  n_threads is the most threads to use; the bits are the same for any number, and on
+    And each pixel moves, across and down, by a number of pixels whose standard deviation is
+    displacement, and which is never more than 3.77 times that: white noise, smoothed by a
+    kernel of standard deviation smoothness, in pixels, at least 0.5.  That is Simard et al.'s
+    (2003) elastic distortion, its Gaussian replaced by a cubic B-spline.
+
+    A pixel is interpolated between four neighbours; outside an image there are zeros.
+    n_threads is the most threads to use; the bits are the same for any number, and on
     every instruction set.
 
     Raises TypeError or ValueError if an argument is not as described, or an item not finite.
@@ -56,9 +57,11 @@ def distort(
     scale = check.not_negative("scale", scale)
     if scale >= 1:
         raise ValueError(f"scale must be less than 1, got {scale}")
-    smoothness = check.finite("smoothness", smoothness, np.dtype(np.float32))
+    smoothness = check.not_negative("smoothness", smoothness)
     if smoothness < 0.5:
         raise ValueError(f"smoothness must be at least 0.5 pixels, got {smoothness}")
+    # The last bits of a tangent are the C library's own: these are left away.
+    tangent = math.tan(math.radians(rotation) / 2)
     engine = bpcore.engine(pixels.dtype)
     out = np.empty_like(pixels)
     engine.distort(
@@ -68,7 +71,7 @@ def distort(
         first=0,
         down=_knots(pixels.shape[1], smoothness, pixels.dtype),
         across=_knots(pixels.shape[2], smoothness, pixels.dtype),
-        half_rotation=math.tan(math.radians(rotation) / 2),
+        half_rotation=float(np.float32(tangent)),
         scale=scale,
         shear=_at_most("shear", shear, _MOST_PIXELS),
         shift=_at_most("shift", shift, _MOST_PIXELS),

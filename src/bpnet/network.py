@@ -119,9 +119,10 @@ class Network(Book):
         training_data may be a function: called with epoch 0, 1, ..., it returns what that epoch
         trains on, in any of these forms and always as many examples, as fresh distortions of
         images (``bpnet.distort``).  With ahead it is called, and what it returns packed, in a
-        thread of its own while the epoch before is trained on; the bits are the same.  A run
-        that is resumed begins with a call for epoch 0, to see that it is on the same examples,
-        and goes on to the same bits where each epoch's are again the same.
+        thread of its own while the epoch before is trained on; the bits are the same if they
+        depend on the epoch alone, and on no generator that shuffles.  A run that is resumed
+        begins with a call for epoch 0, to see that it is on the same examples, and goes on to
+        the same bits where each epoch's are again the same.
 
         Training ends with the first condition that holds after an epoch; ``stopped_by`` says
         which.  "epochs": all are done.  "min_update": the norm of the change of the weights in

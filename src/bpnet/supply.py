@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextvars
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bpnet import data
 
@@ -21,8 +24,8 @@ class Supply:
 
     given is examples in any form that calls take, or a function that returns such for epoch
     0, 1, ..., always as many.  pack packs what the caller knows by a name.  With ahead the next
-    epoch's are made in a thread of their own while this one's are trained on; else made when
-    they are asked for.
+    epoch's are made in a thread of their own while this one's are trained on, in memory of
+    their own; else made when they are asked for.
     """
 
     def __init__(
@@ -33,13 +36,19 @@ class Supply:
         ahead: bool = False,
     ):
         self.name, self.given, self.pack = name, given, pack
-        self.fresh = callable(given)
+        self.fresh = callable(given) and not isinstance(given, (type, Iterable))
+        if not isinstance(ahead, (bool, np.bool_)):
+            raise TypeError(f"ahead must be True or False, got {ahead!r}")
         if ahead and not self.fresh:
             raise ValueError(
                 f"ahead must be False where {name} is not a function of the epoch: there is "
                 f"nothing to make"
             )
-        self.pool = _thread() if ahead else None
+        self.pool: ThreadPoolExecutor | None = None
+        if ahead:
+            from concurrent.futures import ThreadPoolExecutor  # not for those who need none
+
+            self.pool = ThreadPoolExecutor(1, "bpnet examples")
         self.next: Future[Packed] | None = None  # of the epoch after the one that is held
         self.examples, self.packed = self._make(0)
         self.epoch = 0  # whose examples these are
@@ -63,24 +72,28 @@ class Supply:
             self.examples, self.packed = made
             self.epoch = epoch
         if self.pool is not None and more:
-            self.next = self.pool.submit(self._make, epoch + 1)
+            as_here = contextvars.copy_context()  # NumPy's error state, too
+            self.next = self.pool.submit(as_here.run, self._make, epoch + 1)
         return changes
 
     def _make(self, epoch: int) -> Packed:
         name, given = self.name, self.given
         if self.fresh:
-            name, given = f"{name}({epoch})", given(epoch)
+            name = f"{name}({epoch})"
+            try:
+                given = given(epoch)
+            except StopIteration:  # which would end a loop of the caller's
+                raise ValueError(
+                    f"{name} must return examples, got StopIteration: there are no more"
+                ) from None
         examples = data.accept(name, given)
+        if self.pool is not None and examples is not given:
+            # The function may write to the same arrays for the next epoch.
+            examples.own = True
         return examples, self.pack(name, examples)
 
     def close(self) -> None:
-        """Wait for what is being made, and make no more."""
+        """Make no more; what is being made goes on in its thread, and nobody waits for it."""
         if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)
-
-
-def _thread() -> ThreadPoolExecutor:
-    """Return a thread to work in; what few need is imported here."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(1, "bpnet ahead")
+            idle = self.next is None or self.next.done()
+            self.pool.shutdown(wait=idle, cancel_futures=True)

@@ -133,7 +133,8 @@ class Run:
             check.finite("eta", eta, net.dtype)
         self.eta = eta
 
-        self.beyond: list[str] = []  # what the outputs cannot reach
+        self.beyond: list[str] = []  # sentences about what the outputs cannot reach
+        self.told = 0  # of these
         pack = functools.partial(
             net._pack,
             outputs=True,
@@ -141,7 +142,7 @@ class Run:
             in_file=shuffle_rows is not None,
             beyond=self.beyond.append,
         )
-        self.supply = supply = Supply(name, examples, pack, bool(options.get("ahead", False)))
+        self.supply = supply = Supply(name, examples, pack, options.get("ahead", False))
         self.n = len(supply.packed)
         self.m = min(mini_batch_size, self.n)
         self.monitors = list(self._monitors(held_out, wanted))
@@ -159,8 +160,7 @@ class Run:
         done = 0 if self.saved is None else len(self.saved[1].state["history"])
         verbose = options.get("verbose", True)
         self.watch = Watch(verbose, self.stopping.epochs * self.n, done * self.n)
-        for sentence in self.beyond[:1]:
-            check.warn(sentence)
+        self._tell_beyond()
         data.look_at_scale(name, supply.packed, net._saturates)
 
     def _monitors(self, held_out: dict[str, Any], wanted: Collection[str]) -> Iterable[Monitor]:
@@ -177,7 +177,8 @@ class Run:
                 yield Monitor(kind, self.supply.examples, self.supply.packed, count, cost)
                 continue
             name = f"{kind}_data"
-            if held_out[kind] is self.supply.given:  # which may be an iterator, spent by now
+            again = held_out[kind] is self.supply.given and not self.supply.fresh
+            if again:  # it may be an iterator, spent by now
                 examples = self.supply.examples
             else:
                 examples = data.accept(name, held_out[kind])
@@ -237,8 +238,8 @@ class Run:
             self._write()
             raise
         finally:
-            self.watch.close()
             self.supply.close()
+            self.watch.close()
             given, original = self.supply.given, self.supply.examples.original
             if isinstance(given, list) and isinstance(original, list):
                 shuffled = map(original.__getitem__, self.trainer.order.tolist())
@@ -278,11 +279,18 @@ class Run:
             self.best = copies((net.biases, net.weights))
         self.stopping.call_back(net, epoch)
 
+    def _tell_beyond(self) -> None:
+        """Warn, once in a run, of what the outputs cannot reach."""
+        for sentence in self.beyond[self.told : 1]:
+            check.warn(sentence)
+            self.told = 1
+
     def _take(self, epoch: int) -> None:
         """Let what trains and what looks at it have the epoch's examples."""
         supply = self.supply
         if not supply.take(epoch, more=epoch + 1 < self.stopping.epochs):
             return
+        self._tell_beyond()
         self.trainer.take(supply.examples, supply.packed)
         for i, monitor in enumerate(self.monitors):
             if monitor.kind == "training":
@@ -422,9 +430,12 @@ class Run:
                 f"resume must name a checkpoint of a run with patience, got none: {name}"
             )
         if run.state.get("examples") != self.fingerprint:
+            order = "in this order (training leaves a list in another)"
+            if self.supply.fresh:
+                order = "in epoch 0"
             raise ValueError(
-                f"resume must name a checkpoint of a run on these training examples in this "
-                f"order (training leaves a list in another), got {name}"
+                f"resume must name a checkpoint of a run on these training examples {order}, "
+                f"got {name}"
             )
         return model, run
 

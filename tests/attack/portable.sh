@@ -22,7 +22,7 @@ build() {
 
 same() {
     if cmp -s "$work/avx2" "$work/$1"; then
-        echo "portable: $(wc -l < "$work/$1") networks, $1: the bits of AVX2"
+        echo "portable: $(grep -vc distorted "$work/$1") networks, and images, $1: the bits of AVX2"
     else
         echo "portable: $1 differs from AVX2 in $(diff "$work/avx2" "$work/$1" | grep -c '^>') networks"
         return 1

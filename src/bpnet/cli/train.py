@@ -116,7 +116,9 @@ def add(option: Any) -> None:
     def setting(name: str, text: str, **form: Any) -> None:
         values = {_shown(settings[name]) for settings in _COLUMNS.values()}
         if len(values) == 1:
-            text += f" (default: {values.pop()})"
+            usual = values.pop()
+            see = "" if _shown(_HOUR[name]) == usual else "; see hour"
+            text += f" (default: {usual}{see})"
         if name in _CHOICES:
             form |= {"type": usage.one_of(_CHOICES[name])}
         option("--" + name.replace("_", "-"), help=text, group=of, **form)
@@ -199,8 +201,8 @@ def _presets() -> str:
         values = [_shown(settings[name]) for settings in _COLUMNS.values()]
         if len({*values}) > 1:
             rows.append([f"  --{name.replace('_', '-')}", *values])
-    more = (
-        f"--{name.replace('_', '-')} {_shown(value)}"
+    more = (  # an option and its value are not parted
+        f"--{name.replace('_', '-')}\N{NO-BREAK SPACE}{_shown(value)}"
         for name, value in _HOUR.items()
         if value != _MINUTE[name]
     )
@@ -208,7 +210,7 @@ def _presets() -> str:
     hour = textwrap.fill(
         f"hour is minute with {' '.join(more)}", 78, initial_indent="  ", subsequent_indent="  "
     )
-    return "\n".join([*lines, hour])
+    return "\n".join([*lines, hour.replace("\N{NO-BREAK SPACE}", " ")])
 
 
 EXAMPLES = f"""\
@@ -243,6 +245,8 @@ def run(arguments: argparse.Namespace) -> None:
     check_fit(net, parts)
     training, validation = parts.training, parts.validation
     if settings["distort"]:
+        if parts.table is not None:
+            raise ValueError("--distort is for images, and TABLE is a table: --distort 0")
         training = distorted(training, settings)
     kept = any(getattr(arguments, option) is not None for option in _KEEPERS)
     with contextlib.suppress(*[OSError] if kept else []):  # a line lost is no run lost
@@ -283,10 +287,6 @@ def _check(settings: dict[str, Any], arguments: argparse.Namespace) -> None:
     if check.not_negative("distort", settings["distort"]) > _MOST_DISTORTED:
         raise ValueError(
             f"distort must be at most {_MOST_DISTORTED}, got {settings['distort']}"
-        )
-    if settings["distort"] and arguments.table is not None:
-        raise UsageError(
-            "--distort is for MNIST's digits, and TABLE is other data: --distort 0"
         )
     sizes = settings["sizes"]
     if arguments.hidden is not None:
@@ -374,6 +374,8 @@ def _flush(*_: object) -> None:
 def _settings(arguments: argparse.Namespace, resumed: Any = None) -> dict[str, Any]:
     """Return the settings: as asked, else as in the run to resume, else as in the preset."""
     preset = PRESETS[arguments.preset or ("table" if arguments.table else "tutorial")]
+    if arguments.table is not None:  # whose rows are hardly images
+        preset = {**preset, "distort": 0.0}
     settings = {**preset, "seed": random.SystemRandom().randrange(2**32)}
     if resumed is not None:
         # As it was before there were these options.
@@ -392,10 +394,14 @@ def _settings(arguments: argparse.Namespace, resumed: Any = None) -> dict[str, A
                 )
         # The seed draws what is held out, too.
         settings = found if arguments.preset is None else {**preset, "seed": found["seed"]}
-    if arguments.table is not None:  # whose rows are no images
-        settings["distort"] = 0.0
     asked = {name: getattr(arguments, name) for name in settings}
-    return settings | {name: value for name, value in asked.items() if value is not None}
+    settings = settings | {name: value for name, value in asked.items() if value is not None}
+    if resumed is not None and settings["distort"] != found["distort"]:
+        raise ValueError(
+            f"--distort must be {found['distort']:g}, as in the run to resume, got "
+            f"{settings['distort']:g}"
+        )
+    return settings
 
 
 def _fitting(
@@ -441,8 +447,10 @@ def _is_setting(name: str, value: Any) -> bool:
     return type(value) is type(like)
 
 
-def distorted(examples: tuple[Any, Any], settings: dict[str, Any]) -> Any:
+def distorted(examples: Any, settings: dict[str, Any]) -> Any:
     """Return what makes an epoch's examples: square images, distorted, and their labels."""
+    if isinstance(examples, bpnet.Dataset):
+        examples = examples.rows(0, len(examples))
     (images, labels), pixels = examples, examples[0].shape[1]
     if math.isqrt(pixels) ** 2 != pixels:
         raise ValueError(f"--distort needs square images, got {pixels} pixels")
@@ -500,12 +508,14 @@ def sgd(
     eta, epochs = settings["eta"], settings["epochs"]
     rate = (lambda epoch: eta * (1 - epoch / epochs)) if settings["decay"] else eta
     rule, mu, m = settings["rule"], settings["mu"], settings["mini_batch_size"]
+    seen = ["training_cost", "validation_cost"]
+    seen += ["training_accuracy"] if settings["cost"] != _SQUARED else []
     keywords |= {
         "n_threads": settings["threads"],
         "ahead": callable(training) and settings["threads"] > 1,
         "lmbda": settings["lmbda"],
         "validation_data": validation,
-        "monitor": ["training_cost", "validation_cost"] if plotted else [],
+        "monitor": seen if plotted else [],
     }
     if isinstance(net, bpnet.MLP):
         net.train(
@@ -517,7 +527,6 @@ def sgd(
             **keywords,
         )
         return
-    keywords["monitor"] += ["training_accuracy"] if plotted else []
     net.SGD(training, epochs, m, rate, rule=rule, mu=mu, **keywords)
 
 
