@@ -25,9 +25,7 @@ def main():
     for dtype in dtypes:
         given = images.astype(dtype)
         for n_threads in (1, 2):
-            contestants["bpnet", dtype, n_threads] = lambda given=given, n_threads=n_threads: (
-                bpnet.distort(given, seed=1, n_threads=n_threads)
-            )
+            contestants["bpnet", dtype, n_threads] = by_bpnet(given, n_threads)
     try:
         from scipy import ndimage
     except ImportError:
@@ -89,16 +87,23 @@ def epochs(images, labels, turns):
     ]
 
 
+def by_bpnet(images, n_threads):
+    def run():
+        bpnet.distort(images, seed=1, n_threads=n_threads)
+
+    return run
+
+
 def by_scipy(ndimage, images):
-    """Return images distorted as bpnet.distort does it, by other random numbers."""
+    """Distort images as bpnet.distort does it, by other random numbers."""
     draw = np.random.default_rng(1)
     _, height, width = images.shape
     down, across = np.mgrid[:height, :width].astype("float32")
     v, u = down - (height - 1) / 2, across - (width - 1) / 2
     # White noise of deviation 1, smoothed, has this deviation.
     smoothed = 1 / (2 * math.sqrt(math.pi) * 5)
-    found = np.empty_like(images)
-    for image, out in zip(images, found):
+    out = np.empty((height, width), images.dtype)
+    for image in images:
         noise = draw.standard_normal((2, height, width), dtype="float32")
         bent = [
             1.2 / smoothed * ndimage.gaussian_filter(each, 5, mode="constant") for each in noise
@@ -110,7 +115,6 @@ def by_scipy(ndimage, images):
         x = turned / wider + (slant - 1) * turned_down + bent[0] + (width - 1) / 2
         y = turned_down / higher + bent[1] + (height - 1) / 2
         ndimage.map_coordinates(image, [y, x], out, order=1, mode="constant")
-    return found
 
 
 if __name__ == "__main__":

@@ -109,25 +109,27 @@ def seconds(record):
     from matplotlib.ticker import FuncFormatter
 
     figure, (axes,) = canvas("What each second buys", 1, 3.4)
+    # Of each its color, its line, where its name stands from its end, and how.
     styles = {
-        "no hidden layer": (THEIRS, "-"),
-        "tutorial": (INK, "-"),
-        "best, not distorted": ("#0072B2", (0, (3, 1))),
-        "minute, not distorted": ("#009E73", (0, (3, 1))),
-        "best": ("#0072B2", "-"),
-        "minute": ("#009E73", "-"),
-        "hour": (OURS, "-"),
+        "no hidden layer": (THEIRS, "-", (5, 0), "left"),
+        "tutorial": (INK, "-", (5, 6), "left"),
+        "best, not distorted": ("#0072B2", (0, (3, 1)), (-4, -9), "right"),
+        "minute, not distorted": ("#009E73", (0, (3, 1)), (-6, 8), "center"),
+        "best": ("#0072B2", "-", (-4, -9), "right"),
+        "minute": ("#009E73", "-", (5, 0), "left"),
+        "hour": (OURS, "-", (5, 0), "left"),
     }
-    for name, (color, line) in styles.items():
+    for name, (color, line, aside, align) in styles.items():
         times, shares = zip(*record["curves"][name])
         misread = [100 - share for share in shares]
         axes.plot(times, misread, color=color, linestyle=line, linewidth=1.5)
         axes.annotate(
-            f"{name} {shares[-1]:.1f} %",
+            f"{name.split(', ')[-1]} {shares[-1]:.1f} %",
             (times[-1], misread[-1]),
-            (5, 0),
+            aside,
             textcoords="offset points",
             va="center",
+            ha=align,
             color=color,
             fontsize=8.5,
             annotation_clip=False,

@@ -19,7 +19,7 @@ PAGES = {
         "seconds": 1,
     },
     "redrawn": {"right, %": 1},
-    "tried": {"validation, %": 2, "worst": 2, "best": 2, "seconds": 0},
+    "tried": {"validation, %": 2, "worst": 2, "best": 2},
     "larger": {
         "MB/s": 1,
         "RssAnon, MB": 0,

@@ -122,6 +122,16 @@ def test_nothing_asked_for_is_nothing_done(dtype):
     assert same_bits(x, before)
 
 
+def test_what_only_underflows_stops_nothing():
+    """Weights of knots next to which a pixel nearly lies are below float32."""
+    x = images(2, 28, 28, np.float32)
+    near = [np.nextafter(k / math.sqrt(3), end) for k in range(1, 28) for end in (0, 99)]
+    usual = [bpnet.distort(x, seed=1, smoothness=each) for each in near]
+    with np.errstate(all="raise"):
+        quiet = [bpnet.distort(x, seed=1, smoothness=each) for each in near]
+    assert same_bits(usual, quiet)
+
+
 def test_bytes_are_rounded():
     x = (255 * images(20, 28, 28)).astype(np.uint8)
     assert same_bits(

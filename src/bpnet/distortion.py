@@ -126,5 +126,6 @@ def _knots(size: int, smoothness: float, dtype: Any) -> tuple[int, Array, Array]
     weights = np.stack(
         [s * s * s, (3 * t - 6) * t * t + 4, (3 * s - 6) * s * s + 4, t * t * t], axis=1
     )
-    weights /= np.sqrt((weights * weights).sum(axis=1, keepdims=True))
-    return int(first[-1]) + 4, first, weights.astype(dtype)
+    with np.errstate(under="ignore"):
+        weights /= np.sqrt((weights * weights).sum(axis=1, keepdims=True))
+        return int(first[-1]) + 4, first, weights.astype(dtype)
