@@ -49,6 +49,7 @@ def main():
         best("best", PRESETS),
         best(),
         best("fashion"),
+        best("few"),
         distort(),
         ahead(),
         race(),

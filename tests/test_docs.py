@@ -40,7 +40,14 @@ NETWORKS = TOP / "docs" / "networks.md"
         ("docs/initial-weights.md", [("page", "initial-weights")]),
         (
             "docs/a-minute.md",
-            [("best",), ("distort",), ("ahead",), ("page", "tried"), ("best", "fashion")],
+            [
+                ("best",),
+                ("distort",),
+                ("ahead",),
+                ("page", "tried"),
+                ("best", "fashion"),
+                ("best", "few"),
+            ],
         ),
         ("docs/overfitting.md", [("page", "overfitting")]),
         ("docs/pictures.md", [("page", "redrawn")]),
