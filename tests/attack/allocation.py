@@ -21,7 +21,6 @@ import time
 import numpy as np
 
 import bpcore
-import bpnet
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ENGINE = bpcore.engine("float64")
@@ -168,8 +167,15 @@ def shuffle():
 
 
 def distorting(n_threads):
-    x = np.ones((7, 28, 28))
-    return lambda: bits(bpnet.distort(x, seed=1, n_threads=n_threads)), lambda: bits(x)
+    x, out = RNG.rand(7, 28, 28), np.zeros((7, 28, 28))
+    knots = 4, np.zeros(28, np.int64), np.full((28, 4), 0.25)
+    given = {"seed": 1, "first": 0, "down": knots, "across": knots, "n_threads": n_threads}
+    most = dict.fromkeys(("half_rotation", "scale", "shear", "shift", "displacement"), 0.1)
+    return (
+        lambda: ENGINE.distort(x, out, **given, **most),
+        lambda: bits(out),
+        lambda: out.fill(0),
+    )
 
 
 def distort():
