@@ -509,6 +509,11 @@ def test_pictures_are_packed_as_the_loader_reads_them(data, tmp_path, capsys):  
     out = lines(capsys, "train", tmp_path / "rest.bpd", "--preset", "best", "--epochs", 2)
     assert out[0] == "Data: 100 examples to train on, 20 held out, drawn by the seed"
     assert out[1].startswith("Network: 784 inputs, 200 hidden neurons, 10 outputs; float32")
+    net = tmp_path / "net.npz"
+    once = ["--preset", "best", "--epochs", 1, "--distort", 0.5, "--save", net]
+    out = lines(capsys, "train", tmp_path / "rest.bpd", *once)
+    assert out[0].startswith("Data: 100 examples to train on, distorted, 20 held out")
+    assert bpnet.load(net).notes["distort"] == 0.5
 
 
 def test_pack_refuses_in_a_sentence(data, csvs, tmp_path, capsys):  # noqa: F811

@@ -103,6 +103,28 @@ def test_a_checkpointed_run_goes_on_to_the_same_bits(data, tmp_path, capsys):  #
     assert last[-1] == last[-2]
 
 
+def test_a_run_goes_on_with_the_distortions_that_it_began_with(data, tmp_path, capsys):  # noqa: F811
+    path = tmp_path / "run.npz"
+    options = ["--preset", "best", "--hidden", 5, "--epochs", 1]
+    assert train(data, *options, "--checkpoint", path) == 0
+    for other in (0, 1):
+        words = f"--distort must be 0.7, as in the run to resume, got {other}"
+        fails(
+            capsys,
+            *("train", "--data", data, "--resume", str(path), "--distort", str(other)),
+            words=words,
+        )
+
+
+@pytest.mark.parametrize("activation", cli.train._CHOICES["activation"])
+def test_a_plot_has_training_figures_whatever_the_neurons_do(activation, data, tmp_path):  # noqa: F811
+    pytest.importorskip("matplotlib")
+    net, picture = tmp_path / "net.npz", tmp_path / "curve.png"
+    options = ["--preset", "best", "--hidden", 5, "--epochs", 1, "--activation", activation]
+    assert train(data, *options, "--save", net, "--plot", picture) == 0
+    assert {"training_cost", "training_accuracy"} <= bpnet.load(net).history[0].keys()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_a_killed_run_can_be_resumed(data, tmp_path):  # noqa: F811
     path = tmp_path / "run.npz"

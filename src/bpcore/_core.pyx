@@ -435,7 +435,6 @@ cdef class Engine:
         with nogil:
             self.row.activate(i, n, buffer.view.buf)
 
-
     def distort(self, images, out, *, seed, first, down, across, half_rotation, scale, shear,
                 shift, displacement, n_threads=1):
         """Write images (n, height, width) to out, each distorted by draws from seed and its

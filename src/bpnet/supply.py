@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +71,13 @@ class Supply:
             self.examples, self.packed = made
             self.epoch = epoch
         if self.pool is not None and more:
-            as_here = contextvars.copy_context()  # NumPy's error state, too
-            self.next = self.pool.submit(as_here.run, self._make, epoch + 1)
+            self.next = self.pool.submit(self._make_under, np.geterr(), epoch + 1)
         return changes
+
+    def _make_under(self, errors: Any, epoch: int) -> Packed:
+        """Make examples under the error state of the caller's thread, which is no other's."""
+        with np.errstate(**errors):
+            return self._make(epoch)
 
     def _make(self, epoch: int) -> Packed:
         name, given = self.name, self.given

@@ -82,10 +82,9 @@ def run(
     trained, or so many of them, drawn at random, as settings says; with one, settings (27 if
     not given) are drawn so that each item of a list and each part of a range occurs as often as
     others.  By default hidden is a list from no hidden layer to 100-100, lmbda 4e-5 for each
-    training example, and eta 0.5, of momentum and
-    nesterov 0.05, of adam 0.01; for a regression a tenth of that, 0.01 at least.  output is
-    ``bpnet.MLP``'s, by default "cross-entropy" or "squared"; dtype that of a Dataset or
-    float32.
+    training example, and eta 0.5, of momentum and nesterov 0.05, of adam 0.01; for a regression
+    a tenth of that, 0.01 at least.  output is ``bpnet.MLP``'s, by default "cross-entropy" or
+    "squared"; dtype that of a Dataset or float32.
 
     In each rung, networks go on to factor times the epochs of the rung before, until the last
     has epochs (18, or, of few examples, as many as visit 50,000); one in factor of the settings
